@@ -1,0 +1,22 @@
+"""The one error a user can cause: a field with a value that cannot be accepted."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """A field holds a value that cannot be accepted; the message is one line, fit for a terminal.
+
+    Arguments:
+        field: name of the field as the user wrote it, for example ``rho0`` or ``--set width``.
+        value: the value seen.
+        accepted: what would be accepted, for example ``a number in [-1, 1]``.
+
+    The command line prints ``str(error)`` and exits with code 2.
+    """
+
+    def __init__(self, field: str, value: object, accepted: str) -> None:
+        self.field, self.value, self.accepted = field, value, accepted
+        super().__init__(" ".join(f"{field}: got {value!r}, expected {accepted}".split()))
+
+    def __reduce__(self) -> tuple[type, tuple[str, object, str]]:
+        return type(self), (self.field, self.value, self.accepted)

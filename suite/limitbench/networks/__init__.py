@@ -1,0 +1,1 @@
+"""Finite random networks at initialisation, each family with its samplers side by side."""

@@ -1,0 +1,120 @@
+"""The interface of a network family, and sampling by seeded batches, which all families share."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from limitbench.errors import InputError
+from limitbench.numerics.random import stream_seed
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Sampler = Literal["exact", "dense"]
+SAMPLERS: tuple[Sampler, ...] = ("exact", "dense")
+
+
+class Network(abc.ABC):
+    """A family of finite random networks at initialisation, at one set of parameters.
+
+    Implementations are frozen dataclasses. They draw in batches: a batch is `batch_size(sampler)` networks with one
+    seed, so that numbers never depend on who draws what. One pass to the deepest requested depth records all depths,
+    and which depths are recorded never alters the stream.
+    """
+
+    #: Name of the family in seeds, stores and reports.
+    family: ClassVar[str]
+    #: Raised whenever the same seed gives other numbers.
+    version: ClassVar[int]
+    #: True where the law of layer l depends on the final depth; then depth enters the seed.
+    depends_on_final_depth: ClassVar[bool] = False
+
+    depth: int
+
+    @property
+    @abc.abstractmethod
+    def observables(self) -> tuple[str, ...]:
+        """Names of the observables that `sample` gives at these parameters."""
+
+    @property
+    @abc.abstractmethod
+    def parameters(self) -> Mapping[str, object]:
+        """Canonical JSON-ready parameters that determine the law of layer l (without depth)."""
+
+    @abc.abstractmethod
+    def batch_size(self, sampler: Sampler) -> int:
+        """Networks per batch: a power of two and a fixed function of family and width."""
+
+    @abc.abstractmethod
+    def sample_batch(
+        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+    ) -> dict[str, Float[np.ndarray, "batch depths"]]:
+        """One batch from the stream that starts at `seed`: float64, one column per requested depth.
+
+        `depths` is increasing, within 1 .. `depth`.
+        """
+
+    def batch_seed(self, seed: int, batch: int, sampler: Sampler) -> int:
+        """Seed of batch number `batch` of the run with spec seed `seed`."""
+        depth = (self.depth,) if self.depends_on_final_depth else ()
+        return stream_seed(seed, self.family, self.version, sampler, dict(self.parameters), batch, *depth)
+
+    def sample_batches(
+        self, batches: range, *, seed: int = 0, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+    ) -> dict[str, Float[np.ndarray, "networks depths"]]:
+        """Batches number `batches.start` to `batches.stop - 1`, joined along the first dimension."""
+        parts = [
+            self.sample_batch(self.batch_seed(seed, b, sampler), depths=depths, sampler=sampler, device=device)
+            for b in batches
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.observables}
+
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        depths: Sequence[int] | None = None,
+        sampler: Sampler = "exact",
+        device: str = "cpu",
+    ) -> xr.Dataset:
+        """Draw `n` independent networks.
+
+        Arguments:
+            n: number of networks; the first `n` of the stream, so a larger `n` extends a smaller one.
+            seed: spec seed.
+            depths: layers at which observables are recorded, increasing; the final layer if left out.
+            sampler: `exact` (no weights, exact in law) or `dense` (real weight matrices).
+            device: torch device.
+
+        Returns:
+            One float64 variable per observable, dims (sample, depth), or (sample,) when `depths` is left out.
+        """
+        import xarray as xr
+
+        if not isinstance(n, int | np.integer) or n < 1:
+            raise InputError("n", n, "a positive integer")
+        if sampler not in SAMPLERS:
+            raise InputError("sampler", sampler, " or ".join(SAMPLERS))
+        at = check_depths(depths if depths is not None else (self.depth,), self.depth)
+        batches = range(-(-int(n) // self.batch_size(sampler)))
+        drawn = self.sample_batches(batches, seed=seed, depths=at, sampler=sampler, device=device)
+        data = xr.Dataset(
+            {name: (("sample", "depth"), values[:n]) for name, values in drawn.items()},
+            coords={"depth": list(at)},
+            attrs={"network": repr(self), "sampler": sampler, "seed": seed},
+        )
+        return data if depths is not None else data.isel(depth=0)
+
+
+def check_depths(depths: Sequence[int], depth: int) -> tuple[int, ...]:
+    """`depths` as a strictly increasing tuple of integers in 1 .. depth, or an error that names the bad one."""
+    at = tuple(int(d) for d in depths)
+    if not at or any(b <= a for a, b in zip(at, at[1:], strict=False)) or at[0] < 1 or at[-1] > depth:
+        raise InputError("depths", list(depths), f"increasing integers from 1 to depth = {depth}")
+    return at

@@ -1,0 +1,1 @@
+"""Laws, distances, intervals, scores, tests and rate fits: numpy in, numbers out."""

@@ -1,0 +1,60 @@
+"""The catalogue of observables: one quantity of one network each, with the words and symbols that reports use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["sample", "statistic", "prediction"]
+
+
+@dataclass(frozen=True)
+class Observable:
+    """One quantity of one network.
+
+    Attributes:
+        name: identifier, the same in code, store and report.
+        title: a few words for headings.
+        symbol: formula in plain Unicode.
+        description: one sentence with units and convention.
+        kind: `sample` (one value per network), `statistic` (value with standard error), `prediction`.
+    """
+
+    name: str
+    title: str
+    symbol: str
+    description: str
+    kind: Kind = "sample"
+
+
+OBSERVABLES: dict[str, Observable] = {
+    o.name: o
+    for o in (
+        Observable(
+            "correlation", "correlation", "ρ_d", "Correlation of two inputs' features after d hidden layers, from V_d."
+        ),
+        Observable(
+            "log_gap",
+            "log gap",
+            "ln(1 − ρ_d)",
+            "Natural log of one minus the correlation; float64, resolved far below 1e-12.",
+        ),
+        Observable(
+            "log_norm",
+            "log squared norm",
+            "ln V_d/V_0",
+            "Natural log of the ratio of squared feature norms of the first input, layer d over layer 0.",
+        ),
+        Observable(
+            "log_q11", "log of Q₁₁", "ln Q₁₁", "Log of the first diagonal entry of the mixing matrix Q_L = M M'."
+        ),
+        Observable("q12", "Q₁₂", "Q₁₂", "Off-diagonal entry of the mixing matrix: coupling of outputs 1 and 2."),
+        Observable("log_det", "log determinant of Q", "ln det Q", "Log determinant of the D x D mixing matrix."),
+        Observable(
+            "log_lambda_min", "log smallest eigenvalue of Q", "ln λ_min(Q)", "Log of the smallest eigenvalue of Q."
+        ),
+        Observable(
+            "log_lambda_max", "log largest eigenvalue of Q", "ln λ_max(Q)", "Log of the largest eigenvalue of Q."
+        ),
+    )
+}

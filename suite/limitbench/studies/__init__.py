@@ -1,0 +1,1 @@
+"""Studies: one published result each, as a runnable object."""

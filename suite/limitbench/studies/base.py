@@ -1,0 +1,125 @@
+"""What a study is: networks, theories, observables, default grids and claims of one published result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from limitbench.networks.base import Network, Sampler
+from limitbench.theories.base import Theory
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Value = int | float | str
+#: One point of a grid: a value for every axis, and `depth` resolved where the axis is `aspect`.
+Cell = Mapping[str, Value]
+Verdict = Literal["holds", "fails", "undecided"]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a study's grid.
+
+    Attributes:
+        name: identifier, for example `width`.
+        kind: `int`, `float` or `str`; values are converted to it before anything else sees them.
+        default: values used where neither the preset nor the user names any.
+        description: one sentence.
+        lower, upper: inclusive bounds of a number, None for unbounded.
+        choices: accepted values of a `str` axis.
+        symbol: short symbol for figures.
+    """
+
+    name: str
+    kind: Literal["int", "float", "str"]
+    default: tuple[Value, ...]
+    description: str
+    lower: float | None = None
+    upper: float | None = None
+    choices: tuple[str, ...] = ()
+    symbol: str = ""
+
+
+@dataclass(frozen=True)
+class StudyTheory:
+    """A theory as it competes in a study.
+
+    Attributes:
+        name: label in scores and reports (one class may compete twice with different settings).
+        title: a few words for headings.
+        build: the theory at a cell.
+        skip: reason why the theory does not apply at a cell, or None where it does.
+    """
+
+    name: str
+    title: str
+    build: Callable[[Cell], Theory]
+    skip: Callable[[Cell], str | None] = lambda cell: None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One quantitative statement of a paper, predicted and measured.
+
+    `verdict`: `holds`, `fails` or `undecided`; `measured` and `se` are NaN where the run lacks the cells it needs
+    (then the verdict is `undecided` and the text says what is missing). `expected` is the verdict that the paper's
+    statement implies, so that a shown failure ("NNGP fails") is a success of the claim: verdict `holds`.
+    """
+
+    name: str
+    text: str
+    predicted: float
+    measured: float
+    se: float
+    verdict: Verdict
+    seconds: float = float("nan")
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Grid and samples per cell of `--preset`; `samples_at` overrides `samples` for columns by width."""
+
+    grid: Mapping[str, tuple[Value, ...]]
+    samples: int
+    samples_at: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Study:
+    """One published result as a runnable object.
+
+    Attributes:
+        name: identifier, for example `shaped-relu`.
+        version: raised when stored results of an older version no longer mean the same.
+        title, question, reference: words for lists and reports (reference: authors, year, arXiv id).
+        axes: grid axes in the order of array dimensions; `depth` or `aspect` last. Both are declared where both are
+            accepted; a run uses exactly one of them as its depth axis.
+        observables: names, in report order.
+        network: the network of a cell (to the cell's own depth).
+        theories: competitors, in report order.
+        presets: `quick`, `standard`, `full`.
+        claims: computes the ledger from a finalised tree; never raises for missing cells.
+        block_samples: networks per block (the chunk length along `sample`) by sampler.
+        check: raises `InputError` where a cell is not a network (beyond each axis' own bounds).
+    """
+
+    name: str
+    version: int
+    title: str
+    question: str
+    reference: str
+    axes: tuple[Axis, ...]
+    observables: tuple[str, ...]
+    network: Callable[[Cell], Network]
+    theories: tuple[StudyTheory, ...]
+    presets: Mapping[str, Preset]
+    claims: Callable[[xr.DataTree], list[Claim]]
+    block_samples: Mapping[Sampler, int] = field(default_factory=lambda: {"exact": 4096, "dense": 256})
+    check: Callable[[Cell], None] = lambda cell: None
+
+    def axis(self, name: str) -> Axis:
+        """The axis called `name`; KeyError where there is none."""
+        return {axis.name: axis for axis in self.axes}[name]

@@ -1,0 +1,1 @@
+"""Contract tests that every network, theory and store passes, usable by third parties."""
