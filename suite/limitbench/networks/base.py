@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -115,6 +116,6 @@ class Network(abc.ABC):
 def check_depths(depths: Sequence[int], depth: int) -> tuple[int, ...]:
     """`depths` as a strictly increasing tuple of integers in 1 .. depth, or an error that names the bad one."""
     at = tuple(int(d) for d in depths)
-    if not at or any(b <= a for a, b in zip(at, at[1:], strict=False)) or at[0] < 1 or at[-1] > depth:
+    if not at or any(b <= a for a, b in itertools.pairwise(at)) or at[0] < 1 or at[-1] > depth:
         raise InputError("depths", list(depths), f"increasing integers from 1 to depth = {depth}")
     return at
