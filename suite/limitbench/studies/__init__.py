@@ -1,1 +1,29 @@
-"""Studies: one published result each, as a runnable object."""
+"""Studies: one published result each, as a runnable object. One file a study; `names` and `get` find them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from limitbench.errors import InputError
+
+if TYPE_CHECKING:
+    from limitbench.studies.base import Study
+
+_MODULES = {
+    "deep-linear": "limitbench.studies.deep_linear",
+    "shaped-relu": "limitbench.studies.shaped_relu",
+}
+
+
+def names() -> tuple[str, ...]:
+    """Names of the built-in studies."""
+    return tuple(_MODULES)
+
+
+def get(name: str) -> Study:
+    """The study called `name`; `InputError` lists the known ones where there is none."""
+    if name not in _MODULES:
+        raise InputError("study", name, "one of " + ", ".join(_MODULES))
+    study: Study = importlib.import_module(_MODULES[name]).STUDY
+    return study

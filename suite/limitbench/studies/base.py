@@ -51,12 +51,14 @@ class StudyTheory:
         title: a few words for headings.
         build: the theory at a cell.
         skip: reason why the theory does not apply at a cell, or None where it does.
+        role: a `competitor` is ranked; a `check` is an independent solution of a competitor, scored but not ranked.
     """
 
     name: str
     title: str
     build: Callable[[Cell], Theory]
     skip: Callable[[Cell], str | None] = lambda cell: None
+    role: Literal["competitor", "check"] = "competitor"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,155 @@
+"""What a finished run holds, by cells: the reading side of a study's claims.
+
+A claim asks for cells by their parameters (`width=64, depth=64`), not by array positions, so that it is found whether
+the run's depth axis is `depth` or `aspect` and whatever else is in the grid.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+
+from limitbench.studies.base import Claim, Study, Value, Verdict
+from limitbench.theories.base import Theory
+
+#: "Within standard errors" means this many (DESIGN: both errors combined where the reference is simulated too).
+STANDARD_ERRORS = 4.5
+
+
+@dataclass(frozen=True)
+class CellEvidence:
+    """One cell of a finished run: its parameters and where it lies in the arrays."""
+
+    study: Study
+    tree: xr.DataTree
+    at: dict[str, int]
+    parameters: dict[str, Value]
+
+    def samples(self, observable: str) -> Float[np.ndarray, " networks"]:
+        """The networks' values, without the padding beyond `n_samples`."""
+        values = self.tree["samples"][observable].isel(self.at).to_numpy()
+        count = int(self.tree["run"]["n_samples"].isel(self.at))
+        return np.asarray(values[:count], dtype=float)
+
+    def score(self, field: str, observable: str, theory: str) -> float:
+        """One field of the score, NaN where there is none."""
+        scores = self.tree["scores"][field].isel(self.at)
+        return float(scores.sel(observable=observable, theory=theory))
+
+    def verdict(self, observable: str, theory: str) -> str:
+        """The verdict of the score, empty where there is none."""
+        return str(self.tree["scores"]["verdict"].isel(self.at).sel(observable=observable, theory=theory).item())
+
+    def theory(self, name: str) -> Theory:
+        """The theory that competes under this name, at this cell."""
+        return next(t for t in self.study.theories if t.name == name).build(self.parameters)
+
+    @property
+    def seconds(self) -> float:
+        """Compute seconds that the cell's column took."""
+        return float(self.tree["run"]["seconds"].isel(self.at))
+
+
+class Evidence:
+    """All complete cells of a finished run of `study`."""
+
+    def __init__(self, study: Study, tree: xr.DataTree) -> None:
+        self.study, self.tree = study, tree
+        counts = tree["run"]["n_samples"]
+        self.cells: list[CellEvidence] = []
+        self.axes = tuple(str(d) for d in counts.dims)
+        for index in itertools.product(*(range(counts.sizes[a]) for a in self.axes)):
+            at = dict(zip(self.axes, index, strict=True))
+            if not int(counts.isel(at)) > 0:
+                continue
+            parameters = {a: counts[a].to_numpy()[i].item() for a, i in at.items()}
+            if "depth" not in parameters:
+                parameters["depth"] = int(tree["run"]["depth"].isel({a: at[a] for a in tree["run"]["depth"].dims}))
+            self.cells.append(CellEvidence(study, tree, at, parameters))
+
+    def where(self, **wanted: float) -> list[CellEvidence]:
+        """Cells whose parameters equal `wanted` (numbers to 1e-9); `alpha` stands for depth/width."""
+        return [cell for cell in self.cells if _matches(cell.parameters, wanted)]
+
+    def one(self, **wanted: float) -> CellEvidence | None:
+        """The first cell that matches, None where the run has none."""
+        return next(iter(self.where(**wanted)), None)
+
+    def groups(self, *vary: str) -> Iterator[list[CellEvidence]]:
+        """Cells that agree in everything but `vary` (and depth, which follows), in increasing order of `vary`."""
+        fixed = [a for a in self.axes if a not in vary]
+
+        def key(cell: CellEvidence) -> tuple[Value, ...]:
+            return tuple(cell.parameters[a] for a in fixed)
+
+        def order(cell: CellEvidence) -> tuple[Value, ...]:
+            return tuple(cell.parameters[a] for a in vary if a in self.axes)
+
+        for _, group in itertools.groupby(sorted(self.cells, key=lambda c: (key(c), order(c))), key):
+            yield list(group)
+
+    def command(self, cells: Iterable[CellEvidence]) -> str:
+        """The command line that draws these cells again."""
+        cells = list(cells)
+        if not cells:
+            return ""
+        parts = [f"limitbench run {self.study.name}"]
+        for axis in self.axes:
+            values = sorted({cell.parameters[axis] for cell in cells})
+            parts.append(f"--set {axis}=" + ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values))
+        samples = max(int(self.tree["run"]["n_samples"].isel(cell.at)) for cell in cells)
+        return " ".join([*parts, f"--samples {samples}"])
+
+
+def _matches(parameters: dict[str, Value], wanted: dict[str, float]) -> bool:
+    for name, value in wanted.items():
+        seen = parameters["depth"] / parameters["width"] if name == "alpha" else parameters.get(name)  # type: ignore[operator]
+        if not isinstance(seen, int | float) or not math.isclose(seen, value, rel_tol=1e-9, abs_tol=1e-12):
+            return False
+    return True
+
+
+def missing(name: str, text: str, predicted: float, need: str) -> Claim:
+    """A claim that this run cannot answer, with the cells it would need."""
+    return Claim(name, f"{text} [not measured: needs {need}]", predicted, math.nan, math.nan, "undecided")
+
+
+def within_errors(predicted: float, measured: float, se: float, *, resolution: float = math.inf) -> Verdict:
+    """`holds` within 4.5 standard errors, `fails` beyond; `undecided` where 4.5 se exceed `resolution`."""
+    if not math.isfinite(measured) or not math.isfinite(se):
+        return "undecided"
+    if abs(measured - predicted) > STANDARD_ERRORS * se:
+        return "fails"
+    return "holds" if STANDARD_ERRORS * se <= resolution else "undecided"
+
+
+def moment_claim(
+    evidence: Evidence,
+    cell: CellEvidence,
+    observable: str,
+    moment: Literal["mean", "variance", "second moment"],
+    predicted: float,
+    *,
+    name: str,
+    text: str,
+    resolution: float = math.inf,
+    values: Float[np.ndarray, " networks"] | None = None,
+) -> Claim:
+    """A moment of one cell's networks (or of `values` made from them) against its predicted value."""
+    x = cell.samples(observable) if values is None else values
+    if moment == "mean":
+        terms = x
+    elif moment == "second moment":
+        terms = x**2
+    else:
+        terms = (x - x.mean()) ** 2 * (len(x) / (len(x) - 1))
+    measured, se = float(terms.mean()), float(terms.std(ddof=1) / math.sqrt(len(x)))
+    verdict = within_errors(predicted, measured, se, resolution=resolution)
+    return Claim(name, text, predicted, measured, se, verdict, cell.seconds, evidence.command([cell]))

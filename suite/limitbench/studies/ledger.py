@@ -1,0 +1,220 @@
+"""Kinds of claims: how one statement of a paper is measured on a finished run and given a verdict.
+
+Each function takes the cells it may use and returns one `Claim`; a run that lacks the cells gets a claim that says
+which it would need. A claim about a failure ("infinite width fails") holds when the failure is seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from limitbench.statistics.laws import Law
+from limitbench.statistics.ranking import paired_ratio, rank
+from limitbench.statistics.rates import fit_rate
+from limitbench.studies.base import Claim, Verdict
+from limitbench.studies.evidence import STANDARD_ERRORS, CellEvidence, Evidence, missing
+
+#: Half-width of a 95 % interval in standard errors.
+_HALF_95 = 1.959963984540054
+
+
+def worst_score_claim(
+    evidence: Evidence,
+    cells: Sequence[CellEvidence],
+    observable: str,
+    theory: str,
+    *,
+    expected: Literal["holds", "fails"],
+    name: str,
+    text: str,
+) -> Claim:
+    """Does `theory` hold (or fail) in every one of `cells`? Predicted is the margin, measured the least clear D."""
+    margin = float(evidence.tree.attrs["margin"])
+    scored = [(cell.score("distance", observable, theory), cell) for cell in cells]
+    scored = [(d, cell) for d, cell in scored if math.isfinite(d)]
+    if not scored:
+        return missing(name, text, margin, f"cells where {theory} is scored")
+    distance, cell = (max if expected == "holds" else min)(scored, key=lambda pair: pair[0])
+    low, high = (cell.score(f, observable, theory) for f in ("distance_low", "distance_high"))
+    verdicts = {cell.verdict(observable, theory) for _, cell in scored}
+    opposite = {"holds": "fails", "fails": "holds"}[expected]
+    verdict: Verdict = "holds" if verdicts == {expected} else "fails" if opposite in verdicts else "undecided"
+    used = [cell for _, cell in scored]
+    return Claim(
+        name,
+        text,
+        margin,
+        distance,
+        (high - low) / (2 * _HALF_95),
+        verdict,
+        sum(c.seconds for c in used),
+        evidence.command(used),
+    )
+
+
+def growth_with_depth_claim(
+    evidence: Evidence, columns: Sequence[Sequence[CellEvidence]], observable: str, theory: str, *, name: str, text: str
+) -> Claim:
+    """Share of columns in which D of `theory` increases at every step in depth."""
+    if not columns:
+        return missing(name, text, 1.0, "at least two depths per width")
+    growing = [
+        all(b > a for a, b in zip(d, d[1:], strict=False))
+        for d in ([cell.score("distance", observable, theory) for cell in column] for column in columns)
+    ]
+    used = [cell for column in columns for cell in column]
+    verdict: Verdict = "holds" if all(growing) else "fails"
+    return Claim(
+        name, text, 1.0, float(np.mean(growing)), 0.0, verdict, sum(c.seconds for c in used), evidence.command(used)
+    )
+
+
+def best_theory_claim(
+    evidence: Evidence,
+    cells: Sequence[CellEvidence],
+    observable: str,
+    theory: str,
+    competitors: Sequence[str],
+    *,
+    name: str,
+    text: str,
+) -> Claim:
+    """Share of cells in which `theory` has the smallest D among `competitors`, ranked by a paired bootstrap.
+
+    The standard error is the largest probability, over cells, that another competitor is best.
+    """
+    if not cells:
+        return missing(name, text, 1.0, "cells in that range")
+    chances = []
+    for cell in cells:
+        laws = {t: cell.theory(t).law(observable) for t in competitors}
+        chances.append(rank(cell.samples(observable), laws).probability_best[theory])
+    share = float(np.mean([p > 0.5 for p in chances]))
+    verdict: Verdict = "holds" if min(chances) >= 0.95 else "fails" if min(chances) < 0.05 else "undecided"
+    return Claim(
+        name, text, 1.0, share, 1 - min(chances), verdict, sum(c.seconds for c in cells), evidence.command(cells)
+    )
+
+
+def paired_gain_claim(
+    evidence: Evidence,
+    cell: CellEvidence | None,
+    observable: str,
+    worse: str,
+    better: str,
+    *,
+    at_least: float,
+    name: str,
+    text: str,
+) -> Claim:
+    """Ratio D(worse)/D(better) with a paired bootstrap interval; holds when its lower end is `at_least` or more."""
+    if cell is None:
+        return missing(name, text, at_least, "that cell")
+    laws = [cell.theory(t).law(observable) for t in (worse, better)]
+    ratio = paired_ratio(cell.samples(observable), *laws)
+    verdict: Verdict = "holds" if ratio.low >= at_least else "fails" if ratio.high < at_least else "undecided"
+    return Claim(
+        name,
+        text,
+        at_least,
+        ratio.value,
+        (ratio.high - ratio.low) / (2 * _HALF_95),
+        verdict,
+        cell.seconds,
+        evidence.command([cell]),
+    )
+
+
+def signed_mean_errors(
+    cells: Sequence[CellEvidence], observable: str, theory: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Widths, signed errors of the mean (network minus theory) and their standard errors."""
+    widths, errors, ses = [], [], []
+    for cell in cells:
+        x = cell.samples(observable)
+        law = cell.theory(theory).law(observable)
+        widths.append(float(cell.parameters["width"]))
+        errors.append(float(x.mean()) - law.mean)
+        ses.append(float(x.std(ddof=1)) / math.sqrt(len(x)))
+    return np.array(widths), np.array(errors), np.array(ses)
+
+
+def rate_claim(
+    evidence: Evidence,
+    cells: Sequence[CellEvidence],
+    observable: str,
+    theory: str,
+    *,
+    predicted: float,
+    tolerance: float,
+    corrected: bool = False,
+    name: str,
+    text: str,
+) -> Claim:
+    """Exponent b of the signed mean error a n^-b, or a n^-b (1 + k n^-1/2) if `corrected`, within `tolerance`."""
+    if len({cell.parameters["width"] for cell in cells}) < (4 if corrected else 3):
+        return missing(name, text, predicted, "at least four widths at d/n = 1 and rate 1/2")
+    widths, errors, ses = signed_mean_errors(cells, observable, theory)
+    fit = fit_rate(widths, errors, ses, corrected=corrected)
+    verdict: Verdict = "undecided"
+    if abs(fit.b - predicted) <= tolerance and fit.b_se <= tolerance:
+        verdict = "holds"
+    elif abs(fit.b - predicted) > tolerance + STANDARD_ERRORS * fit.b_se:
+        verdict = "fails"
+    return Claim(
+        name, text, predicted, fit.b, fit.b_se, verdict, sum(c.seconds for c in cells), evidence.command(cells)
+    )
+
+
+def predicted_curve_claim(
+    evidence: Evidence,
+    cells: Sequence[CellEvidence],
+    observable: str,
+    theory: str,
+    reference: str,
+    *,
+    name: str,
+    text: str,
+) -> Claim:
+    """Do the networks' errors against `theory` lie where `reference`, a law without sampling, puts them?
+
+    Predicted and measured are those of the width that is furthest off in standard errors.
+    """
+    if len(cells) < 3:
+        return missing(name, text, math.nan, "at least three widths at d/n = 1 and rate 1/2")
+    _, errors, ses = signed_mean_errors(cells, observable, theory)
+    curve = np.array([c.theory(reference).law(observable).mean - c.theory(theory).law(observable).mean for c in cells])
+    worst = int(np.argmax(np.abs(errors - curve) / ses))
+    verdict: Verdict = "holds" if abs(errors[worst] - curve[worst]) <= STANDARD_ERRORS * ses[worst] else "fails"
+    text = f"{text} (furthest off: width {cells[worst].parameters['width']})"
+    return Claim(
+        name,
+        text,
+        float(curve[worst]),
+        float(errors[worst]),
+        float(ses[worst]),
+        verdict,
+        sum(c.seconds for c in cells),
+        evidence.command(cells),
+    )
+
+
+def law_distance(a: Law, b: Law, *, points: int = 200_001) -> float:
+    """Kolmogorov-Smirnov distance of two laws, from their cdfs on a grid of quantiles of both; no sampling."""
+    levels = (np.arange(points) + 0.5) / points
+    x = np.concatenate([a.quantile(levels), b.quantile(levels)])
+    return float(np.abs(a.cdf(x) - b.cdf(x)).max())
+
+
+def limit_distance_claim(
+    evidence: Evidence, cell: CellEvidence, constant: float, *, name: str, text: str, tolerance: float
+) -> Claim:
+    """Width x KS of the exact finite-size law of ln Q_11 to the proportional limit, within a relative tolerance."""
+    exact, limit = (cell.theory(t).law("log_q11") for t in ("finite-width", "proportional-limit"))
+    measured = float(cell.parameters["width"]) * law_distance(exact, limit)
+    verdict: Verdict = "holds" if abs(measured / constant - 1) <= tolerance else "fails"
+    return Claim(name, text, constant, measured, 0.0, verdict, 0.0, evidence.command([cell]))
