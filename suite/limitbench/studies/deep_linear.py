@@ -1,4 +1,4 @@
-"""`deep-linear`: the mixing matrix of deep linear networks in the proportional limit (Bassetti, Ladelli & Rotondo 2024).
+"""`deep-linear`: the mixing matrix of deep linear networks (Bassetti, Ladelli & Rotondo 2024, arXiv 2411.15267).
 
 A deep linear network's outputs are Gaussian given the mixing matrix Q_L. Infinite width says Q = I; the proportional
 limit L/N -> alpha says that Q is random, with ln Q_11 ~ N(-alpha, 2 alpha); at finite size the law is known exactly.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import xarray as xr
 
 from limitbench.errors import InputError
@@ -96,7 +95,7 @@ def _kolmogorov_smirnov_constants(evidence: Evidence) -> list[Claim]:
 
 def _coupling(evidence: Evidence) -> list[Claim]:
     """E Q_12^2 = ((1 + 2/N)^L - (1 - 1/N)^L)/3: outputs share a random covariance, which NNGP sets to zero."""
-    cells = [c for c in evidence.where(alpha=0.25, outputs=2)]
+    cells = list(evidence.where(alpha=0.25, outputs=2))
     text = "E Q12^2 at L/N = 1/4 is ((1+2/N)^L - (1-1/N)^L)/3: outputs are coupled (NNGP: 0)."
     if not cells:
         limit = (math.exp(0.5) - math.exp(-0.25)) / 3

@@ -6,6 +6,7 @@ which it would need. A claim about a failure ("infinite width fails") holds when
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Literal
@@ -63,7 +64,7 @@ def growth_with_depth_claim(
     if not columns:
         return missing(name, text, 1.0, "at least two depths per width")
     growing = [
-        all(b > a for a, b in zip(d, d[1:], strict=False))
+        all(b > a for a, b in itertools.pairwise(d))
         for d in ([cell.score("distance", observable, theory) for cell in column] for column in columns)
     ]
     used = [cell for column in columns for cell in column]

@@ -1,4 +1,4 @@
-"""`shaped-relu`: the covariance SDE of shaped ReLU networks and its critical exponent (Li, Nica & Roy 2022; Li & Nica 2023).
+"""`shaped-relu`: the covariance SDE of shaped ReLU networks and its critical exponent (arXiv 2206.02768, 2310.12079).
 
 Slopes 1 + c_pm n^-rate. At rate 1/2 and depth proportional to width the correlation of two inputs follows a stochastic
 differential equation; below 1/2 inputs collapse onto each other, above 1/2 the activation's drift drops out.
@@ -241,7 +241,7 @@ STUDY = Study(
     name="shaped-relu",
     version=1,
     title="Shaped ReLU networks: the covariance SDE",
-    question="When slopes approach 1 at rate n^-p, what is the law of two inputs' correlation and of the norm at depth d?",
+    question="When slopes approach 1 at rate n^-p, what are the laws of two inputs' correlation and of the norm?",
     reference="Li, Nica & Roy 2022, arXiv 2206.02768; Li & Nica 2023, arXiv 2310.12079",
     axes=(
         Axis("c_plus", "float", (0.0,), "Slope constant for positive arguments.", lower=-100, upper=100, symbol="c₊"),

@@ -1,0 +1,47 @@
+# Every target sets up .venv by itself: a fresh clone needs Python >= 3.11, make and git.
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+OUT ?= results
+
+# Workers are processes; more threads in each only get in each other's way.
+export OMP_NUM_THREADS ?= 1
+export RAY_USAGE_STATS_ENABLED ?= 0
+
+.PHONY: help run test lint bench wheel-check clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: PYTHON: found no Python, expected 3.11 or later; try make PYTHON=/path/to/python3"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+run: $(READY)  ## quick preset of every study on local Ray; report in $(OUT)/report.html
+	$(BIN)/limitbench run --all --preset quick --out $(OUT)
+
+test: $(READY)  ## all tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+lint: $(READY)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)  ## check the benchmarks and run each once in this environment
+	$(BIN)/asv machine --config benchmarks/asv.conf.json --yes
+	$(BIN)/asv check --config benchmarks/asv.conf.json --python=same
+	$(BIN)/asv run --config benchmarks/asv.conf.json --python=same --quick --show-stderr --set-commit-hash=$$(git rev-parse HEAD)
+
+wheel-check: $(READY)  ## build the wheel, install it alone elsewhere, run a sweep and a report there
+	rm -rf dist
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist
+	PYTHON=$(PYTHON) .ci/wheel-check dist/*.whl
+
+clean:  ## remove everything that the other targets made
+	rm -rf $(VENV) dist build results benchmarks/.asv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find suite tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

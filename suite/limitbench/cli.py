@@ -1,0 +1,262 @@
+"""The command line: list, show, run, status, report.
+
+Everything heavy (torch, ray, xarray, matplotlib) is imported inside the command that needs it, so that `--help`
+answers at once. A value that cannot be accepted ends as one line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+from typer.main import get_command
+
+from limitbench.errors import InputError
+
+#: Exit codes: every block is stored; some blocks were quarantined; the input cannot be accepted; Ctrl-C.
+COMPLETE, QUARANTINED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="limitbench",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; `arguments` default to those of the process."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = get_command(app).main(given or ["--help"], prog_name="limitbench", standalone_mode=False)
+    except InputError as error:
+        return _refuse(error)
+    except TyperException as error:
+        return _refuse(_usage(error, given))
+    return code if isinstance(code, int) else COMPLETE
+
+
+def _refuse(error: InputError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return BAD_INPUT
+
+
+class _Nothing:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+def _usage(error: Any, arguments: list[str]) -> InputError:
+    """A usage error of the option parser as field, value and what is accepted."""
+    message = " ".join(error.format_message().split())
+    command = error.ctx.command if getattr(error, "ctx", None) is not None else None
+    kind = type(error).__name__
+    if kind == "NoSuchOption":
+        options = sorted(name for p in command.params for name in p.opts if name.startswith("--")) if command else []
+        return InputError("option", error.option_name, "one of " + ", ".join([*options, "--help"]))
+    if message.startswith("No such command") and command is not None:
+        name = next((word for word in arguments if f"'{word}'" in message), "")
+        return InputError("command", name, "one of " + ", ".join(command.commands))
+    if kind == "MissingParameter":
+        return InputError(error.param.metavar or error.param.name, _Nothing(), "a value (see --help)")
+    if kind == "BadOptionUsage":
+        return InputError(error.option_name, _Nothing(), "a value (see --help)")
+    return InputError("arguments", " ".join(arguments), f"fewer or other arguments ({message})")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from limitbench import __version__
+
+        print(f"limitbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _limitbench(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Which scaling-limit theory describes a random network of this depth, width and shaping, and how well?
+
+    limitbench draws finite random networks, computes what each theory predicts for the same quantity, and measures
+    the distance with error bars over whole grids of depth, width and shaping. The report says where each theory holds.
+
+    \b
+    Examples:
+      limitbench list
+      limitbench show shaped-relu
+      limitbench run shaped-relu
+      limitbench status results
+      limitbench report results
+
+    Exit codes: 0 complete; 1 blocks failed and were set aside; 2 the input cannot be accepted; 130 stopped by Ctrl-C.
+    """
+
+
+@app.command("list")
+def list_studies() -> None:
+    """List the built-in studies: one published result each.
+
+    \b
+    Examples:
+      limitbench list
+    """
+    from limitbench import commands
+
+    commands.list_studies()
+
+
+@app.command()
+def show(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study, see `limitbench list`.")],
+) -> None:
+    """Show a study: its axes, presets, observables and competing theories.
+
+    \b
+    Examples:
+      limitbench show shaped-relu
+      limitbench show deep-linear
+    """
+    from limitbench import commands
+
+    commands.show(study)
+
+
+@app.command()
+def run(
+    studies: Annotated[
+        list[str] | None, typer.Argument(metavar="STUDY", help="Names of studies, see `limitbench list`.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Run every built-in study.")] = False,
+    config: Annotated[
+        Path | None, typer.Option(metavar="F.yaml", help="Read options from a YAML file; options given here win.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="quick|standard|full", help="Grid and samples per cell. [default: quick]")
+    ] = None,
+    axes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="AXIS=V1,V2", help="Values of one axis instead of the preset's; repeatable."),
+    ] = None,
+    samples: Annotated[
+        str | None, typer.Option(metavar="N", help="Networks per cell, rounded up to whole blocks.")
+    ] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="exact|dense", help="Draw without weights or with real weight matrices. [default: exact]"
+        ),
+    ] = None,
+    seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of the whole run. [default: 0]")] = None,
+    margin: Annotated[
+        str | None, typer.Option(metavar="D", help="A theory holds where its distance D is below this. [default: 0.05]")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Directory of stores and report. [default: results]")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDR", help="A running Ray cluster; left out, Ray starts on this machine.")
+    ] = None,
+    workers: Annotated[
+        str | None, typer.Option(metavar="N", help="Worker processes. [default: one per core of the cluster]")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="auto|cpu|cuda", help="Where networks are drawn. [default: auto]")
+    ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(metavar="ray|serial", help="Ray workers, or one block after another here. [default: ray]"),
+    ] = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Do not write DIR/report.html.")] = False,
+) -> None:
+    """Run studies over a grid; store samples, laws and scores; write the report.
+
+    Running again with the same DIR resumes: finished blocks are kept, more axis values and more samples are added.
+    Ctrl-C loses at most the blocks under way. A different question on the same DIR is refused.
+
+    \b
+    Examples:
+      limitbench run shaped-relu
+      limitbench run --all --out results
+      limitbench run deep-linear --set width=16,32 --set aspect=1 --samples 4096
+      limitbench run shaped-relu --set rate=0.25,0.5 --set width=32 --set depth=8,16
+      limitbench run deep-linear --set width=16 --executor serial --no-report
+      limitbench run --config sweep.yaml --workers 2
+
+    \b
+    sweep.yaml holds the same names:
+      studies: [shaped-relu]
+      set: {width: [16, 32], rate: 0.5}
+      samples: 4096
+      out: results
+    """
+    from limitbench.config import parse_axes, run_options
+
+    given: dict[str, Any] = {
+        "studies": tuple(studies or ()),
+        "all": every or None,
+        "preset": preset,
+        "set": parse_axes(axes or ()),
+        "samples": samples,
+        "sampler": sampler,
+        "seed": seed,
+        "margin": margin,
+        "out": out,
+        "address": address,
+        "workers": workers,
+        "device": device,
+        "executor": executor,
+        "no-report": no_report or None,
+    }
+    options = run_options(given, config)
+    from limitbench import commands
+
+    try:
+        complete = commands.run(options)
+    except KeyboardInterrupt:
+        print(f"stopped: finished blocks are kept in {options.out}; the same command resumes", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    raise typer.Exit(COMPLETE if complete else QUARANTINED)
+
+
+@app.command()
+def status(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Output directory of a run.")],
+) -> None:
+    """Show how far the runs in DIR are: blocks stored, missing and set aside.
+
+    \b
+    Examples:
+      limitbench status results
+    """
+    from limitbench import commands
+
+    commands.status(directory)
+
+
+@app.command()
+def report(
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="DIR", help="Output directories of runs; one page for all of them.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="[default: report.html in the first DIR]")
+    ] = None,
+) -> None:
+    """Write one self-contained HTML page from stored results; nothing is computed again.
+
+    \b
+    Examples:
+      limitbench report results
+      limitbench report results -o first-light.html
+    """
+    from limitbench import commands
+
+    commands.report(directories, output)

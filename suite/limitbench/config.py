@@ -1,0 +1,139 @@
+"""The options of a run: one list of names for the command line and for YAML files, checked before anything starts.
+
+A YAML file holds the long option names without dashes, and `studies` and `set` as lists and mappings:
+
+    studies: [shaped-relu]
+    preset: quick
+    set: {width: [64, 128], rate: 0.5}
+    samples: 8192
+    out: results
+
+What the command line names wins over the file; `set` is merged axis by axis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from limitbench.errors import InputError
+
+AxisValue: TypeAlias = int | float | str
+
+
+def axis_value(text: str) -> AxisValue:
+    """A number where the text is one (`64`, `0.5`, `1e3`), the text itself otherwise."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def parse_axes(assignments: Sequence[str]) -> dict[str, tuple[AxisValue, ...]]:
+    """`["width=64,128", "rate=0.5"]` as a grid; `InputError` where one is not of the form AXIS=V1,V2."""
+    grid: dict[str, tuple[AxisValue, ...]] = {}
+    for text in assignments:
+        name, sign, values = text.partition("=")
+        name = name.strip()
+        if not sign or not name:
+            raise InputError("--set", text, "AXIS=V1,V2, for example width=64,128")
+        parts = [part.strip() for part in values.split(",")]
+        if not all(parts):
+            raise InputError(f"--set {name}", values, "one value or more, separated by commas, none of them empty")
+        if name in grid:
+            raise InputError("--set", text, f"each axis once; join the values with commas: {name}=V1,V2")
+        grid[name] = tuple(axis_value(part) for part in parts)
+    return grid
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str | int | float) else value
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("not a number")
+    return value
+
+
+class RunOptions(BaseModel):
+    """Checked options of `limitbench run`. A field's description says what it accepts, in error messages too."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, allow_inf_nan=False)
+
+    studies: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field((), description="names of studies")
+    every: bool = Field(False, alias="all", description="true or false")
+    preset: Literal["quick", "standard", "full"] = Field("quick", description="quick, standard or full")
+    grid: dict[str, Annotated[tuple[AxisValue, ...], BeforeValidator(_as_list)]] = Field(
+        default_factory=dict, alias="set", description="axis names, each with one value or a list of values"
+    )
+    samples: Annotated[int | None, BeforeValidator(_no_bool)] = Field(None, ge=1, description="a positive integer")
+    sampler: Literal["exact", "dense"] = Field("exact", description="exact or dense")
+    seed: Annotated[int, BeforeValidator(_no_bool)] = Field(
+        0, ge=0, lt=2**63, description="an integer from 0 to 2^63 - 1"
+    )
+    margin: Annotated[float, BeforeValidator(_no_bool)] = Field(0.05, gt=0, description="a positive number")
+    out: Path = Field(Path("results"), description="a directory")
+    address: str | None = Field(None, min_length=1, description="auto, HOST:PORT or ray://HOST:PORT")
+    workers: Annotated[int | None, BeforeValidator(_no_bool)] = Field(None, ge=1, description="a positive integer")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
+    executor: Literal["ray", "serial"] = Field("ray", description="ray or serial")
+    no_report: bool = Field(False, alias="no-report", description="true or false")
+
+
+#: Names as the command line and a YAML file spell them.
+OPTION_NAMES = tuple(field.alias or name for name, field in RunOptions.model_fields.items())
+
+
+def run_options(given: Mapping[str, Any], config: Path | None = None) -> RunOptions:
+    """The options that `given` (from the command line; None means not given) and the file `config` name together.
+
+    Raises:
+        InputError: an unknown key, a value that is not accepted, a file that cannot be read or is not YAML.
+    """
+    written = {name: value for name, value in given.items() if value is not None and value != () and value != {}}
+    merged = _read(config) if config is not None else {}
+    spelled = {name: "STUDY" if name == "studies" else f"--{name}" for name in written}
+    if isinstance(merged.get("set"), dict) and "set" in written:
+        written["set"] = {**merged["set"], **written["set"]}
+    merged.update(written)
+    try:
+        return RunOptions.model_validate(merged)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = str(problem["loc"][0])
+        if problem["type"] == "extra_forbidden":
+            raise InputError(f"key in {config}", name, "one of " + ", ".join(OPTION_NAMES)) from None
+        accepted = next(f.description for key, f in RunOptions.model_fields.items() if name in (f.alias, key))
+        field = spelled.get(name, name)
+        if name == "set" and len(problem["loc"]) > 1:
+            field = f"{field} {problem['loc'][1]}"
+        seen = merged[name]
+        if isinstance(seen, float) and not math.isfinite(seen):
+            seen = str(seen)
+        raise InputError(field, seen, accepted or "another value") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError("--config", str(path), f"a readable YAML file ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError("--config", str(path), f"a YAML file ({_reason(error)})") from None
+    if not isinstance(content, dict):
+        raise InputError("--config", str(path), "a YAML file with a mapping of options: " + ", ".join(OPTION_NAMES))
+    return {str(key): value for key, value in content.items() if value is not None}
+
+
+def _reason(error: Exception) -> str:
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+    return f"{problem or error}{where}"

@@ -1,0 +1,205 @@
+"""Tables of the report: plain rows of text, numbers already formatted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from limitbench.report.results import Results, Slice
+from limitbench.report.style import count, number, percent, verdict_mark
+from limitbench.report.words import standings
+
+MOST_ROWS = 400
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: caption, column heads, rows of cell texts; the first `labels` columns are text, the rest numbers."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    labels: int = 1
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ClaimRow:
+    """One claim of the ledger, as text."""
+
+    name: str
+    text: str
+    predicted: str
+    measured: str
+    se: str
+    off: str
+    verdict: str
+    mark: str
+    seconds: str
+    command: str
+
+
+_ORDER = {"fails": 0, "undecided": 1, "holds": 2}
+
+
+def ledger(results: Results) -> list[ClaimRow]:
+    """All claims: failures first, then undecided ones, then those that hold."""
+    claims = results.group("claims")
+    if "verdict" not in claims:
+        return []
+    claims = claims.load()
+    rows = []
+    for k in range(claims.sizes["claim"]):
+        one = {name: claims[name].isel(claim=k).item() for name in claims.data_vars if claims[name].dims == ("claim",)}
+        name = str(claims["claim"][k].item()) if "claim" in claims.coords else f"claim {k + 1}"
+        verdict = str(one.get("verdict", "undecided"))
+        predicted, measured, se = (float(one.get(f, np.nan)) for f in ("predicted", "measured", "se"))
+        off = (measured - predicted) / se if se > 0 else np.nan
+        rows.append(
+            ClaimRow(
+                name=name,
+                text=str(one.get("text", "")),
+                predicted=number(predicted, 4),
+                measured=number(measured, 4),
+                se=number(se, 2),
+                off=number(off, 2),
+                verdict=verdict,
+                mark=verdict_mark(verdict),
+                seconds=number(one.get("seconds", np.nan), 2),
+                command=str(one.get("command", "")),
+            )
+        )
+    return sorted(rows, key=lambda row: _ORDER.get(row.verdict, 1))
+
+
+@dataclass(frozen=True)
+class RankRow:
+    """One theory in the ranking."""
+
+    theory: str
+    median: str
+    holds: int
+    fails: int
+    undecided: int
+    scored: int
+    shares: tuple[float, float, float]
+    best: str
+
+
+def ranking(results: Results, observable: str | None = None) -> list[RankRow]:
+    """Theories best first, with shares of cells and how often each is the best."""
+    return [
+        RankRow(
+            theory=s.theory,
+            median=number(max(s.median, 0.0), 2),
+            holds=s.holds,
+            fails=s.fails,
+            undecided=s.undecided,
+            scored=s.scored,
+            shares=(100 * s.holds / s.scored, 100 * s.undecided / s.scored, 100 * s.fails / s.scored),
+            best=percent(s.best, s.scored),
+        )
+        for s in standings(results, observable)
+    ]
+
+
+def scores_table(results: Results, observable: str) -> Table:
+    """D with interval and verdict: one row per cell, one column per theory."""
+    o = results.observables.index(observable)
+    theories = results.said(observable)
+    columns = [results.theories.index(t) for t in theories]
+    distance, verdicts = results.distance[..., o, :], results.verdicts[..., o, :]
+    low, high = results.score("distance_low")[..., o, :], results.score("distance_high")[..., o, :]
+    axes = [a for a in results.axes if len(results.values(a)) > 1 or a not in results.slice_axes]
+    rows: list[tuple[str, ...]] = []
+    for cell in np.ndindex(*distance.shape[:-1]):
+        if not np.isfinite(distance[cell]).any():
+            continue
+        index = dict(zip(results.axes, cell, strict=True))
+        labels = [results.where({a: results.values(a)[index[a]]}).partition(" = ")[2] for a in axes]
+        texts = [
+            f"{verdict_mark(str(verdicts[cell][t]))} {number(distance[cell][t], 2)} "
+            f"[{number(low[cell][t], 2)}, {number(high[cell][t], 2)}]"
+            if np.isfinite(distance[cell][t])
+            else "–"
+            for t in columns
+        ]
+        rows.append((*labels, *texts))
+    note = f"The first {MOST_ROWS} of {len(rows)} cells; the store holds all." if len(rows) > MOST_ROWS else ""
+    head = (*(results.symbol(a) for a in axes), *(results.theory_title(t) for t in theories))
+    caption = f"D [interval] and verdict, {results.observable_title(observable)}"
+    return Table(caption, head, rows[:MOST_ROWS], labels=len(axes), note=note)
+
+
+def detectability_summary(results: Results) -> Table:
+    """N* over the grid per observable and theory: smallest, median, largest."""
+    n_star = results.score("n_star")
+    rows = []
+    for o, observable in enumerate(results.observables):
+        for theory in results.said(observable):
+            values = n_star[..., o, results.theories.index(theory)].ravel()
+            values = values[~np.isnan(values)]
+            if values.size:
+                shown = (values.min(), float(np.median(values)), values.max())
+                rows.append((results.observable_title(observable), results.theory_title(theory), *map(count, shown)))
+    return Table(
+        "Networks needed to reject each theory (N*)",
+        ("observable", "theory", "smallest", "median", "largest"),
+        rows,
+        labels=2,
+    )
+
+
+def detectability(results: Results, at: Slice, observable: str) -> Table:
+    """N* at one slice: rows theory and depth, columns width."""
+    n_star = results.score("n_star")
+    depths, widths = results.axis_labels(results.depth_axis), results.axis_labels(results.width_axis)
+    rows = [
+        (results.theory_title(theory), depth, *("–" if np.isnan(v) else count(v) for v in plane[i]))
+        for theory in results.said(observable)
+        for plane in (results.plane(n_star, at, observable, theory),)
+        for i, depth in enumerate(depths)
+    ]
+    head = ("theory", results.symbol(results.depth_axis or "depth"), *(f"n = {w}" for w in widths))
+    return Table(f"N*, {results.observable_title(observable)}, {at.label}", head, rows, labels=2)
+
+
+def failures(results: Results) -> Table:
+    """Cells whose blocks failed, with the error as it was raised."""
+    rows: list[tuple[str, ...]] = []
+    run = results.run
+    if "error" in run:
+        errors = run["error"].transpose(*results.axes).to_numpy()
+        status = run["status"].transpose(*results.axes).to_numpy() if "status" in run else np.full(errors.shape, "")
+        attempts = run["attempts"].transpose(*results.axes).to_numpy() if "attempts" in run else np.zeros(errors.shape)
+        for cell in np.ndindex(*errors.shape):
+            if str(errors[cell]).strip():
+                label = results.cell_label(dict(zip(results.axes, cell, strict=True)))
+                rows.append((label, str(status[cell]), str(errors[cell]).strip(), number(attempts[cell], 2)))
+    note = f"The first {MOST_ROWS} of {len(rows)}." if len(rows) > MOST_ROWS else ""
+    return Table("Blocks that failed", ("cell", "status", "error", "attempts"), rows[:MOST_ROWS], labels=3, note=note)
+
+
+def throughput(results: Results) -> Table:
+    """Networks per second by width: median over the other axes."""
+    rate = networks_per_second(results)
+    if results.width_axis is None or not np.isfinite(rate).any():
+        return Table("Networks per second", ("width", "median", "smallest", "largest"), [])
+    k = results.axes.index(results.width_axis)
+    rows = []
+    for i, width in enumerate(results.axis_labels(results.width_axis)):
+        values = np.take(rate, i, axis=k).ravel()
+        values = values[np.isfinite(values)]
+        if values.size:
+            rows.append((width, *(number(v) for v in (np.median(values), values.min(), values.max()))))
+    return Table("Networks per second of compute, by width", ("width", "median", "smallest", "largest"), rows)
+
+
+def networks_per_second(results: Results) -> np.ndarray:
+    """Networks per second of every cell; NaN where it was not timed."""
+    if "seconds" not in results.run:
+        return np.full(results.counts.shape, np.nan)
+    seconds = results.run["seconds"].transpose(*results.axes).to_numpy().astype(float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((seconds > 0) & (results.counts > 0), results.counts / seconds, np.nan)

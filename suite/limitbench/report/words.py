@@ -1,0 +1,226 @@
+"""The verdict in words: every sentence, and every number in it, is computed from the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from limitbench.report.results import Results
+from limitbench.report.style import count, number, percent
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one theory did over a set of cells.
+
+    `best` counts the cells where no other theory's D is smaller, or where the smallest D lies inside this theory's
+    interval; `alone` the cells where it has the smallest D.
+    """
+
+    theory: str
+    scored: int
+    holds: int
+    fails: int
+    undecided: int
+    median: float
+    best: int
+    alone: int
+
+
+def standings(results: Results, observable: str | None = None, where: dict[str, int] | None = None) -> list[Standing]:
+    """Every scored theory's standing, best first: by share of cells where it holds, then by median D.
+
+    Arguments:
+        results: the study's results.
+        observable: one observable, or all of them together.
+        where: positions on axes to restrict the grid to.
+    """
+    index: list[object] = [(where or {}).get(a, slice(None)) for a in results.axes]
+    index.append(slice(None) if observable is None else results.observables.index(observable))
+
+    def flat(values: np.ndarray) -> np.ndarray:
+        return values[tuple(index)].reshape(-1, len(results.theories))  # type: ignore[arg-type]
+
+    distance, verdicts, low = flat(results.distance), flat(results.verdicts), flat(results.score("distance_low"))
+    smallest = np.where(np.isfinite(distance), distance, np.inf).min(axis=1, initial=np.inf)
+    found = []
+    for t, theory in enumerate(results.theories):
+        d, v = distance[:, t], verdicts[:, t]
+        scored = np.isfinite(d)
+        if not scored.any():
+            continue
+        alone = scored & (d <= smallest)
+        tied = alone | (scored & (low[:, t] <= smallest))
+        tally = {word: int((v[scored] == word).sum()) for word in ("holds", "fails", "undecided")}
+        found.append(
+            Standing(theory, int(scored.sum()), *tally.values(), float(np.median(d[scored])), int(tied.sum()), int(alone.sum()))
+        )
+    return sorted(found, key=lambda s: (-s.holds / s.scored, s.median))
+
+
+def verdict_sentences(results: Results) -> list[str]:
+    """The study's answer: overall, per observable, per value of each selector axis, trends."""
+    if not results.theories or not np.isfinite(results.distance).any():
+        return ["No cell is scored yet, so there is no verdict."]
+    return [
+        overall(results),
+        *(observable_sentence(results, o) for o in results.observables if len(results.observables) > 1),
+        *axis_sentences(results),
+        *trend_sentences(results),
+    ]
+
+
+def overall(results: Results) -> str:
+    """Which theory describes the networks best over the whole grid."""
+    first, *others = standings(results)
+    title = results.theory_title(first.theory)
+    margin = number(results.margin)
+    if first.holds == 0:
+        text = (
+            f"No theory holds anywhere on this grid (D at most {margin}); the nearest is {title}, "
+            f"with median D {number(first.median, 2)}."
+        )
+    else:
+        text = (
+            f"{title[0].upper() + title[1:]} describes these networks best: it holds (D at most {margin}) in "
+            f"{first.holds} of {first.scored} scores ({percent(first.holds, first.scored)}), median D "
+            f"{number(max(first.median, 0.0), 2)}."
+        )
+    if others:
+        second = others[0]
+        text += (
+            f" Next comes {results.theory_title(second.theory)} with {second.holds} of {second.scored} "
+            f"(median D {number(max(second.median, 0.0), 2)})"
+        )
+        last = others[-1]
+        text += (
+            f"; last is {results.theory_title(last.theory)} with {last.holds} of {last.scored} "
+            f"(median D {number(max(last.median, 0.0), 2)})."
+            if last is not second
+            else "."
+        )
+    return text
+
+
+def observable_sentence(results: Results, observable: str) -> str:
+    """The best theory for one observable, and where it still fails."""
+    ranked = standings(results, observable)
+    name = results.observable_title(observable)
+    if not ranked:
+        return f"For the {name} no theory is scored."
+    first = ranked[0]
+    title = results.theory_title(first.theory)
+    text = (
+        f"For the {name}, {title} is nearest: it holds in {first.holds} of {first.scored} cells and fails in {first.fails}"
+    )
+    if len(ranked) > 1:
+        text += f"; it has the smallest D, or one within error of it, in {first.best}"
+    worst = worst_cells(results, first.theory, observable, 1)
+    return text + (f". Its worst cell is {worst[0]}." if worst else ".")
+
+
+def worst_cells(results: Results, theory: str, observable: str, most: int) -> list[str]:
+    """The cells with the largest D, worst first, as `n = 16, d/n = 1 (D = 0.3 [0.28, 0.32])`."""
+    o, t = results.observables.index(observable), results.theories.index(theory)
+    distance = results.distance[..., o, t]
+    low, high = results.score("distance_low")[..., o, t], results.score("distance_high")[..., o, t]
+    order = np.argsort(np.where(np.isfinite(distance), -distance, np.inf), axis=None, kind="stable")
+    found = []
+    for flat in order[:most]:
+        cell = np.unravel_index(flat, distance.shape)
+        if not np.isfinite(distance[cell]):
+            break
+        label = results.cell_label(dict(zip(results.axes, (int(i) for i in cell), strict=True)))
+        found.append(f"{label} (D = {number(distance[cell], 2)} [{number(low[cell], 2)}, {number(high[cell], 2)}])")
+    return found
+
+
+def axis_sentences(results: Results) -> list[str]:
+    """One sentence per selector axis: which theory leads at each of its values."""
+    sentences = []
+    for axis in results.varying:
+        parts = []
+        for i, value in enumerate(results.values(axis)):
+            ranked = standings(results, where={axis: i})
+            if not ranked:
+                continue
+            first = ranked[0]
+            title = results.theory_title(first.theory)
+            at = results.where({axis: value})
+            if first.holds:
+                parts.append(f"at {at} {title} leads and holds in {first.holds} of {first.scored} scores")
+            else:
+                parts.append(f"at {at} no theory holds (nearest: {title}, median D {number(first.median, 2)})")
+        if parts:
+            text = "; ".join(parts)
+            sentences.append(text[0].upper() + text[1:] + ".")
+    return sentences
+
+
+def trend_sentences(results: Results) -> list[str]:
+    """How each theory's D moves with width and with depth, over all lines of the grid."""
+    sentences = []
+    for axis, name in ((results.width_axis, "width"), (results.depth_axis, "depth")):
+        if axis is None or len(results.values(axis)) < 2:
+            continue
+        ends = results.values(axis)
+        grows, falls = [], []
+        for theory in results.theories:
+            up, down, lines = _moves(results, axis, theory)
+            if lines and up >= 0.9 * lines:
+                grows.append(f"{results.theory_title(theory)} ({up} of {lines})")
+            elif lines and down >= 0.9 * lines:
+                falls.append(f"{results.theory_title(theory)} ({down} of {lines})")
+        span = f"from {results.where({axis: ends[0]})} to {results.where({axis: ends[-1]})}"
+        if grows:
+            sentences.append(f"D grows with {name} {span} in nearly every line of the grid for {listing(grows)}.")
+        if falls:
+            sentences.append(f"D falls with {name} {span} in nearly every line of the grid for {listing(falls)}.")
+    return sentences
+
+
+def _moves(results: Results, axis: str, theory: str) -> tuple[int, int, int]:
+    """Lines along `axis` on which D's end lies beyond its start by more than both intervals; and all lines."""
+    k, t = results.axes.index(axis), results.theories.index(theory)
+
+    def ends(field: str) -> tuple[np.ndarray, np.ndarray]:
+        values = results.score(field)[..., t]
+        return np.take(values, 0, axis=k), np.take(values, -1, axis=k)
+
+    (low0, low1), (high0, high1) = ends("distance_low"), ends("distance_high")
+    lines = np.isfinite(low0) & np.isfinite(low1)
+    return int((lines & (low1 > high0)).sum()), int((lines & (high1 < low0)).sum()), int(lines.sum())
+
+
+def completeness(results: Results) -> str | None:
+    """A notice where cells are missing; None where the grid is complete."""
+    missing = int((results.counts == 0).sum())
+    if results.n_cells == 0:
+        return "This store has no grid yet."
+    if missing:
+        return (
+            f"This run is not finished: {missing} of {results.n_cells} cells are missing "
+            f"({percent(missing, results.n_cells)}). Everything below is about the cells that are there; the command "
+            "under provenance resumes the run."
+        )
+    if not np.isfinite(results.distance).any():
+        return "All cells are drawn but nothing is scored yet."
+    return None
+
+
+def size_sentence(results: Results) -> str:
+    """How much was drawn."""
+    cells = int((results.counts > 0).sum())
+    networks = results.counts[results.counts > 0]
+    per = f"{count(networks.min())} to {count(networks.max())}" if cells and networks.min() != networks.max() else count(networks.max(initial=0))
+    return (
+        f"{cells} cells, {per} networks each, {len(results.theories)} theories, "
+        f"{len(results.observables)} observable{'s' if len(results.observables) != 1 else ''}."
+    )
+
+
+def listing(items: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)

@@ -1,0 +1,172 @@
+"""Distances between N samples and a law: Wasserstein-1, Kolmogorov-Smirnov, and what sampling noise adds to them.
+
+Everything is an integral or a supremum of the cdf difference F_N - F on the union of the order statistics and a grid
+of the law's quantiles that reaches to levels 1e-15 on both sides.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import stats
+from scipy.special import erfc, kolmogorov, ndtr
+
+from limitbench.statistics.base import Law
+from limitbench.statistics.laws import Empirical
+
+#: Levels at which laws are looked at besides the samples: evenly spaced in ndtri(u), 1e-15 to 1 - 1e-15.
+LEVELS = ndtr(np.linspace(-7.94, 7.94, 1025))
+#: Up to here the exact finite-N law of the Kolmogorov-Smirnov statistic is used, above it the limit.
+EXACT_KS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """N sorted samples held against a law: F_N and F on a common grid.
+
+    Attributes:
+        x: grid, increasing; interval i is [x_i, x_{i+1}].
+        left, right: F_N - F at the two ends of each interval (F_N is constant inside, F linear between nodes).
+        middle: F at the middle of each interval.
+        at_samples: F at the order statistics.
+        size: N.
+        reference_size: M of an estimated law, else None.
+    """
+
+    x: Float[np.ndarray, " nodes"]
+    left: Float[np.ndarray, " intervals"]
+    right: Float[np.ndarray, " intervals"]
+    middle: Float[np.ndarray, " intervals"]
+    at_samples: Float[np.ndarray, " N"]
+    size: int
+    reference_size: int | None
+
+    @classmethod
+    def build(cls, ordered: Float[np.ndarray, " N"], law: Law) -> Comparison:
+        """Hold the sorted finite samples `ordered` against `law`. Cost: one cdf call on N points and O(N)."""
+        n = ordered.size
+        if isinstance(law, Empirical):
+            x = np.sort(np.concatenate([ordered, law.ordered]), kind="stable")
+            mass = law.cdf(x)
+            ours = np.searchsorted(ordered, x, side="right") / n
+            gap = (ours - mass)[:-1]
+            return cls(x, gap, gap, mass[:-1], law.cdf(ordered), n, law.reference_size)
+        at_samples = law.cdf(ordered)
+        places = law.quantile(LEVELS)
+        usable = np.isfinite(places)
+        places, levels = places[usable], LEVELS[usable]
+        counts = np.searchsorted(ordered, places, side="right")
+        x = np.insert(ordered, counts, places)
+        mass = np.maximum.accumulate(np.insert(at_samples, counts, levels))
+        ours = np.insert(np.arange(1, n + 1), counts, counts)[:-1] / n
+        return cls(
+            x, ours - mass[:-1], ours - mass[1:], (mass[:-1] + mass[1:]) / 2, at_samples, n, law.reference_size
+        )
+
+    @cached_property
+    def widths(self) -> Float[np.ndarray, " intervals"]:
+        """Lengths of the intervals."""
+        return np.diff(self.x)
+
+    @cached_property
+    def wasserstein(self) -> float:
+        """W1 = ∫ |F_N - F| dx, exact for F linear between nodes: error O(1/N^2) in the bulk."""
+        return float(self.widths @ _mean_absolute(self.left, self.right))
+
+    @cached_property
+    def excess(self) -> float:
+        """What noise adds to W1 on average, see `noise_excess`."""
+        gap = (self.left + self.right) / 2
+        # the mean of both cdfs: F alone is wrong where it is far off, F_N alone has no tail beyond the samples
+        mass = np.clip(self.middle + gap / 2, 0, 1)
+        sigma = noise_scale(mass, self.size)
+        if self.reference_size is not None:
+            sigma = np.hypot(sigma, noise_scale(mass, self.reference_size))
+        return float(self.widths @ noise_excess(gap, sigma))
+
+    @cached_property
+    def kolmogorov_smirnov(self) -> float:
+        """sup |F_N - F|; for a law without atoms or an empirical one."""
+        if self.reference_size is not None and self.left is self.right:
+            return float(np.abs(self.left).max(initial=0.0))
+        rank = np.arange(self.size + 1) / self.size
+        return float(max((rank[1:] - self.at_samples).max(), (self.at_samples - rank[:-1]).max()))
+
+    @property
+    def effective_size(self) -> float:
+        """N, or N M/(N + M) for a law estimated by M draws."""
+        m = self.reference_size
+        return float(self.size) if m is None else self.size * m / (self.size + m)
+
+    @property
+    def ks_pvalue(self) -> float:
+        """P(a statistic this large | the law is true): exact in N up to 2000 for exact laws, else Kolmogorov's limit."""
+        if self.reference_size is None and self.size <= EXACT_KS:
+            return float(stats.kstwo.sf(self.kolmogorov_smirnov, self.size))
+        return kolmogorov_pvalue(self.kolmogorov_smirnov, self.effective_size)
+
+
+def kolmogorov_pvalue(ks: float, size: float) -> float:
+    """Tail of Kolmogorov's law at (√n + 0.12 + 0.11/√n) ks, Stephens' correction: good to 1e-3 from n = 20."""
+    root = math.sqrt(size)
+    return float(kolmogorov((root + 0.12 + 0.11 / root) * ks))
+
+
+def noise_scale(mass: Float[np.ndarray, "*shape"], size: float) -> Float[np.ndarray, "*shape"]:
+    """Standard deviation of F_N(x) where F(x) = mass: √(F(1-F)/N), capped in the far tail.
+
+    For N F << 1 the mean of |F_N - F| is 2F(1-F), not √(2F(1-F)/(πN)); the cap makes √(2/π) σ follow that.
+    """
+    spread = mass * (1 - mass)
+    return np.asarray(np.minimum(np.sqrt(spread / size), math.sqrt(2 * math.pi) * spread))
+
+
+def noise_excess(
+    gap: Float[np.ndarray, "*shape"], sigma: Float[np.ndarray, "*shape"]
+) -> Float[np.ndarray, "*shape"]:
+    """The part of |F_N - F| that noise of standard deviation σ adds: a erfc(a/(√2 σ)) + 2 σ φ(a/σ), a = |gap|.
+
+    It is |a| less E[sign(a + σZ) (a - σZ)]: the sign is read from one half of the data and the difference from the
+    other (Gaussian data splitting; a ± σZ are independent). So on average it equals √(2/π) σ, the null mean, where the
+    true difference is zero, and it vanishes where the difference stands clear of noise, where nothing is to subtract.
+    """
+    a = np.abs(gap)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r = np.where(sigma > 0, a / np.where(sigma > 0, sigma, 1), np.inf)
+        tail = np.where(np.isinf(r), 0.0, a * erfc(r / math.sqrt(2)))
+    return np.asarray(tail + math.sqrt(2 / math.pi) * sigma * np.exp(-np.minimum(r, 40.0) ** 2 / 2))
+
+
+def null_wasserstein(law: Law, size: float) -> float:
+    """Mean of W1 between `size` samples of `law` and the law itself.
+
+    E W1 = N^-1/2 ∫ √(2/π) √(F(1-F)) dx, the mean of the integral of |Brownian bridge|, with the far tail capped
+    by 2F(1-F) (`noise_scale`). For an estimated law pass the effective size N M/(N + M). NaN where the integral is not
+    finite (a law without standard deviation); 0 for a point mass.
+    """
+    if law.is_point_mass:
+        return 0.0
+    if not math.isfinite(law.std):
+        return math.nan
+    x = law.quantile(LEVELS)
+    density = math.sqrt(2 / math.pi) * noise_scale(LEVELS, size)
+    return float(np.diff(x) @ (density[1:] + density[:-1]) / 2)
+
+
+def _mean_absolute(
+    left: Float[np.ndarray, " intervals"], right: Float[np.ndarray, " intervals"]
+) -> Float[np.ndarray, " intervals"]:
+    """Mean of |linear function| between two end values."""
+    a, b = np.abs(left), np.abs(right)
+    total = np.where(a + b > 0, a + b, 1)
+    return np.where(left * right >= 0, (a + b) / 2, (a * a + b * b) / (2 * total))
+
+
+def support_nodes(size: int, bins: int) -> Int[np.ndarray, " nodes"]:
+    """Ranks of at most `bins` order statistics, dense at both ends (u = sin^2), strictly increasing."""
+    u = np.sin(np.linspace(0, math.pi / 2, bins)) ** 2
+    return np.unique(np.round(u * (size - 1)).astype(np.int64))

@@ -1,0 +1,194 @@
+"""Grids: the values of every axis, their product (cells), and columns, the cells that differ only in depth.
+
+A grid has one depth axis, `depth` (hidden layers) or `aspect` (depth over width); with `aspect` every cell keeps its
+integer depth = aspect x width beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from limitbench.errors import InputError
+
+if TYPE_CHECKING:
+    from limitbench.studies.base import Axis, Study, Value
+
+DEPTH_AXES = ("depth", "aspect")
+
+
+@dataclass(frozen=True)
+class Column:
+    """The cells that differ only in depth; one pass to the deepest gives all of them.
+
+    Attributes:
+        point: name and value of every axis but the depth axis, in axis order.
+        depth_axis: `depth` or `aspect`.
+        depth_values: values of the depth axis, increasing.
+    """
+
+    point: tuple[tuple[str, Value], ...]
+    depth_axis: str
+    depth_values: tuple[Value, ...]
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Hidden layers of every cell, increasing."""
+        return tuple(cell_depth(self.depth_axis, value, dict(self.point)) for value in self.depth_values)
+
+    @property
+    def cells(self) -> tuple[dict[str, Value], ...]:
+        """The cells from shallow to deep: a value for every axis, and `depth`."""
+        return tuple(
+            {**dict(self.point), self.depth_axis: value, "depth": depth}
+            for value, depth in zip(self.depth_values, self.depths, strict=True)
+        )
+
+    @property
+    def slug(self) -> str:
+        """A readable file name, unique by the hash that ends it; the depths are no part of it."""
+        digest = hashlib.blake2b(json.dumps([self.depth_axis, self.point]).encode(), digest_size=4).hexdigest()
+        words = re.sub(r"[^A-Za-z0-9.,=+-]", "_", ",".join(f"{name}={value}" for name, value in self.point))
+        return f"{words[:96]}-{digest}" if words else digest
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Values of every axis, increasing (strings: sorted); the depth axis is last.
+
+    Attributes:
+        names: axes in the order of array dimensions.
+        values: values of each axis.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[tuple[Value, ...], ...]
+
+    @property
+    def depth_axis(self) -> str:
+        """`depth` or `aspect`."""
+        return self.names[-1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of values of each axis."""
+        return tuple(len(values) for values in self.values)
+
+    def as_dict(self) -> dict[str, tuple[Value, ...]]:
+        """Values by axis name."""
+        return dict(zip(self.names, self.values, strict=True))
+
+    def columns(self) -> Iterator[tuple[tuple[int, ...], Column]]:
+        """Every column with its position along all axes but the last."""
+        outer = [list(enumerate(values)) for values in self.values[:-1]]
+        for items in itertools.product(*outer):
+            point = tuple((name, value) for name, (_, value) in zip(self.names[:-1], items, strict=True))
+            yield tuple(i for i, _ in items), Column(point, self.depth_axis, self.values[-1])
+
+    def union(self, other: Grid) -> Grid:
+        """The smallest grid that holds the values of both; both have the same axes."""
+        merged = (tuple(sorted({*a, *b})) for a, b in zip(self.values, other.values, strict=True))
+        return Grid(self.names, tuple(merged))
+
+
+def cell_depth(depth_axis: str, value: Value, point: Mapping[str, Value]) -> int:
+    """Hidden layers of a cell: the value itself, or aspect x width where that is an integer within 1e-9."""
+    if depth_axis == "depth":
+        return int(value)
+    depth = float(value) * float(point["width"])
+    if depth < 0.5 or abs(depth - round(depth)) > 1e-9:
+        accepted = f"a value for which aspect x width is a positive integer (at width {point['width']} it is {depth:g})"
+        raise InputError("aspect", value, accepted)
+    return round(depth)
+
+
+def resolve_grid(study: Study, *layers: Mapping[str, object]) -> Grid:
+    """The grid that `layers` describe (presets first, the user's values last), validated.
+
+    A later layer replaces the values of an axis; naming one of `depth` and `aspect` drops the other from earlier
+    layers; axes that no layer names take their defaults. Values are converted to the kind that the axis declares,
+    sorted, made unique.
+
+    Raises:
+        InputError: unknown axis, empty or non-numeric values, NaN, out of bounds, both depth axes in one layer, a depth
+            that is no integer, or a cell that the study refuses.
+    """
+    axes = {axis.name: axis for axis in study.axes}
+    chosen: dict[str, tuple[Value, ...]] = {}
+    for layer in layers:
+        if all(name in layer for name in DEPTH_AXES):
+            raise InputError("aspect", layer["aspect"], "either depth or aspect, not both")
+        for name, values in layer.items():
+            if name not in axes:
+                raise InputError("axis", name, f"an axis of {study.name}: " + ", ".join(axes))
+            if name in DEPTH_AXES:
+                chosen = {key: value for key, value in chosen.items() if key not in DEPTH_AXES}
+            chosen[name] = axis_values(axes[name], values)
+    depth_axis = next((name for name in DEPTH_AXES if name in chosen), "")
+    if not depth_axis:
+        depth_axis = next(name for name in DEPTH_AXES if name in axes)
+    names = (*(name for name in axes if name not in DEPTH_AXES), depth_axis)
+    grid = Grid(names, tuple(chosen.get(name) or axis_values(axes[name], axes[name].default) for name in names))
+    check_cells(study, grid)
+    return grid
+
+
+def check_cells(study: Study, grid: Grid) -> None:
+    """Raises `InputError` where a cell of `grid` is not a network of the study."""
+    bounds = {axis.name: axis for axis in study.axes}.get("depth")
+    for _, column in grid.columns():
+        for cell in column.cells:
+            if bounds is not None:
+                axis_value(bounds, cell["depth"])
+            study.check(cell)
+        study.network(column.cells[-1])
+
+
+def axis_values(axis: Axis, values: object) -> tuple[Value, ...]:
+    """`values` (one or a sequence) converted to the kind of `axis`, sorted, unique."""
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        values = list(values.tolist()) if getattr(values, "ndim", 0) else [values]
+    if not len(values):
+        raise InputError(axis.name, list(values), f"at least one value: {accepted(axis)}")
+    return tuple(sorted({axis_value(axis, value) for value in values}))
+
+
+def axis_value(axis: Axis, value: object) -> Value:
+    """One value converted to the kind of `axis`, within its bounds."""
+    if axis.kind == "str":
+        text = str(value).strip()
+        if not isinstance(value, str) or not text or (axis.choices and text not in axis.choices):
+            raise InputError(axis.name, value, accepted(axis))
+        return text
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        number = float(value.strip() if isinstance(value, str) else value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(axis.name, value, accepted(axis)) from None
+    outside = (axis.lower is not None and number < axis.lower) or (axis.upper is not None and number > axis.upper)
+    if not math.isfinite(number) or outside or (axis.kind == "int" and number != int(number)):
+        raise InputError(axis.name, value, accepted(axis))
+    return int(number) if axis.kind == "int" else number + 0.0  # -0.0 and 0.0 are one value
+
+
+def accepted(axis: Axis) -> str:
+    """What `axis` accepts, in words."""
+    if axis.kind == "str":
+        return "one of " + ", ".join(axis.choices) if axis.choices else "text"
+    kind = "an integer" if axis.kind == "int" else "a number"
+    match axis.lower, axis.upper:
+        case None, None:
+            return kind
+        case lower, None:
+            return f"{kind} >= {lower:g}"
+        case None, upper:
+            return f"{kind} <= {upper:g}"
+        case lower, upper:
+            return f"{kind} in [{lower:g}, {upper:g}]"
