@@ -13,11 +13,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from limitbench import laws, networks, observables, studies, theories
+    from limitbench import networks, studies, theories
     from limitbench.errors import InputError
     from limitbench.networks.deep_linear import DeepLinear
     from limitbench.networks.shaped_mlp import ShapedMLP
     from limitbench.report import render
+    from limitbench.statistics import laws, observables
     from limitbench.sweep.run import run, status
     from limitbench.sweep.store import open_results
 

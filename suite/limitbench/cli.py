@@ -15,7 +15,7 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from limitbench.errors import InputError
+from limitbench.errors import NOTHING, InputError
 
 #: Exit codes: every block is stored; some blocks were quarantined; the input cannot be accepted; Ctrl-C.
 COMPLETE, QUARANTINED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -46,11 +46,6 @@ def _refuse(error: InputError) -> int:
     return BAD_INPUT
 
 
-class _Nothing:
-    def __repr__(self) -> str:
-        return "nothing"
-
-
 def _usage(error: Any, arguments: list[str]) -> InputError:
     """A usage error of the option parser as field, value and what is accepted."""
     message = " ".join(error.format_message().split())
@@ -63,13 +58,13 @@ def _usage(error: Any, arguments: list[str]) -> InputError:
         name = next((word for word in arguments if f"'{word}'" in message), "")
         return InputError("command", name, "one of " + ", ".join(command.commands))
     if kind == "MissingParameter":
-        return InputError(error.param.metavar or error.param.name, _Nothing(), "a value (see --help)")
+        return InputError(error.param.metavar or error.param.name, NOTHING, "a value (see --help)")
     if kind == "BadOptionUsage":
-        return InputError(error.option_name, _Nothing(), "a value (see --help)")
+        return InputError(error.option_name, NOTHING, "a value (see --help)")
     return InputError("arguments", " ".join(arguments), f"fewer or other arguments ({message})")
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool | None) -> None:
     if wanted:
         from limitbench import __version__
 
@@ -80,8 +75,8 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _limitbench(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
+        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = None,
 ) -> None:
     """Which scaling-limit theory describes a random network of this depth, width and shaping, and how well?
 
@@ -150,9 +145,7 @@ def run(
     ] = None,
     sampler: Annotated[
         str | None,
-        typer.Option(
-            metavar="exact|dense", help="Draw without weights or with real weight matrices. [default: exact]"
-        ),
+        typer.Option(metavar="exact|dense", help="Draw without weights or with real weight matrices. [default: exact]"),
     ] = None,
     seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of the whole run. [default: 0]")] = None,
     margin: Annotated[

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from limitbench import studies
-from limitbench.errors import InputError
+from limitbench.errors import NOTHING, InputError
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from limitbench.config import RunOptions
-    from limitbench.studies.base import Axis
+    from limitbench.studies.base import Axis, Study
 
 VERDICT_STYLE = {"holds": "green", "fails": "red", "undecided": "yellow"}
 
@@ -53,12 +54,135 @@ def show(name: str) -> None:
         console.print(part, "")
 
 
+def run(options: RunOptions) -> bool:
+    """Run the studies that `options` name, write the report, print a summary; True where every block is stored.
+
+    Everything that can be refused is checked for all studies before the first one starts.
+    """
+    chosen = _chosen(options)
+    for study in chosen:
+        _check(study, options)
+    from limitbench.sweep.progress import Terminal
+    from limitbench.sweep.run import run as run_study
+
+    trees = {}
+    with Terminal() as progress:
+        for study in chosen:
+            trees[study.name] = run_study(
+                study.name,
+                options.grid,
+                preset=options.preset,
+                samples=options.samples,
+                sampler=options.sampler,
+                seed=options.seed,
+                margin=options.margin,
+                out=options.out,
+                executor=options.executor,
+                address=options.address,
+                workers=options.workers,
+                device=options.device,
+                progress=progress,
+            )
+    console = Console()
+    for name, tree in trees.items():
+        console.print(_claims(name, tree))
+    failed = _set_aside(options.out, trees)
+    for name, blocks in failed.items():
+        console.print(
+            f"[red]{name}: {blocks} blocks failed and were set aside[/red]; the same command tries them again"
+        )
+    if not options.no_report:
+        report([options.out], options.out / "report.html")
+    return not failed
+
+
+def status(directory: Path) -> None:
+    """Print how far every store in `directory` is; `InputError` where there is none."""
+    from limitbench.sweep.run import status as sweep_status
+
+    _require_stores(directory)
+    table = _table("study", "cells", "blocks", "set aside", "networks", "last activity", "store")
+    for state in sweep_status(directory):
+        table.add_row(
+            state.study,
+            f"{state.cells}",
+            f"{state.blocks_done} of {state.blocks_total}",
+            f"[red]{state.blocks_failed}[/red]" if state.blocks_failed else "0",
+            f"{state.samples:,} of {state.samples_total:,}",
+            f"{state.last_activity.astimezone():%Y-%m-%d %H:%M}" if state.last_activity else "never",
+            str(state.path),
+        )
+    _print(table)
+
+
 def report(directories: Sequence[Path], output: Path | None) -> None:
-    """Render one page from the stores under `directories` and print where it is."""
+    """Render one page from the stores under `directories` and print where it is; `InputError` where there are none."""
+    for directory in directories:
+        _require_stores(directory)
+    page = output or directories[0] / "report.html"
+    if page.is_dir() or not page.parent.is_dir():
+        raise InputError("--output", str(page), "a file in an existing directory")
     from limitbench.report import render
 
-    page = render(directories, output or directories[0] / "report.html")
+    try:
+        render(list(directories), page)
+    except OSError as error:
+        raise InputError("--output", str(page), f"a file that can be written ({error.strerror})") from None
     Console().print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+def _chosen(options: RunOptions) -> list[Study]:
+    names = studies.names() if options.every else tuple(dict.fromkeys(options.studies))
+    if not names:
+        raise InputError("STUDY", NOTHING, "one or more of " + ", ".join(studies.names()) + ", or --all")
+    return [studies.get(name) for name in names]
+
+
+def _check(study: Study, options: RunOptions) -> None:
+    """Raises `InputError` where this study would refuse `options`; changes nothing."""
+    from limitbench.sweep.grid import resolve_grid
+    from limitbench.sweep.layout import read_existing
+    from limitbench.sweep.spec import check_same_meaning, meaning_of
+    from limitbench.sweep.store import Paths
+
+    grid = resolve_grid(study, study.presets[options.preset].grid, options.grid)
+    paths = Paths(options.out, study.name)
+    stored = read_existing(paths)
+    if stored is not None:
+        device = stored.meaning.device if options.device == "auto" else options.device
+        check_same_meaning(
+            stored.meaning, meaning_of(study, grid, options.sampler, options.seed, device), str(paths.store)
+        )
+
+
+def _require_stores(directory: Path) -> None:
+    from limitbench.sweep.store import find_stores
+
+    if not find_stores(directory):
+        raise InputError("DIR", str(directory), "the output directory of a run, with a STUDY.zarr in it")
+
+
+def _claims(name: str, tree: xr.DataTree) -> Table:
+    table = _table("claim", "predicted", "measured", "s.e.", "verdict", title=f"{name}: claims")
+    claims = tree["claims"].to_dataset()
+    for claim in claims.coords["claim"].to_numpy():
+        row = claims.sel(claim=claim)
+        numbers = [_number(float(row[field])) for field in ("predicted", "measured", "se")]
+        verdict = str(row["verdict"].item())
+        table.add_row(str(row["text"].item()), *numbers, f"[{VERDICT_STYLE.get(verdict, 'default')}]{verdict}")
+    return table
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.4g}"
+
+
+def _set_aside(out: Path, names: Container[str]) -> dict[str, int]:
+    from limitbench.sweep.run import status as sweep_status
+
+    return {
+        state.study: state.blocks_failed for state in sweep_status(out) if state.study in names and state.blocks_failed
+    }
 
 
 def _accepted(axis: Axis) -> str:

@@ -20,3 +20,12 @@ class InputError(ValueError):
 
     def __reduce__(self) -> tuple[type, tuple[str, object, str]]:
         return type(self), (self.field, self.value, self.accepted)
+
+
+class _Nothing:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+#: The value of a field that was left out, for messages: `got nothing, expected ...`.
+NOTHING = _Nothing()

@@ -58,3 +58,13 @@ def gram_matrix(gram: object) -> tuple[tuple[float, ...], ...]:
     if np.linalg.eigvalsh((correlations + correlations.T) / 2)[0] < -1e-10 * len(matrix):
         raise InputError("gram", gram, accepted)
     return tuple(tuple(float(v) + 0.0 for v in row) for row in matrix)
+
+
+def width_parameter(widths: tuple[int, ...]) -> dict[str, object]:
+    """How widths enter a seed: one `width` where all are equal, so that the depth stays out of it."""
+    return {"width": widths[0]} if len(set(widths)) == 1 else {"widths": list(widths)}
+
+
+def power_of_two_below(value: int) -> int:
+    """The largest power of two up to `value`, at least 1."""
+    return 1 << max(value.bit_length() - 1, 0)

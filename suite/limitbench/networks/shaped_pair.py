@@ -1,17 +1,18 @@
 """Two inputs through a shaped ReLU network without weights: the pair (1 - rho, V^11) is a Markov chain.
 
 Given layer l the n pre-activations of the two inputs are independent pairs of normals with correlation rho, so a layer
-costs 2 n normals instead of n^2. The DIFFERENCE of the two features is propagated, never the difference of Gram entries:
-1 - rho keeps its relative accuracy down to any size, in float32 elements with a float64 state.
+costs 2 n normals instead of n^2. The DIFFERENCE of the two features is propagated, never that of Gram entries: 1 - rho
+keeps its relative accuracy down to any size, in float32 elements with a float64 state.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from limitbench.networks.shaping import ShapedLayer
@@ -19,45 +20,61 @@ from limitbench.networks.shaping import ShapedLayer
 #: Layers up to this width are computed in float64 with an exact zero where the two features are parallel.
 NARROW = 32
 #: Largest factor on a pre-activation: its square times any width stays inside float32.
-_LARGEST_SCALE = 1e15
+_LARGEST_FACTOR = 1e15
+#: ln(1 - rho) at rho = -1 less a rounding, so that sigma is positive.
+_LARGEST_LOG_GAP = math.log(2.0 - 1e-15)
+#: Stands in for a product of norms that is zero.
+_DEAD = 1e-300
 
 Batch = Float[Tensor, " batch"]
+
+
+class PairStep(NamedTuple):
+    """What one layer does: ln |phi(h_1)|^2 for slopes (1, r), the next ln(1 - rho), and where that is undefined."""
+
+    growth: Batch
+    log_gap: Batch
+    dead: Bool[Tensor, " batch"]
 
 
 def sample_pair(
     layers: Sequence[ShapedLayer], rho0: float, *, depths: Sequence[int], batch: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, "batch depths"], Float[Tensor, "batch depths"]]:
-    """ln(1 - rho_d) and ln(V_d^11 / V_0^11) of `batch` networks, one column per depth (arXiv 2206.02768, section 0).
+    """ln(1 - rho_d) and ln(V_d^11 / V_0^11) of `batch` networks, one column per depth (arXiv 2206.02768).
 
-    Cost: 2 n normals and about 10 passes over n elements a layer and network. Where every unit of one input is off the
-    log gap is NaN from there on; ln V is -inf from the layer at which input 1 goes dead.
+    Where every unit of one input is off the log gap is NaN from there on; ln V is -inf from the layer at which input 1
+    goes dead. Cost: 2 n normals and about 10 passes over n elements a layer and network.
     """
     device = generator.device
     widest = max(layer.width for layer in layers)
-    normals = torch.empty(2 * batch * widest, device=device)
-    scratch = torch.empty(2 * batch * widest, device=device)
-    log_gap = torch.full((batch,), math.log1p(-rho0) if rho0 < 1 else -math.inf, dtype=torch.float64, device=device)
-    log_norm = torch.zeros_like(log_gap)
+    normals, scratch = torch.empty(2, 2 * batch * widest, device=device)
+    log_gap = torch.full((batch,), math.log1p(-rho0) if rho0 < 1.0 else -math.inf, dtype=torch.float64, device=device)
+    log_gap.clamp_max_(_LARGEST_LOG_GAP)
+    log_norm, constants = torch.zeros_like(log_gap), 0.0
+    undefined = torch.zeros_like(log_gap, dtype=torch.bool)
     gaps, norms = [], []
     with torch.inference_mode():
         for depth, layer in enumerate(layers[: depths[-1]], start=1):
             size = 2 * batch * layer.width
             drawn = normals[:size].normal_(generator=generator).view(2, batch, layer.width)
             if layer.width <= NARROW:
-                growth, log_gap = narrow_layer(drawn.double(), layer.ratio, log_gap)
+                step = narrow_layer(drawn.double(), layer.ratio, log_gap)
             else:
-                growth, log_gap = wide_layer(drawn, scratch[:size].view_as(drawn), layer.ratio, log_gap)
-            log_norm = log_norm + growth + math.log(layer.canonical_constant / layer.width)
+                step = wide_layer(drawn, scratch[:size].view_as(drawn), layer.ratio, log_gap)
+            log_gap = step.log_gap
+            log_norm = log_norm + step.growth
+            undefined = undefined | step.dead
+            constants += math.log(layer.canonical_constant / layer.width)
             if depth in depths:
-                gaps.append(log_gap)
-                norms.append(log_norm)
+                gaps.append(log_gap.masked_fill(undefined, math.nan))
+                norms.append(log_norm + constants)
     return torch.stack(gaps, dim=1), torch.stack(norms, dim=1)
 
 
 def wide_layer(
     normals: Float[Tensor, "2 batch width"], scratch: Float[Tensor, "2 batch width"], ratio: float, log_gap: Batch
-) -> tuple[Batch, Batch]:
-    """One layer of n > 32 units: ln |phi(h_1)|^2 and the next ln(1 - rho). Overwrites both buffers.
+) -> PairStep:
+    """One layer of n > 32 units in float32; overwrites both buffers.
 
     In units of sigma = sqrt(1 - rho^2), with h_1 = -g, h_2 = h_1 + sigma delta, delta = xi + (1 - rho) g / sigma and
     q = g / sigma, the difference of the features of slopes (1, r) is free of cancellation for any size of sigma:
@@ -65,75 +82,68 @@ def wide_layer(
         D = (phi(h_2) - phi(h_1)) / sigma = r delta + (1 - r) (max(delta, q) - max(q, 0)),
         1 - rho' = sigma^2 (|D|^2 - Delta^2) / (2 |f_1| |f_2|),   Delta = (|f_2| - |f_1|) / sigma.
     """
-    q, delta = normals
-    relu, jump = scratch
-    state = _Scales(log_gap)
-    q.mul_(state.factor.to(q.dtype)[:, None])
-    delta.addcmul_(q, state.gap.to(q.dtype)[:, None])
+    gap = log_gap.exp()
+    upper = 2.0 - gap
+    variance = gap * upper
+    factor = variance.rsqrt().clamp_max_(_LARGEST_FACTOR).to(normals.dtype)
+    factor_sq = factor.double().square_()  # of the rounded factor, so that elements and state agree on it
+    reach = (variance * factor_sq).sqrt_()  # factor sigma: 1 up to rounding, unless sigma < 1e-15
+
+    (q, delta), (relu, jump) = normals, scratch
+    q.mul_(factor[:, None])
+    delta.addcmul_(q, gap.to(normals.dtype)[:, None])
     torch.clamp_min(q, 0.0, out=relu)
     torch.maximum(delta, q, out=jump)
     jump.sub_(relu)
     if ratio != 0.0:
-        jump = delta.lerp_(jump, 1.0 - ratio)
+        torch.lerp(delta, jump, 1.0 - ratio, out=jump)
     minus_feature = torch.sub(q, relu, alpha=1.0 - ratio, out=relu)
 
-    feature_sq = torch.linalg.vecdot(minus_feature, minus_feature).double()
-    cross = -torch.linalg.vecdot(minus_feature, jump).double()
-    jump_sq = torch.linalg.vecdot(jump, jump).double()
+    # two reductions that keep to rows: quicker than vecdot, which allocates, and the same on any number of threads
+    norm, jump_norm = torch.linalg.vector_norm(scratch, dim=2).double()
+    minus_cross = torch.mul(minus_feature, jump, out=q).sum(1).double()
 
-    change = state.reach * (2.0 * cross + state.reach * jump_sq)
-    norm = feature_sq.sqrt()
-    other = (feature_sq + change).clamp_min(0.0).sqrt()
-    stretch = (2.0 * cross + state.reach * jump_sq) / (norm + other)
-    log_next = state.log_unit + torch.log((jump_sq - stretch**2).clamp_min(0.0) / (2.0 * norm * other))
-    return state.growth(feature_sq), state.next_gap(log_next, norm, other)
+    change = (jump_norm.square() * reach).sub_(minus_cross, alpha=2.0)
+    feature_sq = norm.square()
+    other = torch.addcmul(feature_sq, reach, change).clamp_min_(0.0).sqrt_()
+    stretch = change / (norm + other)
+    product = norm.mul_(other).clamp_min_(_DEAD)
+    relative = torch.addcmul(jump_norm.square_(), stretch, stretch, value=-1.0).clamp_min_(0.0).div_(product)
+    log_next = relative.mul_(upper).mul_(factor_sq).mul_(0.5).log_().add_(log_gap)
+    growth = feature_sq.div_(factor_sq).log_()
+    return PairStep(growth, log_next.clamp_max_(_LARGEST_LOG_GAP), product == _DEAD)
 
 
-def narrow_layer(normals: Float[Tensor, "2 batch width"], ratio: float, log_gap: Batch) -> tuple[Batch, Batch]:
+def narrow_layer(normals: Float[Tensor, "2 batch width"], ratio: float, log_gap: Batch) -> PairStep:
     """The same layer for n <= 32 units in float64, where dead and parallel features are ordinary.
 
-    With k the largest entry of f_1, the part of D that is not parallel to f_1 is taken as w = D - (D_k / f_k) f_1, w_k = 0:
-    then sin^2 rho' = |f_1 ^ w|^2 / (|f_1|^2 |f_2|^2) is exactly 0 where one unit is on, and loses at most a factor n else.
+    With k the largest entry of f_1, the part of D that is not parallel to f_1 is w = D - (D_k / f_k) f_1 with w_k = 0:
+    then 1 - rho'^2 = sigma^2 |f_1 ^ w|^2 / (|f_1| |f_2|)^2 is exactly 0 where one unit is on, and |f_1 ^ w|^2 =
+    |f_1|^2 |w|^2 - <f_1, w>^2 loses at most a factor n to cancellation.
     """
-    state = _Scales(log_gap)
-    q = normals[0] * state.factor[:, None]
-    delta = normals[1] + q * state.gap[:, None]
+    gap = log_gap.exp()
+    upper = 2.0 - gap
+    variance = gap * upper
+    factor = variance.rsqrt().clamp_max(_LARGEST_FACTOR)
+    # exactly 1 where sigma is resolved, so that a unit that is off in both features is exactly 0 in both
+    reach = torch.where(factor < _LARGEST_FACTOR, 1.0, variance.sqrt() * factor)
+
+    q = normals[0] * factor[:, None]
+    delta = normals[1] + q * gap[:, None]
     relu = q.clamp_min(0.0)
     jump = torch.lerp(delta, torch.maximum(delta, q) - relu, 1.0 - ratio)
     first = (1.0 - ratio) * relu - q
-    second = first + state.reach[:, None] * jump
+    second = first + reach[:, None] * jump
 
     pivot = first.abs().argmax(dim=1, keepdim=True)
     skew = jump - jump.gather(1, pivot) / first.gather(1, pivot) * first
     skew.scatter_(1, pivot, 0.0)
     first_sq, second_sq = (first**2).sum(1), (second**2).sum(1)
     wedge = (first_sq * (skew**2).sum(1) - (first * skew).sum(1) ** 2).clamp_min(0.0)
-    norm, other = first_sq.sqrt(), second_sq.sqrt()
-    correlation = ((first * second).sum(1) / (norm * other)).clamp(-1.0, 1.0)
-    log_sin_sq = state.log_unit + torch.log(wedge / (first_sq * second_sq))
+    dead = (first_sq == 0.0) | (second_sq == 0.0)
+    correlation = ((first * second).sum(1) / (first_sq * second_sq).sqrt()).clamp(-1.0, 1.0)
+    log_sin_sq = log_gap + torch.log(upper * factor**2 * wedge / (first_sq * second_sq))
     log_next = torch.where(correlation < 0.0, torch.log1p(-correlation), log_sin_sq - torch.log1p(correlation))
-    return state.growth(first_sq), state.next_gap(log_next, norm, other)
-
-
-class _Scales:
-    """The numbers by which one layer is scaled, from ln(1 - rho) of the layer before (NaN: an input is dead)."""
-
-    def __init__(self, log_gap: Batch) -> None:
-        self.defined = ~log_gap.isnan()
-        clean = torch.where(self.defined, log_gap, 0.0)
-        self.gap = clean.exp()
-        # sigma^2 = (1 - rho)(1 + rho); the floor keeps rho = -1 inside the logs
-        self.log_variance = clean + torch.log((2.0 - self.gap).clamp_min(1e-30))
-        # rounded to float32 once, so that elements and state agree on it
-        self.factor = torch.exp(-0.5 * self.log_variance).clamp_max(_LARGEST_SCALE).float().double()
-        self.log_factor_sq = 2.0 * self.factor.log()
-        self.log_unit = self.log_variance + self.log_factor_sq
-        #: factor x sigma: 1 except below the smallest sigma that float32 elements resolve.
-        self.reach = torch.exp(0.5 * self.log_unit)
-
-    def growth(self, feature_sq: Batch) -> Batch:
-        return feature_sq.log() - self.log_factor_sq
-
-    def next_gap(self, log_next: Batch, norm: Batch, other: Batch) -> Batch:
-        defined = self.defined & (norm > 0.0) & (other > 0.0)
-        return torch.where(defined, log_next.clamp_max(math.log(2.0)), math.nan)
+    # any finite number will do where the correlation is undefined
+    log_next = log_next.clamp_max(_LARGEST_LOG_GAP).masked_fill(dead, 0.0)
+    return PairStep(first_sq.log() - 2.0 * factor.log(), log_next, dead)

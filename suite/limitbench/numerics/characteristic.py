@@ -1,4 +1,4 @@
-"""Distribution functions from a moment generating function, by inversion along a vertical line through the saddle point.
+"""Distribution functions from a moment generating function, by inversion on a line through the saddle point.
 
 With K(s) = ln E exp(sX), the survival function is, for any c > 0 inside the strip of convergence,
 
@@ -12,7 +12,7 @@ tails come out with small *relative* error. The integrand is analytic: the trape
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Complex, Float
@@ -26,6 +26,7 @@ _EDGE = 0.75
 _BLOCK = 1 << 19
 
 
+@runtime_checkable
 class MomentGenerating(Protocol):
     """A law on the line given by K(s) = ln E exp(sX), finite for `edge` < Re s < infinity with `edge` < 0.
 
@@ -86,11 +87,11 @@ def score_nodes(law: MomentGenerating, count: int, score: float = 8.2) -> Float[
     c = np.concatenate([left, right])
     value = np.maximum(c * law.slope(c) - _real_mgf(law, c), 0)
     scores = np.maximum.accumulate(np.sign(c) * np.sqrt(2 * value))
-    return np.interp(np.linspace(scores[0], scores[-1], count), scores, law.slope(c))
+    return np.asarray(np.interp(np.linspace(scores[0], scores[-1], count), scores, law.slope(c)))
 
 
 def _real_mgf(law: MomentGenerating, c: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    return law.log_mgf(c.astype(complex)).real
+    return np.asarray(law.log_mgf(c.astype(complex)).real)
 
 
 def _one_tail(law: MomentGenerating, x: Float[np.ndarray, " points"], side: int) -> Float[np.ndarray, " points"]:
@@ -116,7 +117,7 @@ def _one_tail(law: MomentGenerating, x: Float[np.ndarray, " points"], side: int)
         terms[:, 0] /= 2
         out[rows] = side * step[rows] / np.pi * terms.sum(axis=1)
         start = stop
-    return np.clip(out, 0, 1)
+    return np.asarray(np.clip(out, 0, 1))
 
 
 def _saddle(law: MomentGenerating, x: Float[np.ndarray, " points"], side: int) -> Float[np.ndarray, " points"]:
@@ -131,7 +132,7 @@ def _saddle(law: MomentGenerating, x: Float[np.ndarray, " points"], side: int) -
         middle = (low + high) / 2
         below = law.slope(middle) - 1 / middle < x
         low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return (low + high) / 2
+    return np.asarray((low + high) / 2)
 
 
 def _cutoff(

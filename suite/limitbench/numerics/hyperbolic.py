@@ -1,7 +1,7 @@
 """Brownian motion on the hyperbolic plane from its pole: law of the distance travelled and of one coordinate.
 
-Symmetric positive 2 x 2 matrices of determinant one are the hyperbolic plane: R_theta diag(e^psi, e^-psi) R_theta' lies at
-distance psi from the identity, in the direction 2 theta. Brownian motion of curvature -1 (generator Laplacian/2) moves
+Symmetric positive 2 x 2 matrices of determinant one are the hyperbolic plane: R_theta diag(e^psi, e^-psi) R_theta' is
+at distance psi from the identity, in the direction 2 theta. Brownian motion (curvature -1, generator Laplacian/2) moves
 the distance by d psi = dB + (coth psi)/2 dt; its direction is uniform and independent of the distance.
 """
 
@@ -28,13 +28,13 @@ def radial_survival(r: Values, time: float) -> Values:
     sqrt(8) pi (2 pi t)^{-3/2} e^{-t/8} int_r^inf 2 s e^{-s^2/2t} sqrt(cosh s - cosh r) ds.
     """
     w, weight = _half_line(time)
-    return _prefactor(r, time) * 2 * np.sum(weight * w**2 * _root(r, w), axis=-1)
+    return np.asarray(_prefactor(r, time) * 2 * np.sum(weight * w**2 * _root(r, w), axis=-1))
 
 
 def radial_density(r: Values, time: float) -> Values:
     """Density of psi: sqrt(8) pi (2 pi t)^{-3/2} e^{-t/8} sinh r int_r^inf s e^{-s^2/2t} / sqrt(cosh s - cosh r) ds."""
     w, weight = _half_line(time)
-    return _prefactor(r, time) * np.sinh(r) * np.sum(weight / _root(r, w), axis=-1)
+    return np.asarray(_prefactor(r, time) * np.sinh(r) * np.sum(weight / _root(r, w), axis=-1))
 
 
 def coordinate_survival(log_y: Values, time: float) -> Values:
@@ -71,7 +71,9 @@ def _half_line(time: float) -> tuple[Float[np.ndarray, " nodes"], Float[np.ndarr
 
 
 def _prefactor(r: Values, time: float) -> Values:
-    return math.sqrt(8) * math.pi * (2 * math.pi * time) ** -1.5 * np.exp(-time / 8 - np.square(r) / (2 * time))
+    return np.asarray(
+        math.sqrt(8) * math.pi * (2 * math.pi * time) ** -1.5 * np.exp(-time / 8 - np.square(r) / (2 * time))
+    )
 
 
 def _root(r: Values, w: Float[np.ndarray, " nodes"]) -> Float[np.ndarray, "*shape nodes"]:
@@ -79,8 +81,8 @@ def _root(r: Values, w: Float[np.ndarray, " nodes"]) -> Float[np.ndarray, "*shap
     radius = np.asarray(r, dtype=float)[..., None]
     total = np.sqrt(radius**2 + w**2) + radius
     difference = np.divide(w**2, total, out=np.zeros_like(total), where=total > 0)
-    return np.sqrt(_sinhc(total / 2) * _sinhc(difference / 2) / 2)
+    return np.asarray(np.sqrt(_sinhc(total / 2) * _sinhc(difference / 2) / 2))
 
 
 def _sinhc(z: Values) -> Values:
-    return np.divide(np.sinh(z), z, out=np.ones_like(z), where=z > 1e-9)
+    return np.asarray(np.divide(np.sinh(z), z, out=np.ones_like(z), where=z > 1e-9))

@@ -6,7 +6,7 @@ They say how far a finite-size law is from a limit, for instance width x KS -> 0
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from scipy.special import ndtr
 _SCORES = np.linspace(-8.0, 8.0, 8001)
 
 
+@runtime_checkable
 class Distribution(Protocol):
     """Anything with vectorised `cdf` and `quantile`, such as `limitbench.statistics.laws.Law`."""
 
@@ -41,7 +42,7 @@ def deterministic_ks(a: Distribution, b: Distribution) -> float:
 def deterministic_wasserstein(a: Distribution, b: Distribution) -> float:
     """Wasserstein-1 distance int_0^1 |Q_a(u) - Q_b(u)| du, by the trapezoidal rule in z, u = Phi(z), |z| <= 8.
 
-    Relative error below 1e-5 for smooth laws with moments beyond the first; heavier tails lose what lies beyond |z| = 8.
+    Relative error below 1e-5 for smooth laws with moments beyond the first; heavier tails lose what is beyond |z| = 8.
     """
     density = np.exp(-(_SCORES**2) / 2) / math.sqrt(2 * math.pi)
     u = ndtr(_SCORES)

@@ -58,11 +58,12 @@ class LogChiSquareSum:
 def log_gamma_ratio(a: float, s: Complex[np.ndarray, "*shape"]) -> Complex[np.ndarray, "*shape"]:
     """ln Gamma(a + s) - ln Gamma(a) - s ln a without cancellation at large a, for Re s > -3a/4.
 
-    From a = 32 on by Stirling's series, (a + s - 1/2) ln(1 + s/a) - s + sum_n B_2n/(2n(2n-1)) ((a+s)^{1-2n} - a^{1-2n}).
+    From a = 32 on by Stirling's series,
+    (a + s - 1/2) ln(1 + s/a) - s + sum_n B_2n / (2n (2n - 1)) ((a + s)^{1-2n} - a^{1-2n}).
     The difference of two values of ln Gamma would lose a digit for every factor ten in a, times the depth.
     """
     if a < _STIRLING:
-        return loggamma(a + s) - loggamma(a) - s * math.log(a)
+        return np.asarray(loggamma(a + s) - loggamma(a) - s * math.log(a))
     # scipy's complex log1p is accurate near 0; numpy's is not.
     ratio = (a + s - 0.5) * log1p(s / a) - s
     inverse = 1 / (a + s)
@@ -70,4 +71,4 @@ def log_gamma_ratio(a: float, s: Complex[np.ndarray, "*shape"]) -> Complex[np.nd
     for _, coefficient in _SERIES:
         ratio += coefficient * (power - real)
         power, real = power * square, real / (a * a)
-    return ratio
+    return np.asarray(ratio)

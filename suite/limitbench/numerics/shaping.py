@@ -35,7 +35,7 @@ def variance_normaliser(s_plus: float, s_minus: float) -> float:
 
 def angle_from_gap(gap: Number) -> Number:
     """theta = arccos(1 - gap) = 2 arcsin sqrt(gap/2), to full relative accuracy at small gaps."""
-    return 2 * np.arcsin(np.sqrt(np.asarray(gap, dtype=float) / 2))
+    return np.asarray(2 * np.arcsin(np.sqrt(np.asarray(gap, dtype=float) / 2)))
 
 
 def arc_term(theta: Number) -> Number:
@@ -84,9 +84,9 @@ def next_gap_slope(gap: Number, s_plus: float, s_minus: float) -> Number:
 
 
 def log_norm_variance(s_plus: float, s_minus: float) -> float:
-    """n Var of ln(V'/V) over one layer to leading order: c^2 E phi_s(g)^4 - 1 = 6 (s_+^4 + s_-^4)/(s_+^2 + s_-^2)^2 - 1.
+    """n Var of ln(V'/V) over one layer to leading order, c^2 E phi_s(g)^4 - 1.
 
-    2 for a linear network, 5 for ReLU.
+    Equals 6 (s_+^4 + s_-^4)/(s_+^2 + s_-^2)^2 - 1: 2 for a linear network, 5 for ReLU.
     """
     c = variance_normaliser(s_plus, s_minus)
     return 1.5 * c**2 * (s_plus**4 + s_minus**4) - 1

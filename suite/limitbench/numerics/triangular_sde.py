@@ -31,22 +31,22 @@ class TriangularDraws:
     @property
     def mixing(self) -> Float[np.ndarray, "size size draws"]:
         """Q = G G'."""
-        return np.einsum("ikn,jkn->ijn", self.factor, self.factor)
+        return np.asarray(np.einsum("ikn,jkn->ijn", self.factor, self.factor))
 
     @property
     def log_q11(self) -> Float[np.ndarray, " draws"]:
         """2 ln G_11."""
-        return 2 * np.log(self.factor[0, 0])
+        return np.asarray(2 * np.log(self.factor[0, 0]))
 
     @property
     def q12(self) -> Float[np.ndarray, " draws"]:
         """G_11 G_21."""
-        return self.factor[0, 0] * self.factor[1, 0]
+        return np.asarray(self.factor[0, 0] * self.factor[1, 0])
 
     @property
     def log_det(self) -> Float[np.ndarray, " draws"]:
         """2 sum_i ln G_ii."""
-        return 2 * np.log(np.diagonal(self.factor)).sum(axis=1)
+        return np.asarray(2 * np.log(np.diagonal(self.factor)).sum(axis=1))
 
     @property
     def log_eigenvalues(self) -> Float[np.ndarray, "size draws"]:
@@ -110,9 +110,7 @@ def _scale(factor: Float[np.ndarray, "size size draws"], h: float, rng: np.rando
 def _shear(factor: Float[np.ndarray, "size size draws"], h: float, rng: np.random.Generator) -> None:
     """Multiply from the right by the flow of the below-diagonal noise over a step h."""
     size, _, draws = factor.shape
-    increment = {
-        (i, j): math.sqrt(h) * rng.standard_normal(draws) for i in range(1, size) for j in range(i)
-    }
+    increment = {(i, j): math.sqrt(h) * rng.standard_normal(draws) for i in range(1, size) for j in range(i)}
     lower = dict(increment)
     for i in range(2, size):
         for j in range(i - 1):

@@ -14,7 +14,7 @@ from html import escape
 
 from matplotlib.figure import Figure
 
-from limitbench.report.style import CSS_VARIABLES, PLACEHOLDER
+from limitbench.report.style import CSS_VARIABLES, PLACEHOLDER, house_style
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
@@ -24,13 +24,19 @@ _COLOUR = re.compile(PLACEHOLDER + r"([0-9a-f]{2})")
 _IGNORED_STYLES = ("font-family", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit")
 
 
-class StyleClasses:
-    """The inline styles of all figures of a page as classes `s0`, `s1`, ... in order of first use."""
+class Drawings:
+    """What the figures of a page share: numbered ids, and inline styles as classes `s0`, `s1`, ... in order of use."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
+        self._figures = 0
 
-    def name(self, style: str) -> str:
+    def ident(self) -> str:
+        """Prefix of the ids of the next figure, unique on the page."""
+        self._figures += 1
+        return f"f{self._figures}"
+
+    def style_class(self, style: str) -> str:
         """Class of a declaration block."""
         return self._names.setdefault(style, f"s{len(self._names)}")
 
@@ -39,64 +45,76 @@ class StyleClasses:
         return "\n".join(f".{name}{{{style}}}" for style, name in self._names.items())
 
 
-def inline_svg(figure: Figure, *, ident: str, title: str, desc: str, classes: StyleClasses) -> str:
+def inline_svg(figure: Figure, *, title: str, desc: str, drawings: Drawings) -> str:
     """`figure` as an `<svg role="img">` element with title and description.
 
     Arguments:
         figure: the figure; one point of it becomes one CSS pixel.
-        ident: unique on the page; prefix of every id inside.
         title, desc: plain text, escaped here.
-        classes: collects the inline styles.
+        drawings: gives ids and collects the inline styles.
     """
     stream = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(stream, format="svg", metadata=metadata)  # type: ignore[arg-type]
+    for part in (figure, *figure.axes):
+        part.patch.set_visible(False)
+    with house_style():
+        figure.savefig(stream, format="svg", metadata=metadata)  # type: ignore[arg-type]
     root = ET.fromstring(stream.getvalue())
     _, _, width, height = (float(v) for v in root.attrib["viewBox"].split())
-    body = "".join(_write(child, ident, classes) for child in root)
+    writer = _Writer(drawings)
+    body, ident = "".join(writer.write(child) for child in root), writer.ident
     return (
-        f'<svg role="img" aria-labelledby="{ident}-t {ident}-d" width="{width:g}" height="{height:g}" '
-        f'viewBox="0 0 {width:g} {height:g}"><title id="{ident}-t">{escape(title)}</title>'
-        f'<desc id="{ident}-d">{escape(desc)}</desc>{body}</svg>'
+        f'<svg role="img" aria-labelledby="{ident}t {ident}d" width="{width:g}" height="{height:g}" '
+        f'viewBox="0 0 {width:g} {height:g}"><title id="{ident}t">{escape(title)}</title>'
+        f'<desc id="{ident}d">{escape(desc)}</desc>{body}</svg>'
     )
 
 
-def _write(element: ET.Element, ident: str, classes: StyleClasses) -> str:
-    tag = element.tag.removeprefix(_SVG)
-    if tag in ("metadata", "style"):
-        return ""
-    attributes = _attributes(element, tag, ident, classes)
-    inner = escape(element.text.strip(), quote=False) if element.text else ""
-    inner += "".join(_write(child, ident, classes) for child in element)
-    if tag in ("g", "defs") and not inner:
-        return ""
-    if tag == "g" and not attributes:
-        return inner
-    opening = " ".join([tag, *(f'{name}="{escape(value)}"' for name, value in attributes.items())])
-    return f"<{opening}>{inner}</{tag}>" if inner else f"<{opening}/>"
+class _Writer:
+    """Writes the elements of one figure."""
 
+    def __init__(self, drawings: Drawings) -> None:
+        self.drawings, self.ident = drawings, drawings.ident()
+        self._ids: dict[str, str] = {}
 
-def _attributes(element: ET.Element, tag: str, ident: str, classes: StyleClasses) -> dict[str, str]:
-    kept: dict[str, str] = {}
-    for name, value in element.attrib.items():
-        if name == "id":
-            if tag in ("clipPath", "path"):  # only these are referred to
-                kept["id"] = f"{ident}{value}"
-        elif name == _HREF:
-            kept["href"] = f"#{ident}{value.removeprefix('#')}"
-        elif name == "clip-path":
-            kept[name] = value.replace("url(#", f"url(#{ident}")
-        elif name == "style":
-            style = _style(value)
-            if style:
-                kept["class"] = classes.name(style)
-        elif name in _GEOMETRY:
-            rounded = _geometry(value)
-            if not (name == "transform" and rounded.startswith("rotate(0 ")):
-                kept[name] = rounded
-        elif "}" not in name:
-            kept[name] = value
-    return kept
+    def write(self, element: ET.Element) -> str:
+        """The element and all below it; nothing for metadata and empty groups."""
+        tag = element.tag.removeprefix(_SVG)
+        if tag in ("metadata", "style"):
+            return ""
+        attributes = self._attributes(element, tag)
+        inner = escape(element.text.strip(), quote=False) if element.text else ""
+        inner += "".join(self.write(child) for child in element)
+        if tag in ("g", "defs") and not inner:
+            return ""
+        if tag == "g" and not attributes:
+            return inner
+        opening = " ".join([tag, *(f'{name}="{escape(value)}"' for name, value in attributes.items())])
+        return f"<{opening}>{inner}</{tag}>" if inner else f"<{opening}/>"
+
+    def _attributes(self, element: ET.Element, tag: str) -> dict[str, str]:
+        kept: dict[str, str] = {}
+        for name, value in element.attrib.items():
+            if name == "id":
+                if tag in ("clipPath", "path"):  # only these are referred to
+                    kept["id"] = self._id(value)
+            elif name == _HREF:
+                kept["href"] = "#" + self._id(value.removeprefix("#"))
+            elif name == "clip-path":
+                kept[name] = f"url(#{self._id(value.removeprefix('url(#').removesuffix(')'))})"
+            elif name == "style":
+                style = _style(value)
+                if style:
+                    kept["class"] = self.drawings.style_class(style)
+            elif name in _GEOMETRY:
+                if not value.startswith("rotate(-0"):
+                    kept[name] = _geometry(value)
+            elif "}" not in name:
+                kept[name] = value
+        return kept
+
+    def _id(self, seen: str) -> str:
+        return self._ids.setdefault(seen, f"{self.ident}p{len(self._ids)}")
 
 
 def _style(value: str) -> str:

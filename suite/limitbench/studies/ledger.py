@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from limitbench.statistics.laws import Law
+from limitbench.numerics.law_distance import deterministic_ks
 from limitbench.statistics.ranking import paired_ratio, rank
 from limitbench.statistics.rates import fit_rate
 from limitbench.studies.base import Claim, Verdict
@@ -204,18 +204,11 @@ def predicted_curve_claim(
     )
 
 
-def law_distance(a: Law, b: Law, *, points: int = 200_001) -> float:
-    """Kolmogorov-Smirnov distance of two laws, from their cdfs on a grid of quantiles of both; no sampling."""
-    levels = (np.arange(points) + 0.5) / points
-    x = np.concatenate([a.quantile(levels), b.quantile(levels)])
-    return float(np.abs(a.cdf(x) - b.cdf(x)).max())
-
-
 def limit_distance_claim(
     evidence: Evidence, cell: CellEvidence, constant: float, *, name: str, text: str, tolerance: float
 ) -> Claim:
     """Width x KS of the exact finite-size law of ln Q_11 to the proportional limit, within a relative tolerance."""
     exact, limit = (cell.theory(t).law("log_q11") for t in ("finite-width", "proportional-limit"))
-    measured = float(cell.parameters["width"]) * law_distance(exact, limit)
+    measured = float(cell.parameters["width"]) * deterministic_ks(exact, limit)
     verdict: Verdict = "holds" if abs(measured / constant - 1) <= tolerance else "fails"
     return Claim(name, text, constant, measured, 0.0, verdict, 0.0, evidence.command([cell]))

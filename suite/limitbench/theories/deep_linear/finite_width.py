@@ -46,7 +46,9 @@ class FiniteWidth(Theory):
 
     name: ClassVar[str] = "finite-width"
     title: ClassVar[str] = "exact finite-size law"
-    reference: ClassVar[str] = "Bassetti, Ladelli & Rotondo 2024, arXiv 2411.15267 (Bartlett form of the finite network)"
+    reference: ClassVar[str] = (
+        "Bassetti, Ladelli & Rotondo 2024, arXiv 2411.15267 (Bartlett form of the finite network)"
+    )
     time: ClassVar[str] = "alpha = sum_l 1/N_l"
     validity: ClassVar[str] = "every width and depth"
 
@@ -103,6 +105,4 @@ class FiniteWidth(Theory):
 def _solve(law: LogChiSquareSum) -> Tabulated:
     x = score_nodes(law, _POINTS)
     cdf, survival = tail_probabilities(law, x)
-    return Tabulated(
-        x, cdf, survival=survival, mean=law.cumulant(1), std=law.cumulant(2) ** 0.5, cdf_error=1e-9
-    )
+    return Tabulated(x, cdf, survival=survival, mean=law.cumulant(1), std=law.cumulant(2) ** 0.5, cdf_error=1e-9)

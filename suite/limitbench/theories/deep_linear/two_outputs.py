@@ -43,9 +43,7 @@ def eigenvalue_law(alpha: float, largest: bool) -> Tabulated:
     if largest:
         return Tabulated(centre + x, below, survival=above, mean=centre + mean, std=std, cdf_error=1e-9)
     # The normal part is symmetric, so (ln det)/2 - psi is the mirror image about the mean of (ln det)/2.
-    return Tabulated(
-        centre - x[::-1], above[::-1], survival=below[::-1], mean=centre - mean, std=std, cdf_error=1e-9
-    )
+    return Tabulated(centre - x[::-1], above[::-1], survival=below[::-1], mean=centre - mean, std=std, cdf_error=1e-9)
 
 
 @lru_cache(maxsize=256)

@@ -1,0 +1,13 @@
+"""Chi-square variates on any device."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def chi_square(dof: Float[Tensor, "*shape"], generator: torch.Generator) -> Float[Tensor, "*shape"]:
+    """One chi-square variate for each number of degrees of freedom, 2 Gamma(dof / 2); 0 where `dof` is 0."""
+    drawn: Tensor = 2.0 * torch._standard_gamma(dof.clamp_min(1.0) / 2.0, generator=generator)
+    return torch.where(dof > 0.0, drawn, 0.0)

@@ -1,0 +1,172 @@
+"""Shaped ReLU multilayer perceptrons at initialisation: slopes that approach 1 as the layers widen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from limitbench.errors import InputError
+from limitbench.networks import shaped_dense, shaped_gram, shaped_norm, shaped_pair
+from limitbench.networks.base import SAMPLERS, Network, Sampler, check_depths
+from limitbench.networks.checks import gram_matrix, layer_widths, number, power_of_two_below, whole, width_parameter
+from limitbench.networks.shaping import ShapedLayer, shaped_layers
+from limitbench.numerics.random import generator as random_stream
+from limitbench.numerics.random import stream_seed
+
+
+class GramSample(NamedTuple):
+    """Gram matrices V_d of many networks in a form that no depth overflows.
+
+    V_d^ab = sqrt(V_0^aa V_0^bb) exp((log_norms_a + log_norms_b) / 2) correlations_ab. A dead input (every unit off in
+    some layer) has log norm -inf and correlations NaN.
+    """
+
+    log_norms: Float[np.ndarray, "networks depths inputs"]
+    correlations: Float[np.ndarray, "networks depths inputs inputs"]
+
+
+@dataclass(frozen=True)
+class ShapedMLP(Network):
+    """A shaped ReLU network without biases, weights N(0, 1).
+
+        z_1 ~ rows N(0, V_0),   z_{l+1} = sqrt(c_l / n_l) W_l phi_l(z_l),   V_l = (c_l / n_l) phi_l(z_l)' phi_l(z_l),
+        phi_l(x) = s_+ max(x, 0) + s_- min(x, 0),   s_pm = 1 + c_pm n_l^-rate,   c_l = 2 / (s_+^2 + s_-^2)
+
+    (arXiv 2206.02768, 2310.12079). With one input the observable is `log_norm`; with more, `correlation`, `log_gap` and
+    `log_norm` are those of inputs 1 and 2. Where the final layers of both are parallel, `log_gap` is -inf; where every
+    unit of input 1 is off in some layer, `log_norm` is -inf; where that happens to either input, `correlation` and
+    `log_gap` are NaN. Only narrow layers with a zero slope do either.
+
+    Arguments:
+        depth: number of hidden layers.
+        width: units of every hidden layer.
+        widths: or the units of each, `depth` of them.
+        c_plus, c_minus, rate: slopes 1 + c_pm n^-rate; rate 1/2 is the critical shaping, rate 0 an unshaped network.
+        rho0: correlation of two inputs of equal norm.
+        gram: or V_0 of any number of inputs, m x m; then `rho0` is the correlation of inputs 1 and 2.
+
+    Raises:
+        InputError: where a value cannot be accepted, naming the field.
+    """
+
+    depth: int
+    width: int | None = None
+    widths: tuple[int, ...] | None = field(default=None, kw_only=True)
+    c_plus: float = field(default=0.0, kw_only=True)
+    c_minus: float = field(default=-1.0, kw_only=True)
+    rate: float = field(default=0.5, kw_only=True)
+    rho0: float = field(default=0.3, kw_only=True)
+    gram: tuple[tuple[float, ...], ...] | None = field(default=None, kw_only=True)
+
+    family: ClassVar[str] = "shaped-mlp"
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        values: dict[str, object] = {"depth": whole("depth", self.depth)}
+        widths = layer_widths(whole("depth", self.depth), self.width, self.widths)
+        values["width" if self.widths is None else "widths"] = widths[0] if self.widths is None else widths
+        values["c_plus"] = number("c_plus", self.c_plus)
+        values["c_minus"] = number("c_minus", self.c_minus)
+        values["rate"] = number("rate", self.rate, 0.0)
+        values["rho0"] = number("rho0", self.rho0, -1.0, 1.0)
+        if self.gram is not None:
+            gram = values["gram"] = gram_matrix(self.gram)
+            if len(gram) > 1:
+                cosine = gram[0][1] / math.sqrt(gram[0][0]) / math.sqrt(gram[1][1])
+                values["rho0"] = min(max(cosine, -1.0), 1.0)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        shaped_layers(widths, self.c_plus, self.c_minus, self.rate)
+
+    @property
+    def layers(self) -> tuple[ShapedLayer, ...]:
+        """Width and slopes of each hidden layer."""
+        return shaped_layers(self._widths, self.c_plus, self.c_minus, self.rate)
+
+    @property
+    def inputs(self) -> int:
+        """Number of inputs m."""
+        return 2 if self.gram is None else len(self.gram)
+
+    @property
+    def observables(self) -> tuple[str, ...]:
+        return ("log_norm",) if self.inputs == 1 else ("correlation", "log_gap", "log_norm")
+
+    @property
+    def parameters(self) -> Mapping[str, object]:
+        inputs: dict[str, object] = {"inputs": 1} if self.inputs == 1 else {"rho0": self.rho0}
+        shaping = {"c_plus": self.c_plus, "c_minus": self.c_minus, "rate": self.rate}
+        return width_parameter(self._widths) | shaping | inputs
+
+    def batch_size(self, sampler: Sampler) -> int:
+        """exact: about 2^16 units in all, so that the buffers of a layer stay in cache; dense: about 2^20 weights."""
+        widest = max(self._widths)
+        if sampler == "exact":
+            return min(max(power_of_two_below(2**16 // widest), 32), 1024)
+        return min(power_of_two_below(2**20 // widest**2), 256)
+
+    def sample_batch(
+        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+    ) -> dict[str, Float[np.ndarray, "batch depths"]]:
+        at, batch, stream = check_depths(depths, self.depth), self.batch_size(sampler), random_stream(seed, device)
+        if self.inputs == 1:
+            draw = shaped_norm.sample_norm if sampler == "exact" else shaped_dense.sample_norm
+            return {"log_norm": draw(self.layers, depths=at, batch=batch, generator=stream).cpu().numpy()}
+        if sampler == "exact":
+            gaps, norms = shaped_pair.sample_pair(self.layers, self.rho0, depths=at, batch=batch, generator=stream)
+        else:
+            # the first two inputs of any number are a network of two inputs
+            pair = torch.tensor([[1.0, self.rho0], [0.0, math.sqrt(1.0 - self.rho0**2)]], dtype=torch.float64)
+            gaps, norms = shaped_dense.sample_pair(self.layers, pair, depths=at, batch=batch, generator=stream)
+        log_gap = gaps.cpu().numpy()
+        return {"correlation": 1.0 - np.exp(log_gap), "log_gap": log_gap, "log_norm": norms.cpu().numpy()}
+
+    def sample_gram(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        depths: Sequence[int] | None = None,
+        sampler: Sampler = "exact",
+        device: str = "cpu",
+    ) -> GramSample:
+        """Log norms and correlations of all m inputs in `n` networks, at `depths` (the final layer if left out).
+
+        Any m, also m > n_l and duplicated or linearly dependent inputs. A larger `n` extends a smaller one. Float64;
+        gaps 1 - rho below 1e-15 are what `sample` is for. Raises `InputError`.
+        """
+        whole("n", n)
+        if sampler not in SAMPLERS:
+            raise InputError("sampler", sampler, " or ".join(SAMPLERS))
+        at = check_depths(depths if depths is not None else (self.depth,), self.depth)
+        gram = torch.tensor(self.gram or ((1.0, self.rho0), (self.rho0, 1.0)), dtype=torch.float64)
+        scale = gram.diagonal().sqrt()
+        values, vectors = torch.linalg.eigh(gram / torch.outer(scale, scale))
+        root = values.clamp_min(0.0).sqrt()[:, None] * vectors.mT
+        name = {"gram": gram.tolist()} | dict(self.parameters)
+        draw = shaped_gram.sample_gram if sampler == "exact" else shaped_dense.sample_gram
+        batch = self.batch_size(sampler)
+        parts = [
+            draw(
+                self.layers,
+                root,
+                depths=at,
+                batch=batch,
+                generator=random_stream(
+                    stream_seed(seed, self.family, self.version, sampler, "gram", name, index), device
+                ),
+            )
+            for index in range(-(-n // batch))
+        ]
+        norms, correlations = (torch.cat(part)[:n].cpu().numpy() for part in zip(*parts, strict=True))
+        return GramSample(norms, correlations)
+
+    @property
+    def _widths(self) -> tuple[int, ...]:
+        return layer_widths(self.depth, self.width, self.widths)

@@ -1,0 +1,117 @@
+"""Error against width, both axes logarithmic: every theory's D with its interval, the fitted rate, the predicted curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from limitbench.report.fits import Errors, Fit
+from limitbench.report.results import Results
+from limitbench.report.style import INK, house_style, number, plain, theory_style
+
+
+def error_figure(
+    results: Results,
+    errors: Mapping[str, Errors],
+    fits: Mapping[str, Fit],
+    predicted: Mapping[str, np.ndarray],
+) -> tuple[Figure, str]:
+    """The figure and a description in words.
+
+    Arguments:
+        results: for margin, styles and titles.
+        errors: by theory.
+        fits: fitted curves by theory, where there is one; drawn solid through the points.
+        predicted: D by theory that the reference law predicts at the same widths; drawn thin and dotted.
+    """
+    with house_style():
+        figure = Figure(figsize=(350 / 72, 290 / 72))
+        axes = figure.add_axes((56 / 350, 44 / 290, 284 / 350, 236 / 290))
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        floor, ceiling = _limits(results, errors)
+        axes.set_ylim(floor, ceiling)
+        widths = np.array([float(v) for v in results.values("width")])  # type: ignore[arg-type]
+        axes.set_xlim(widths.min() / 1.2, widths.max() * 1.2)
+        axes.axhline(results.margin, color=INK, lw=1, dashes=(4, 3), zorder=1)
+        axes.text(
+            widths.max() * 1.2, results.margin * 1.06, "margin", ha="right", va="bottom", fontsize=10, color=INK
+        )
+        for theory, points in errors.items():
+            _draw(axes, results, theory, points, fits.get(theory), predicted.get(theory), floor, ceiling)
+        axes.set_xticks(widths, [plain(v) for v in results.values("width")], minor=False)
+        axes.set_xticks([], minor=True)
+        decades = [10.0**k for k in range(int(np.ceil(np.log10(floor))), int(np.floor(np.log10(ceiling))) + 1)]
+        axes.set_yticks(decades, [number(v, 1) for v in decades])
+        axes.set_yticks([], minor=True)
+        axes.grid(True, axis="y")
+        axes.set_xlabel("width n")
+        axes.set_ylabel("D")
+    return figure, describe(results, errors, fits)
+
+
+def _limits(results: Results, errors: Mapping[str, Errors]) -> tuple[float, float]:
+    seen = np.concatenate([e.distance[np.isfinite(e.distance)] for e in errors.values()] + [[results.margin]])
+    low = max(float(np.min(seen[seen > 0])), results.margin / 300)
+    return low * 0.6, float(np.max(seen)) * 1.7
+
+
+def _draw(
+    axes: Axes,
+    results: Results,
+    theory: str,
+    points: Errors,
+    fit: Fit | None,
+    predicted: np.ndarray | None,
+    floor: float,
+    ceiling: float,
+) -> None:
+    look = theory_style(results.theories.index(theory))
+    shown = np.isfinite(points.distance) & (points.distance > floor)
+    bars = shown & (points.high > floor)
+    for x, low, high in zip(points.widths[bars], points.low[bars], points.high[bars], strict=True):
+        axes.plot([x, x], [max(low, floor), min(high, ceiling)], color=look.colour, lw=1.2, clip_on=False)
+    axes.plot(
+        points.widths[shown],
+        points.distance[shown],
+        ls="none" if fit is not None else look.dashes,
+        lw=1.1,
+        marker=look.marker,
+        markeredgewidth=0,
+        color=look.colour,
+        clip_on=False,
+    )
+    below = np.isfinite(points.distance) & ~shown
+    axes.plot(
+        points.widths[below], np.full(below.sum(), floor), ls="none", marker=11, color=look.colour, clip_on=False
+    )
+    grid = np.geomspace(points.widths.min(), points.widths.max(), 25)
+    if fit is not None:
+        curve = fit(grid)
+        axes.plot(grid[curve > floor], curve[curve > floor], ls=look.dashes, color=look.colour)
+    if predicted is not None:
+        keep = np.isfinite(predicted) & (predicted > floor) & (predicted < ceiling)
+        if keep.sum() > 1:
+            axes.plot(points.widths[keep], predicted[keep], lw=4.5, alpha=0.3, color=look.colour, zorder=0.5)
+
+
+def describe(results: Results, errors: Mapping[str, Errors], fits: Mapping[str, Fit]) -> str:
+    """How each theory's D moves from the smallest to the largest width, from the data."""
+    parts = []
+    for theory, points in errors.items():
+        known = np.flatnonzero(np.isfinite(points.distance))
+        if known.size == 0:
+            continue
+        first, last = known[0], known[-1]
+        text = (
+            f"{results.theory_title(theory)}: {number(max(points.distance[first], 0.0), 2)} at n = "
+            f"{points.widths[first]:g}, {number(max(points.distance[last], 0.0), 2)} at n = {points.widths[last]:g}"
+        )
+        if theory in fits:
+            fit = fits[theory]
+            text += f", exponent {number(fit.b, 2)} [{number(fit.b_low, 2)}, {number(fit.b_high, 2)}]"
+        parts.append(text)
+    return "D against width. " + "; ".join(parts) + "."

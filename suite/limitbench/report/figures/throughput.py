@@ -1,0 +1,48 @@
+"""Networks per second against width, both axes logarithmic: one dot per cell, a line through the medians."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from limitbench.report.results import Results
+from limitbench.report.style import INK, NETWORK, house_style, number, plain
+from limitbench.report.tables import networks_per_second
+
+
+def throughput_figure(results: Results) -> tuple[Figure, str] | None:
+    """The figure and a description, None where nothing was timed or the grid has no width axis."""
+    speed = networks_per_second(results)
+    if results.width_axis is None or not np.isfinite(speed).any():
+        return None
+    lines = np.moveaxis(speed, results.axes.index(results.width_axis), 0)
+    lines = lines.reshape(lines.shape[0], -1)
+    widths = np.array([float(v) for v in results.values("width")])  # type: ignore[arg-type]
+    timed = np.isfinite(lines).any(axis=1)
+    medians = np.array([np.median(row[np.isfinite(row)]) for row in lines[timed]])
+    with house_style():
+        figure = Figure(figsize=(350 / 72, 240 / 72))
+        axes = figure.add_axes((62 / 350, 44 / 240, 278 / 350, 186 / 240))
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        for width, row in zip(widths, lines, strict=True):
+            seen = np.unique(row[np.isfinite(row)].round(12))
+            axes.plot(np.full(seen.size, width), seen, ls="none", marker="o", ms=4, mew=0, alpha=0.4, color=NETWORK)
+        axes.plot(widths[timed], medians, color=INK)
+        axes.set_xticks(widths, [plain(v) for v in results.values("width")])
+        axes.set_xticks([], minor=True)
+        low, high = np.nanmin(lines) / 1.5, np.nanmax(lines) * 1.5
+        axes.set_ylim(low, high)
+        decades = [10.0**k for k in range(int(np.ceil(np.log10(low))), int(np.floor(np.log10(high))) + 1)]
+        ticks = decades if len(decades) > 1 else [low * 1.5, high / 1.5]
+        axes.set_yticks(ticks, [number(t, 2) for t in ticks])
+        axes.set_yticks([], minor=True)
+        axes.grid(True, axis="y")
+        axes.set_xlabel("width n")
+        axes.set_ylabel("networks per second")
+    known = widths[timed]
+    desc = (
+        f"From {number(medians[0])} networks per second at n = {known[0]:g} to {number(medians[-1])} at n = "
+        f"{known[-1]:g} (medians over the other axes)."
+    )
+    return figure, desc

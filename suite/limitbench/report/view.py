@@ -1,0 +1,395 @@
+"""What the templates show of one study: panels of figures, selectors, tables and words, ready to print."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from limitbench.report import tables, words
+from limitbench.report.figures.errors import error_figure
+from limitbench.report.figures.maps import distance_map
+from limitbench.report.figures.overlays import overlay_figure
+from limitbench.report.figures.throughput import throughput_figure
+from limitbench.report.fits import Fit, errors_of, fit_errors, predicted_errors
+from limitbench.report.results import Results, Slice, spread
+from limitbench.report.style import HEAT_EDGES, VERDICTS, number, plain, theory_style
+from limitbench.report.svg import Drawings, inline_svg
+from limitbench.report.tables import Table
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How much a page draws, so that it stays small: numbers in maps, overlays and error figures per study, tables."""
+
+    map_numbers: bool = True
+    overlays: int = 24
+    error_figures: int = 48
+    score_rows: bool = True
+
+
+#: From the most to the least; the first that fits the size limit is used.
+DETAILS = (Detail(), Detail(overlays=12, error_figures=24), Detail(False, 8, 12, False))
+
+
+@dataclass(frozen=True)
+class Option:
+    """One choice of a selector; panels that carry class `name` belong to it."""
+
+    name: str
+    label: str
+    checked: bool
+
+
+@dataclass(frozen=True)
+class Selector:
+    """Radio groups that show one panel at a time by CSS alone."""
+
+    ident: str
+    groups: list[tuple[str, list[Option]]]
+
+    def css(self) -> str:
+        """One rule per option: where it is checked, panels of the other options are hidden."""
+        return "\n".join(
+            f"#{self.ident}:has(#{self.ident}-{o.name}:checked) .panel:not(.{o.name}){{display:none}}"
+            for _, options in self.groups
+            for o in options
+        )
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One drawing: heading, SVG text, theory whose key stands in front of the heading."""
+
+    heading: str
+    svg: str
+    theory: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What one choice of a selector shows."""
+
+    classes: str
+    heading: str
+    pictures: list[Picture]
+    caption: str
+    table: Table | None = None
+
+
+@dataclass(frozen=True)
+class Key:
+    """Legend entry of a theory."""
+
+    theory: str
+    title: str
+    css: str
+    dashes: str
+    mark: str
+
+
+@dataclass
+class StudyView:
+    """Everything that the page says about one study."""
+
+    results: Results
+    ident: str
+    drawings: Drawings
+    detail: Detail
+    selectors: list[Selector] = field(default_factory=list)
+
+    # -- words and tables ------------------------------------------------------------------------------------------
+    @property
+    def sentences(self) -> list[str]:
+        """The verdict."""
+        return words.verdict_sentences(self.results)
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Words of the study and the state of the run."""
+        study = self.results.study
+        return {
+            "question": study.question if study else "",
+            "reference": study.reference if study else "",
+            "size": words.size_sentence(self.results),
+            "notice": words.completeness(self.results),
+        }
+
+    @property
+    def keys(self) -> dict[str, Key]:
+        """Legend by theory."""
+        return {t: _key(self.results, k, t) for k, t in enumerate(self.results.theories)}
+
+    @property
+    def margin(self) -> str:
+        """Largest D at which a theory holds."""
+        return number(self.results.margin)
+
+    @property
+    def heat(self) -> list[tuple[str, str]]:
+        """Colour classes of D with their ranges."""
+        edges = [number(edge * self.results.margin, 2) for edge in HEAT_EDGES]
+        labels = [f"≤ {edges[0]}", *(f"{a} – {b}" for a, b in zip(edges, edges[1:], strict=False)), f"> {edges[-1]}"]
+        return [(f"h{k}", label) for k, label in enumerate(labels)]
+
+    @property
+    def claims(self) -> list[tables.ClaimRow]:
+        """The ledger, failures first."""
+        return tables.ledger(self.results)
+
+    @property
+    def tally(self) -> list[tuple[str, str, int]]:
+        """Claims by verdict: mark, word, number."""
+        found = [row.verdict for row in self.claims]
+        return [(mark, word, found.count(word)) for mark, word in VERDICTS.values()]
+
+    @property
+    def rankings(self) -> list[tuple[str, list[tables.RankRow]]]:
+        """All observables together, then each."""
+        results = self.results
+        if not results.observables:
+            return []
+        single = [(results.observable_title(o), tables.ranking(results, o)) for o in results.observables]
+        return single if len(single) == 1 else [("all observables", tables.ranking(results)), *single]
+
+    @property
+    def score_tables(self) -> list[Table]:
+        """Every score in full."""
+        return [tables.scores_table(self.results, o) for o in self.results.observables] if self.detail.score_rows else []
+
+    @property
+    def provenance(self) -> list[tuple[str, str]]:
+        """Where the numbers come from."""
+        return list(_provenance(self.results))
+
+    @property
+    def command(self) -> str:
+        """The command that makes the run again."""
+        return repeat_command(self.results)
+
+    # -- figures ---------------------------------------------------------------------------------------------------
+    def grid_panels(self) -> tuple[Selector, list[Panel]]:
+        """Maps of D with the table of N*, one panel per observable and slice."""
+        selector = self._selector("grid")
+        panels = []
+        for observable, at, classes in self._choices():
+            heading = f"{self.results.observable_title(observable)}, {at.label}"
+            pictures = []
+            for theory in self.results.said(observable):
+                figure, desc = distance_map(self.results, at, observable, theory, values=self.detail.map_numbers)
+                title = self.results.theory_title(theory)
+                svg = self._svg(figure, f"D of {title}: {heading}", desc)
+                pictures.append(Picture(title, svg, theory))
+            caption = _map_caption(self.results, at, observable)
+            panels.append(Panel(classes, heading, pictures, caption, tables.detectability(self.results, at, observable)))
+        return selector, panels
+
+    def error_panels(self) -> tuple[Selector, list[Panel]]:
+        """D against width at one depth, one panel per observable and slice; empty without two widths."""
+        results = self.results
+        selector = self._selector("errors")
+        if results.width_axis is None or len(results.values("width")) < 2:
+            return selector, []
+        depth = reference_depth(results)
+        panels = []
+        for observable, at, classes in list(self._choices())[: self.detail.error_figures]:
+            errors = {t: errors_of(results, at, depth, observable, t) for t in results.said(observable)}
+            fits = {t: fit for t, e in errors.items() if (fit := fit_errors(e)) is not None}
+            where = at.label if results.depth_axis is None else f"{at.label}, {self._depth_label(depth)}"
+            heading = f"{results.observable_title(observable)}, {where}"
+            reference, predicted = _reference(results, at, depth, observable)
+            figure, desc = error_figure(results, errors, fits, predicted)
+            svg = self._svg(figure, f"Error against width: {heading}", desc)
+            caption = _error_caption(results, fits, reference)
+            panels.append(Panel(classes, heading, [Picture("", svg)], caption, _fit_table(results, heading, fits)))
+        return selector, panels
+
+    def overlay_panels(self) -> tuple[Selector, list[Panel]]:
+        """Densities and cdf differences at the smallest and the largest width, for a few slices."""
+        results = self.results
+        widths = sorted({0, len(results.values("width")) - 1}) if results.width_axis else [0]
+        most = max(1, self.detail.overlays // max(1, len(widths) * len(results.observables)))
+        default = next((s for s in results.slices if all(s.at[a] == leading(results, a) for a in results.varying)), None)
+        shown = spread(results.slices, most)
+        if default is not None and default not in shown:
+            shown[len(shown) // 2] = default
+        depth = reference_depth(results)
+        observables = [Option(f"o{k}", results.observable_title(o), k == 0) for k, o in enumerate(results.observables)]
+        cells = [Option(f"c{k}", s.label, s is (default or shown[0])) for k, s in enumerate(shown)]
+        selector = Selector(f"{self.ident}-laws", [g for g in (("observable", observables), ("cell", cells)) if len(g[1]) > 1])
+        self.selectors.append(selector)
+        panels = []
+        for o, observable in enumerate(results.observables):
+            for k, at in enumerate(shown):
+                pictures = []
+                for width in widths:
+                    index = results.cell_index(at, width, depth)
+                    drawn = overlay_figure(results, observable, index)
+                    if drawn is not None:
+                        label = results.cell_label(index)
+                        title = f"Network against theories, {results.observable_title(observable)}: {label}"
+                        svg = self._svg(drawn[0], title, drawn[1])
+                        pictures.append(Picture(results.where({"width": results.values("width")[width]}) if results.width_axis else "", svg))
+                if pictures:
+                    heading = f"{results.observable_title(observable)}, {at.label}"
+                    if results.depth_axis:
+                        heading += f", {self._depth_label(depth)}"
+                    panels.append(Panel(f"o{o} c{k}", heading, pictures, ""))
+        return selector, panels
+
+    def throughput(self) -> tuple[Picture | None, Table]:
+        """Networks per second against width, drawn and as a table."""
+        drawn = throughput_figure(self.results)
+        picture = None
+        if drawn is not None:
+            title = f"Networks per second against width, {self.results.name}"
+            picture = Picture(drawn[1], self._svg(drawn[0], title, drawn[1]))
+        return picture, tables.throughput(self.results)
+
+    # -- parts -----------------------------------------------------------------------------------------------------
+    def _svg(self, figure: Figure, title: str, desc: str) -> str:
+        return inline_svg(figure, title=title, desc=desc, drawings=self.drawings)
+
+    def _depth_label(self, depth: int) -> str:
+        axis = str(self.results.depth_axis)
+        return self.results.where({axis: self.results.values(axis)[depth]})
+
+    def _choices(self) -> Iterator[tuple[str, Slice, str]]:
+        """Every observable and slice with something scored, and the classes of its panel."""
+        for o, observable in enumerate(self.results.observables):
+            for at in self.results.slices:
+                if np.isfinite(self.results.plane(self.results.distance, at, observable)).any():
+                    names = [f"o{o}", *(f"a{k}v{at.at[a]}" for k, a in enumerate(self.results.varying))]
+                    yield observable, at, " ".join(names)
+
+    def _selector(self, name: str) -> Selector:
+        results = self.results
+        observables = [Option(f"o{k}", results.observable_title(o), k == 0) for k, o in enumerate(results.observables)]
+        groups = [("observable", observables)] if len(observables) > 1 else []
+        for k, axis in enumerate(results.varying):
+            first = leading(results, axis)
+            options = [Option(f"a{k}v{i}", plain(v), i == first) for i, v in enumerate(results.values(axis))]
+            groups.append((axis if results.symbol(axis) == axis else f"{axis} {results.symbol(axis)}", options))
+        selector = Selector(f"{self.ident}-{name}", groups)
+        self.selectors.append(selector)
+        return selector
+
+
+def slug(text: str) -> str:
+    """`text` as an identifier for HTML."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
+
+
+def leading(results: Results, axis: str) -> int:
+    """Position of the axis value where some theory holds most often: what a selector shows first."""
+    holds = [max((s.holds for s in words.standings(results, where={axis: i})), default=0) for i in range(len(results.values(axis)))]
+    return int(np.argmax(holds)) if holds else 0
+
+
+def reference_depth(results: Results) -> int:
+    """Position on the depth axis of figures at one depth: depth = width where the grid has it, else the middle."""
+    if results.depth_axis is None:
+        return 0
+    values = results.values(results.depth_axis)
+    if results.depth_axis == "aspect":
+        return int(np.argmin([abs(np.log(max(float(v), 1e-9))) for v in values]))  # type: ignore[arg-type]
+    return len(values) // 2
+
+
+def _key(results: Results, index: int, theory: str) -> Key:
+    look = theory_style(index)
+    dashes = "" if isinstance(look.dashes, str) else " ".join(f"{1.6 * d:g}" for d in look.dashes[1])
+    return Key(theory, results.theory_title(theory), look.css, dashes, look.mark)
+
+
+def _map_caption(results: Results, at: Slice, observable: str) -> str:
+    where = {a: i for a, i in at.at.items()}
+    ranked = words.standings(results, observable, where)
+    parts = [f"{results.theory_title(s.theory)} holds in {s.holds} of {s.scored} cells" for s in ranked]
+    return words.listing([parts[0][0].upper() + parts[0][1:], *parts[1:]]) + "." if parts else "Nothing is scored here."
+
+
+def _reference(results: Results, at: Slice, depth: int, observable: str) -> tuple[str | None, dict[str, np.ndarray]]:
+    """The best theory that is not a point mass at this slice, and D of the others as its law predicts it."""
+    for standing in words.standings(results, observable, dict(at.at)):
+        predicted = {
+            t: predicted_errors(results, at, depth, observable, t, standing.theory)
+            for t in results.said(observable)
+            if t != standing.theory
+        }
+        if standing.holds and any(np.isfinite(p).any() for p in predicted.values()):
+            return standing.theory, predicted
+    return None, {}
+
+
+def _error_caption(results: Results, fits: dict[str, Fit], reference: str | None) -> str:
+    parts = []
+    for theory, fit in fits.items():
+        law = f"n^−{number(fit.b, 2)}" if fit.b >= 0 else f"n^{number(-fit.b, 2)}"
+        shape = f"{law} (1 + k n^−1/2)" if fit.k else law
+        parts.append(
+            f"{results.theory_title(theory)} follows {shape}, exponent {number(fit.b, 2)} "
+            f"[{number(fit.b_low, 2)}, {number(fit.b_high, 2)}]"
+        )
+    text = words.listing(parts) + "." if parts else "No error stands clear of the noise at enough widths for a fit."
+    text = text[0].upper() + text[1:]
+    if reference is not None:
+        text += f" Broad bands: the error that {results.theory_title(reference)} predicts for the others, without samples."
+    return text
+
+
+def _fit_table(results: Results, heading: str, fits: dict[str, Fit]) -> Table | None:
+    rows = [
+        (results.theory_title(t), number(f.a), number(f.b), f"[{number(f.b_low)}, {number(f.b_high)}]", number(f.k))
+        for t, f in fits.items()
+    ]
+    return Table(f"D = a n^−b (1 + k n^−1/2): {heading}", ("theory", "a", "b", "interval of b", "k"), rows) if rows else None
+
+
+def _provenance(results: Results) -> Iterator[tuple[str, str]]:
+    attrs = results.tree.attrs
+    yield "study", results.name
+    for label, name in (("spec hash", "spec_hash"), ("limitbench", "limitbench_version"), ("created", "created")):
+        if attrs.get(name):
+            yield label, str(attrs[name])
+    flat = {**results.spec, **meaning_of(results)}
+    for name in ("seed", "sampler", "device", "dtype", "generator", "margin", "study_version"):
+        if name in flat:
+            yield name.replace("_", " "), str(flat[name])
+    for label, name in (("hosts", "host"), ("devices", "device"), ("torch", "torch"), ("CPU capability", "cpu_capability")):
+        if name in results.run:
+            found = sorted({str(v) for v in np.ravel(results.run[name].to_numpy()) if str(v).strip()})
+            if found:
+                yield label, ", ".join(found)
+    for name, value in attrs.items():
+        if name not in ("study", "spec", "spec_hash", "limitbench_version", "created"):
+            yield str(name).replace("_", " "), str(value)
+
+
+def meaning_of(results: Results) -> dict[str, object]:
+    """The fields of the spec that change numbers."""
+    meaning = results.spec.get("meaning")
+    return dict(meaning) if isinstance(meaning, dict) else {}
+
+
+def repeat_command(results: Results) -> str:
+    """The command line that makes the run again: grid, samples, seed, margin, sampler."""
+    parts = [f"limitbench run {results.name}"]
+    for axis in results.axes:
+        values = ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in results.values(axis))
+        parts.append(f"--set {axis}={values}")
+    flat = {**results.spec, **meaning_of(results)}
+    networks = results.counts[results.counts > 0]
+    if networks.size:
+        parts.append(f"--samples {networks.max()}")
+    parts += [f"--{name} {flat[name]}" for name in ("sampler", "seed", "margin") if name in flat]
+    return " ".join(parts)
+
+
+def spec_text(results: Results) -> str:
+    """The spec as indented JSON."""
+    return json.dumps(results.spec, indent=1, ensure_ascii=False) if results.spec else ""

@@ -1,0 +1,249 @@
+"""The distance D of every theory on one cell, with bootstrap replicates that all theories and cells share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from limitbench.statistics.base import Law
+from limitbench.statistics.bootstrap import NODES, Resampling
+from limitbench.statistics.distances import Comparison, noise_excess, noise_scale, null_wasserstein, support_nodes
+
+#: A distance stands clear of noise from this multiple of the null mean on.
+CLEAR = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Ceiling:
+    """Upper confidence limit of D from W1, for the true difference that noise hides best.
+
+    Among all differences δ with ∫|δ| = D s, the mean of W1 = ∫|δ + σZ| is least for δ proportional to σ (Jensen: the
+    mean of |a + Z| is convex in a), and the variance of ∫ sign(δ) σZ is largest when δ keeps one sign, as the noise of
+    a cdf is positively correlated. So for δ = D s σ/∫σ, W1 is smallest in law; the limit is the D at which
+    P(W1 <= seen) falls to (1 - level)/2.
+
+    Attributes:
+        noise: replicates of F_N's noise at nodes.
+        shape: σ/∫σ at the nodes.
+        share: quadrature weights of the nodes.
+        std: s.
+        null: null mean of W1 at this N.
+    """
+
+    noise: Float32[np.ndarray, "replicates nodes"]
+    shape: Float[np.ndarray, " nodes"]
+    share: Float[np.ndarray, " nodes"]
+    std: float
+    null: float
+
+    @cached_property
+    def _table(self) -> tuple[Float[np.ndarray, " distances"], Float[np.ndarray, "distances replicates"]]:
+        hidden = np.linspace(0, CLEAR + 4, 19) * self.null
+        half, share = self.shape.astype(np.float32), self.share.astype(np.float32)
+        return hidden, np.stack([np.sort(np.abs(self.noise + np.float32(d) * half) @ share) for d in hidden])
+
+    def limit(self, wasserstein: float, level: float, inflation: float = 1.0) -> float:
+        """The limit for W1 = `wasserstein`; `inflation` is √(1 + N/M) for a law estimated by M draws."""
+        hidden, seen = self._table
+        lowest = np.maximum.accumulate(np.quantile(seen, (1 - level) / 2, axis=1))
+        return float(np.interp(wasserstein / inflation, lowest, hidden)) * inflation / self.std
+
+
+@dataclass(frozen=True, eq=False)
+class TheoryDistance:
+    """D of one theory on one cell.
+
+    Attributes:
+        distance: D = (W1 - excess)/s.
+        errors: bootstrap replicates of (D as estimated - true D).
+        wasserstein, wasserstein_null, ks, ks_pvalue: see `scores.Score`.
+        gap, noise: F_N - F at the cell's nodes, and √N times replicates of the noise of F_N there.
+        notes: reasons of NaN values.
+    """
+
+    distance: float
+    errors: Float[np.ndarray, " replicates"]
+    wasserstein: float
+    wasserstein_null: float
+    ks: float
+    ks_pvalue: float
+    gap: Float[np.ndarray, " nodes"]
+    noise: Float32[np.ndarray, "replicates nodes"]
+    notes: tuple[str, ...] = ()
+    effective_size: float = 1.0
+    ceiling: Callable[[float, float], float] | None = None
+
+    @property
+    def plausible(self) -> Float[np.ndarray, " replicates"]:
+        """Values of the true D as likely as each other given the samples: D - errors (basic bootstrap)."""
+        return self.distance - self.errors
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Interval of D with the given confidence.
+
+        Basic bootstrap. Where W1 < 5 x null the upper end is at least `ceiling`: the bootstrap starts from the measured
+        difference and so cannot know of a true difference that noise happens to hide. Widened to hold the estimate.
+        """
+        if math.isnan(self.distance):
+            return math.nan, math.nan
+        low, high = (float(q) for q in np.quantile(self.plausible, [(1 - level) / 2, (1 + level) / 2]))
+        if self.wasserstein < CLEAR * self.wasserstein_null and self.ceiling is not None:
+            high = max(high, self.ceiling(self.wasserstein, level))
+        return min(low, self.distance), max(high, self.distance, 0.0)
+
+    def n_star(self, critical: float, power: float = 0.8) -> float:
+        """Number of networks at which √N sup|F_N - F| exceeds `critical` with the given power.
+
+        √N (F_N - F) = √N δ + B with B the noise (a Brownian bridge at F, from the bootstrap replicates). A replicate
+        exceeds from √N = min over x of (critical - sign(δ) B(x))/|δ(x)| on; N* is the square of the `power` quantile of
+        that. δ is the measured difference, shrunk by √(1 - (0.869/(√N KS))²): 0.869 is the mean of sup|B|.
+        """
+        size = self.effective_size
+        shrink = math.sqrt(max(1 - (0.8687 / (math.sqrt(size) * self.ks)) ** 2, 0.0))
+        gap = self.gap * shrink
+        seen = np.abs(gap) > 0.2 * np.abs(gap).max()
+        with np.errstate(divide="ignore"):
+            needed = ((critical - np.sign(gap[seen]) * self.noise[:, seen]) / np.abs(gap[seen])).min(axis=1)
+        return max(float(np.quantile(needed, power)) ** 2, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class CellDistances:
+    """All theories on one cell.
+
+    Attributes:
+        size: networks.
+        mean, std: of the networks (divisor N - 1).
+        std_relative_error: relative standard error of std: √((kurtosis - 1)/(4N)).
+        theories: by name.
+    """
+
+    size: int
+    mean: float
+    std: float
+    std_relative_error: float
+    theories: Mapping[str, TheoryDistance]
+
+
+def compare_cell(
+    samples: Float[np.ndarray, " networks"], laws: Mapping[str, Law], resampling: Resampling
+) -> CellDistances:
+    """Distances of all `laws` to `samples` (free of NaN; row i belongs to network i of `resampling`).
+
+    The replicate of the error of D: F_N takes the place of the networks' law, so the true distance is that of F_N to F,
+    and the estimate is made again with the resampled networks: W1 of F_N - F + (F*_N - F_N), less its own excess, over
+    the resampled standard deviation.
+    """
+    size = samples.size
+    order = np.argsort(samples)
+    ordered = samples[order]
+    if not np.isfinite(ordered[[0, -1]]).all():
+        return _infinite(samples, laws, resampling)
+    mean, std = float(samples.mean()), float(samples.std(ddof=1))
+    centred = samples - mean
+    fourth = float((centred**4).mean())
+    relative = math.sqrt(max(fourth / std**4 - 1, 0.0) / (4 * size)) if std > 0 else 0.0
+    moments = resampling.means(np.stack([centred, centred**2], axis=1))
+    stds = np.sqrt(np.maximum(moments[:, 1] - moments[:, 0] ** 2, 0) * size / (size - 1))
+    ranks = support_nodes(size, NODES)
+    noise = resampling.cdf_noise(order, ranks)
+    share = _shares(ordered[ranks])
+    sigma = noise_scale((ranks + 0.5) / size, size)
+    total = float(sigma @ share)
+    ceiling = Ceiling(noise, sigma / total if total > 0 else sigma, share, std, math.sqrt(2 / math.pi) * total)
+    found: dict[str, TheoryDistance] = {}
+    for name, law in laws.items():
+        if std == 0 or not (stds > 0).all():
+            found[name] = _undefined(resampling, "D not defined: the networks all take one value")
+        elif law.is_point_mass:
+            found[name] = _point_mass(samples, law, std, stds, resampling)
+        else:
+            found[name] = _continuous(ordered, ranks, ceiling, law, stds, resampling)
+    return CellDistances(size, mean, std, relative, found)
+
+
+def _continuous(
+    ordered: Float[np.ndarray, " networks"],
+    ranks: np.ndarray,
+    ceiling: Ceiling,
+    law: Law,
+    stds: Float[np.ndarray, " replicates"],
+    resampling: Resampling,
+) -> TheoryDistance:
+    size, std, noise, share = ordered.size, ceiling.std, ceiling.noise, ceiling.share
+    held = Comparison.build(ordered, law)
+    nodes = ordered[ranks]
+    ours, theirs = (ranks + 0.5) / size, held.at_samples[ranks]
+    gap = ours - theirs
+    sigma = noise_scale(ours, size)
+    shaken = gap.astype(np.float32) + noise
+    if law.reference_size is not None:
+        sigma = np.hypot(sigma, noise_scale(ours, law.reference_size))
+        shaken = shaken - resampling.reference_noise(law, nodes, theirs)
+    again = (np.abs(shaken) - noise_excess(shaken, sigma)) @ share
+    # what the nodes miss (the tails and the quadrature error) stays as it is in every replicate
+    rest = held.wasserstein - float(np.abs(gap) @ share)
+    null = null_wasserstein(law, held.effective_size)
+    notes: tuple[str, ...] = ()
+    distance, errors = (held.wasserstein - held.excess) / std, (rest + again) / stds - held.wasserstein / std
+    if math.isnan(null) or not math.isfinite(held.wasserstein):
+        distance, errors = math.nan, np.full(resampling.replicates, math.nan)
+        notes = ("D not defined: ∫ √(F(1-F)) dx is not finite for this law; score its logarithm",)
+    return TheoryDistance(
+        distance=distance,
+        errors=errors,
+        wasserstein=held.wasserstein if math.isfinite(held.wasserstein) else math.nan,
+        wasserstein_null=null,
+        ks=held.kolmogorov_smirnov,
+        ks_pvalue=held.ks_pvalue,
+        gap=gap,
+        noise=noise * np.float32(math.sqrt(size)),
+        notes=notes,
+        effective_size=held.effective_size,
+        ceiling=partial(ceiling.limit, inflation=math.sqrt(size / held.effective_size)),
+    )
+
+
+def _shares(nodes: Float[np.ndarray, " nodes"]) -> Float[np.ndarray, " nodes"]:
+    """Trapezoid weights."""
+    widths = np.diff(nodes)
+    return np.asarray((np.append(widths, 0) + np.append(0, widths)) / 2)
+
+
+def _point_mass(
+    samples: Float[np.ndarray, " networks"],
+    law: Law,
+    std: float,
+    stds: Float[np.ndarray, " replicates"],
+    resampling: Resampling,
+) -> TheoryDistance:
+    away = np.abs(samples - law.mean)
+    w1 = float(away.mean())
+    replicates = resampling.means(away[:, None])[:, 0]
+    note = "KS, its p-value and N* not defined: the law is a point mass"
+    return _bare(w1 / std, replicates / stds - w1 / std, w1, 0.0, note)
+
+
+def _bare(distance: float, errors: Float[np.ndarray, " replicates"], w1: float, null: float, note: str) -> TheoryDistance:
+    return TheoryDistance(
+        distance, errors, w1, null, math.nan, math.nan, np.zeros(0), np.zeros((0, 0), dtype=np.float32), (note,)
+    )
+
+
+def _undefined(resampling: Resampling, note: str) -> TheoryDistance:
+    return _bare(math.nan, np.full(resampling.replicates, math.nan), math.nan, math.nan, note)
+
+
+def _infinite(
+    samples: Float[np.ndarray, " networks"], laws: Mapping[str, Law], resampling: Resampling
+) -> CellDistances:
+    count = int(np.isinf(samples).sum())
+    note = f"D not defined: {count} of {samples.size} networks are infinite; test their mass with `atom_tests`"
+    return CellDistances(
+        samples.size, math.nan, math.nan, math.nan, {name: _undefined(resampling, note) for name in laws}
+    )

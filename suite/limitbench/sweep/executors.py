@@ -1,0 +1,62 @@
+"""Executors: who does the units. One interface; `serial` for notebooks and debugging, `ray` for everything else."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from limitbench.sweep.blocks import Unit
+from limitbench.sweep.worker import Job, Receipt
+
+#: Attempts after which a unit that raises or runs out of time is quarantined.
+MAX_ATTEMPTS = 3
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user stopped the run; finished blocks are kept. The message says how to go on."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a unit ended: with a receipt, or quarantined with the error of its last attempt."""
+
+    unit: Unit
+    receipt: Receipt | None
+    error: str = ""
+    attempts: int = 1
+
+
+#: Called once per ended unit, in the driver; returns units that can follow.
+Handler = Callable[[Outcome], Iterable[Unit]]
+
+
+class Executor(abc.ABC):
+    """Does units in any order, most costly first, and reports each once.
+
+    Use as a context manager: entering connects and raises `InputError` where that is impossible, leaving ends whatever
+    entering started.
+    """
+
+    #: Short name for reports.
+    name: str
+
+    @abc.abstractmethod
+    def __enter__(self) -> Self: ...
+
+    @abc.abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    @abc.abstractmethod
+    def run(self, job: Job, units: Iterable[Unit], handle: Handler) -> None:
+        """Do all `units` and those that `handle` returns; a unit that keeps failing never stops the others."""
+
+
+def describe(error: BaseException) -> str:
+    """One line for markers and reports."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500]

@@ -1,0 +1,48 @@
+"""The serial executor: everything in this process, one unit after the other."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from limitbench.sweep.blocks import Unit
+from limitbench.sweep.executors import MAX_ATTEMPTS, Executor, Handler, Outcome, describe
+from limitbench.sweep.worker import Job, check_device, execute
+
+
+class SerialExecutor(Executor):
+    """Same interface and same numbers as Ray; a crash of a unit is a crash of the process."""
+
+    name = "serial"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return None
+
+    def run(self, job: Job, units: Iterable[Unit], handle: Handler) -> None:
+        """Do all units; exceptions count as attempts."""
+        check_device(job.spec.meaning.device)
+        order = itertools.count()
+        queue = [(-unit.cost, next(order), unit) for unit in units]
+        heapq.heapify(queue)
+        while queue:
+            unit = heapq.heappop(queue)[-1]
+            for follower in handle(_attempt(job, unit)):
+                heapq.heappush(queue, (-follower.cost, next(order), follower))
+
+
+def _attempt(job: Job, unit: Unit) -> Outcome:
+    error = ""
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        try:
+            return Outcome(unit, execute(job, unit, attempt), attempts=attempt)
+        except Exception as raised:
+            error = describe(raised)
+    return Outcome(unit, None, error, MAX_ATTEMPTS)

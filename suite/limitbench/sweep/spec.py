@@ -1,0 +1,186 @@
+"""What a store means: the spec, validated at the edge, frozen inside, and compared field by field.
+
+The meaning of a store is everything that changes a number in it: study, seed, sampler, device kind, ... Axis values,
+sample counts and the margin are not part of it: they may grow or change on the same store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from limitbench.errors import InputError
+from limitbench.networks.base import SAMPLERS, Sampler
+from limitbench.sweep.grid import Grid
+
+if TYPE_CHECKING:
+    from limitbench.studies.base import Preset, Study
+
+#: Raised whenever the layout of a store changes.
+SCHEMA_VERSION = 1
+
+
+class Meaning(BaseModel):
+    """The fields of a spec that change numbers; two stores of equal meaning may be joined.
+
+    `families` maps each network family to the version of its streams; a grid may add families, so only those that two
+    specs share are compared, and the hash leaves them out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    schema_version: int = SCHEMA_VERSION
+    study: str
+    study_version: int
+    axes: list[str]
+    observables: list[str]
+    theories: list[str]
+    sampler: Literal["exact", "dense"]
+    block_samples: int = Field(gt=0)
+    seed: int = Field(ge=0, lt=2**63)
+    device: Literal["cpu", "cuda"]
+    generator: str
+    dtype: str
+    families: dict[str, int]
+
+    @property
+    def hash(self) -> str:
+        """Hex digest of the meaning (without `families`)."""
+        text = json.dumps(self.model_dump(exclude={"families"}), sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+class Spec(BaseModel):
+    """A whole spec as stored: the meaning and the plan (grid, samples per column, margin).
+
+    `samples` maps the slug of a column to its number of networks, a multiple of `meaning.block_samples`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    meaning: Meaning
+    grid: dict[str, list[int | float | str]]
+    samples: dict[str, int]
+    margin: float = Field(gt=0, allow_inf_nan=False)
+
+    def axis_grid(self) -> Grid:
+        """The grid with its axes in the order of array dimensions."""
+        return Grid(tuple(self.meaning.axes), tuple(tuple(self.grid[name]) for name in self.meaning.axes))
+
+
+class Request(BaseModel):
+    """The scalar options of one run, as the user gives them."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    samples: int | None = Field(None, gt=0, lt=2**40, description="a positive integer")
+    sampler: Literal["exact", "dense"] = Field("exact", description=" or ".join(SAMPLERS))
+    seed: int = Field(0, ge=0, lt=2**63, description="an integer from 0 to 2^63 - 1")
+    margin: float = Field(0.05, gt=0, allow_inf_nan=False, description="a positive number")
+    workers: int | None = Field(None, gt=0, description="a positive integer")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
+
+
+def request(**options: Any) -> Request:
+    """Checked scalar options; the first problem becomes an `InputError` that says what the field accepts."""
+    try:
+        return Request(**options)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = str(problem["loc"][0])
+        accepted = Request.model_fields[name].description or problem["msg"]
+        raise InputError(name, options[name], accepted) from None
+
+
+def meaning_of(study: Study, grid: Grid, sampler: Sampler, seed: int, device: Literal["cpu", "cuda"]) -> Meaning:
+    """The meaning of a run of `study` over `grid`; checks that blocks hold whole batches."""
+    if sampler not in study.block_samples:
+        raise InputError("sampler", sampler, f"a sampler of {study.name}: " + ", ".join(study.block_samples))
+    size = study.block_samples[sampler]
+    families: dict[str, int] = {}
+    for _, column in grid.columns():
+        network = study.network(column.cells[-1])
+        families[network.family] = network.version
+        batch = network.batch_size(sampler)
+        if size % batch:
+            accepted = f"a multiple of the batch size, {batch} for {network!r}"
+            raise InputError(f"block_samples of {study.name}", size, accepted)
+    return Meaning(
+        study=study.name,
+        study_version=study.version,
+        axes=list(grid.names),
+        observables=list(study.observables),
+        theories=[theory.name for theory in study.theories],
+        sampler=sampler,
+        block_samples=size,
+        seed=seed,
+        device=device,
+        generator=f"torch-{device}",
+        dtype="float64",
+        families=dict(sorted(families.items())),
+    )
+
+
+def plan(
+    meaning: Meaning, grid: Grid, preset: Preset, samples: int | None, margin: float, stored: Spec | None
+) -> tuple[Spec, list[str]]:
+    """The spec of the store after this run, and notes for the user.
+
+    Columns of `grid` get `samples` networks (the preset's own number where it is None), rounded up to whole blocks and
+    never fewer than the store has. Where a store is extended, its grid and this one are joined to one product; stored
+    columns outside `grid` keep their count, and cells that only the product adds are drawn like those of `grid`.
+    """
+    asked = {column.slug for _, column in grid.columns()}
+    joined = grid if stored is None else grid.union(stored.axis_grid())
+    size, counts, notes = meaning.block_samples, {}, []
+    for _, column in joined.columns():
+        point = dict(column.point)
+        width = point.get("width")
+        wanted = samples or (preset.samples_at.get(width, preset.samples) if isinstance(width, int) else preset.samples)
+        whole = -(-wanted // size) * size
+        kept = 0 if stored is None else stored.samples.get(column.slug, 0)
+        counts[column.slug] = kept if kept and column.slug not in asked else max(whole, kept)
+        if whole != wanted:
+            notes.append(f"{wanted} samples rounded up to {whole}: whole blocks of {size}")
+    if stored is not None and joined.shape != grid.shape:
+        notes.append("the store holds cells beyond this run's grid; they are kept, and the joined grid is completed")
+    families = dict(sorted({**(stored.meaning.families if stored else {}), **meaning.families}.items()))
+    values = {name: list(axis) for name, axis in joined.as_dict().items()}
+    spec = Spec(
+        meaning=meaning.model_copy(update={"families": families}), grid=values, samples=counts, margin=margin
+    )
+    return spec, list(dict.fromkeys(notes))
+
+
+def check_same_meaning(stored: Meaning, asked: Meaning, where: str) -> None:
+    """Raises `InputError` that names the first field in which `asked` differs from the store at `where`."""
+    before, now = stored.model_dump(), asked.model_dump()
+    for field, value in before.items():
+        if field == "families":
+            shared = value.keys() & now[field].keys()
+            value, now[field] = ({name: part[name] for name in sorted(shared)} for part in (value, now[field]))
+        if value != now[field]:
+            accepted = f"{_shown(value)}, as in the store {where}; use another directory for a run of other meaning"
+            raise InputError(field, now[field], accepted)
+
+
+def parse_spec(text: object, where: str) -> Spec:
+    """The stored spec, or `InputError` where it is damaged."""
+    try:
+        if not isinstance(text, str):
+            raise ValueError("no spec")
+        spec = Spec.model_validate_json(text)
+        if set(spec.grid) != set(spec.meaning.axes) or not all(spec.grid.values()):
+            raise ValueError("grid and axes differ")
+        return spec
+    except ValueError as error:  # pydantic's ValidationError is one
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise InputError("store", where, f"a result store with an intact spec ({reason})") from None
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | Mapping) else repr(value)

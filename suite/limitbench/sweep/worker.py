@@ -1,0 +1,282 @@
+"""What a worker does: draw one block, or compute the laws and scores of one column; write, then mark.
+
+Numbers depend on the unit alone, never on the worker: one thread, float64, one seed per batch. Both kinds of unit may be
+repeated at any time; they write the same bytes.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import platform
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from limitbench.errors import InputError
+from limitbench.numerics.random import stream_seed
+from limitbench.statistics.laws import Law, quantile_levels
+from limitbench.sweep.blocks import SampleUnit, ScoreUnit, Unit, block_batches, recording_network
+from limitbench.sweep.markers import DONE, write_marker
+from limitbench.sweep.spec import Spec
+from limitbench.sweep.store import SCORES, VERDICTS, Paths, layout_hash
+
+if TYPE_CHECKING:
+    import zarr
+
+    from limitbench.studies.base import Study
+
+#: What a worker hands back: a small mapping, never arrays.
+Receipt = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all units of a run share. `study` is a name where it is built in, the object itself otherwise."""
+
+    study: Study | str
+    spec: Spec
+    paths: Paths
+
+    def resolve_study(self) -> Study:
+        """The study object."""
+        if not isinstance(self.study, str):
+            return self.study
+        from limitbench import studies
+
+        return studies.get(self.study)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Numerical libraries on one thread inside, as before outside: thread counts change rounding."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def check_device(device: str) -> None:
+    """Raises `InputError` where this process cannot honour the device kind of the spec."""
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device", device, f"a device that {socket.gethostname()} has (it has no usable CUDA device)")
+
+
+def execute(job: Job, unit: Unit, attempt: int = 1) -> Receipt:
+    """Do one unit of `job`, write its chunks, write its marker; the marker's content is the receipt."""
+    started = time.perf_counter()
+    with one_thread():
+        root = _open(job)
+        if isinstance(unit, SampleUnit):
+            receipt = _draw(job, unit, root)
+        else:
+            receipt = _score(job, unit, root)
+    if receipt.get("damaged"):
+        return receipt
+    receipt |= {
+        "block": unit.id,
+        "spec_hash": job.spec.meaning.hash,
+        "depths": list(unit.column.depths),
+        "attempt": attempt,
+        "seconds": time.perf_counter() - started,
+        **environment(job.spec.meaning.device),
+    }
+    write_marker(job.paths.run, DONE, unit.id, receipt)
+    return receipt
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Where and with what numbers are made; bits are the same where versions, capability and device kind are."""
+    import torch
+
+    from limitbench import __version__
+
+    return {
+        "versions": {
+            "limitbench": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        },
+        "device": device if device == "cpu" else f"{device}: {torch.cuda.get_device_name()}",
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def score_key(spec: Spec, unit: ScoreUnit) -> dict[str, Any]:
+    """What the scores of a column depend on beside its meaning; equal keys need no second computation."""
+    from limitbench import __version__
+
+    return {"blocks": list(unit.blocks), "margin": spec.margin, "limitbench": __version__}
+
+
+def _open(job: Job) -> zarr.Group:
+    import zarr
+
+    # Blocks of NaN must exist too, and zarr's own threads would multiply with the workers.
+    zarr.config.set({"array.write_empty_chunks": True, "async.concurrency": 1, "threading.max_workers": 1})
+    root = zarr.open_group(job.paths.store, mode="r+", zarr_format=3, use_consolidated=False)
+    if root.attrs["layout"] != layout_hash(job.spec):
+        raise RuntimeError("the store was laid out anew by another run; this worker's positions no longer hold")
+    return root
+
+
+def _draw(job: Job, unit: SampleUnit, root: zarr.Group) -> Receipt:
+    study, meaning = job.resolve_study(), job.spec.meaning
+    drawn, seeds = _sample(study, unit, meaning.seed, meaning.sampler, meaning.device)
+    place = tuple(slice(i, i + 1) for i in unit.position)
+    checksums = {}
+    for name in meaning.observables:
+        values = np.ascontiguousarray(drawn[name].T, dtype="<f8")
+        if values.shape != (len(unit.column.depths), unit.samples):
+            raise ValueError(f"{name}: got shape {values.shape}, expected {(len(unit.column.depths), unit.samples)}")
+        block = slice(unit.number * unit.samples, (unit.number + 1) * unit.samples)
+        root[f"samples/{name}"][(*place, slice(None), block)] = values.reshape((1,) * len(place) + values.shape)  # type: ignore[index]
+        checksums[name] = checksum(values)
+    return {
+        "kind": "samples",
+        "column": dict(unit.column.point),
+        "number": unit.number,
+        "samples": unit.samples,
+        "seed": meaning.seed,
+        "first_batch_seeds": seeds,
+        "checksums": checksums,
+    }
+
+
+def _sample(
+    study: Study, unit: SampleUnit, seed: int, sampler: Any, device: str
+) -> tuple[dict[str, np.ndarray], list[int]]:
+    """Samples (networks, depths) of a block, and the seed of its first batch for each pass."""
+    column = unit.column
+    deepest = study.network(column.cells[-1])
+    if recording_network(deepest, column):
+        passes = [(deepest, column.depths)]
+    else:
+        passes = [(study.network(cell), (depth,)) for cell, depth in zip(column.cells, column.depths, strict=True)]
+    parts, seeds = [], []
+    for network, depths in passes:
+        batches = block_batches(unit, network.batch_size(sampler))
+        parts.append(network.sample_batches(batches, seed=seed, depths=depths, sampler=sampler, device=device))
+        seeds.append(network.batch_seed(seed, batches.start, sampler))
+    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in study.observables}, seeds
+
+
+def _score(job: Job, unit: ScoreUnit, root: zarr.Group) -> Receipt:
+    from limitbench.statistics.scores import score_cells
+
+    study, meaning = job.resolve_study(), job.spec.meaning
+    samples, damaged = _read_samples(job, unit, root)
+    if damaged:
+        return {"damaged": damaged}
+    laws, skipped = column_laws(study, unit)
+    observables, theories, cells = meaning.observables, meaning.theories, len(unit.column.cells)
+    numbers = {name: np.full((cells, len(observables), len(theories)), np.nan) for name in SCORES}
+    verdicts = np.full((cells, len(observables), len(theories)), -1, dtype="int8")
+    notes: dict[str, None] = {}
+    seed = stream_seed("scores", meaning.seed, unit.column.slug)
+    for o, observable in enumerate(observables):
+        scored = score_cells(samples[observable], laws[observable], margin=job.spec.margin, seed=seed)
+        for t, theory in enumerate(theories):
+            for c, score in enumerate(scored[theory]):
+                if score is not None:
+                    for name in SCORES:
+                        numbers[name][c, o, t] = getattr(score, name)
+                    verdicts[c, o, t] = VERDICTS.index(score.verdict)
+                    notes |= {f"{observable}, {theory}: {note}": None for note in score.notes}
+    tables, point_mass = _law_tables(laws, theories, cells)
+    place = tuple(slice(i, i + 1) for i in unit.position)
+    arrays = {f"laws/{name}": table for name, table in tables.items()}
+    arrays |= {"laws/point_mass": point_mass, "scores/verdict": verdicts}
+    arrays |= {f"scores/{name}": values for name, values in numbers.items()}
+    for path, values in arrays.items():
+        root[path][(*place, ...)] = values.reshape((1,) * len(place) + values.shape)  # type: ignore[index]
+    return {
+        "kind": "scores",
+        "column": dict(unit.column.point),
+        "key": score_key(job.spec, unit),
+        "skipped": skipped,
+        "notes": list(notes),
+        "checksums": {path: checksum(values) for path, values in arrays.items()},
+    }
+
+
+def _read_samples(job: Job, unit: ScoreUnit, root: zarr.Group) -> tuple[dict[str, np.ndarray], list[int]]:
+    """Samples (networks, cells) of the finished blocks by observable, and the numbers of damaged blocks."""
+    size, damaged = job.spec.meaning.block_samples, []
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in job.spec.meaning.observables}
+    for number, sums in zip(unit.blocks, unit.checksums, strict=True):
+        for name, found in parts.items():
+            place = (*unit.position, slice(None), slice(number * size, (number + 1) * size))
+            try:
+                values = np.asarray(root[f"samples/{name}"][place])  # type: ignore[index]
+                intact = checksum(values) == sums[name]
+            except Exception:  # a torn chunk fails in its codec, in many ways
+                intact = False
+            if not intact:
+                damaged.append(number)
+                break
+            found.append(values.T)
+    return {name: np.concatenate(found) for name, found in parts.items() if found}, damaged
+
+
+def column_laws(study: Study, unit: ScoreUnit) -> tuple[dict[str, dict[str, list[Law | None]]], dict[str, list[str]]]:
+    """Laws by observable and theory, one per cell, and for each theory why it says nothing, by cell ("" where it does)."""
+    cells = unit.column.cells
+    laws: dict[str, dict[str, list[Law | None]]] = {
+        name: {theory.name: [None] * len(cells) for theory in study.theories} for name in study.observables
+    }
+    skipped = {theory.name: [""] * len(cells) for theory in study.theories}
+    for competitor in study.theories:
+        for c, cell in enumerate(cells):
+            reason = competitor.skip(cell)
+            if reason is None:
+                try:
+                    theory = competitor.build(cell)
+                    for name in study.observables:
+                        if name in theory.observables:
+                            laws[name][competitor.name][c] = theory.law(name)
+                except InputError as error:  # parameters outside the theory's domain; other errors are defects
+                    reason = str(error)
+                    for name in study.observables:
+                        laws[name][competitor.name][c] = None
+            skipped[competitor.name][c] = reason or ""
+    return laws, skipped
+
+
+def _law_tables(
+    laws: dict[str, dict[str, list[Law | None]]], theories: list[str], cells: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    levels = quantile_levels()
+    tables = {name: np.full((cells, len(theories), len(levels)), np.nan) for name in laws}
+    point_mass = np.full((cells, len(laws), len(theories)), -1, dtype="int8")
+    for o, (name, by_theory) in enumerate(laws.items()):
+        for t, theory in enumerate(theories):
+            for c, law in enumerate(by_theory[theory]):
+                if law is not None:
+                    tables[name][c, t] = law.quantile(levels)
+                    point_mass[c, o, t] = law.is_point_mass
+    return tables, point_mass
+
+
+def checksum(values: np.ndarray) -> str:
+    """blake2b of the values in C order, little endian."""
+    data = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
+    return hashlib.blake2b(data.tobytes(), digest_size=16).hexdigest()

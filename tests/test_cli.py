@@ -1,0 +1,198 @@
+"""The command line: help that is fast and whose examples run, options that mean the same in YAML, exit codes."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from limitbench import commands, config
+from limitbench.cli import COMPLETE, INTERRUPTED, QUARANTINED, main
+from limitbench.errors import InputError
+
+COMMANDS = ("list", "show", "run", "status", "report")
+
+
+def help_of(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+    assert main([*command, "--help"]) == COMPLETE
+    return capsys.readouterr().out
+
+
+def test_help_does_not_import_anything_heavy() -> None:
+    code = (
+        "import sys, json\n"
+        "from limitbench.cli import main\n"
+        "codes = [main([*c, '--help']) for c in ([], ['list'], ['show'], ['run'], ['status'], ['report'])]\n"
+        "heavy = [m for m in ('torch', 'ray', 'xarray', 'zarr', 'scipy', 'numpy', 'matplotlib') if m in sys.modules]\n"
+        "print(json.dumps([codes, heavy]), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stderr) == [[0] * 6, []]
+
+
+def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert all(f"\n  {name} " in help_of(capsys) for name in COMMANDS)
+    for command in COMMANDS:
+        assert f"limitbench {command}" in help_of(capsys, command).split("Examples:")[1]
+
+
+def test_help_of_run_names_every_option_of_a_yaml_file(capsys: pytest.CaptureFixture[str]) -> None:
+    text = help_of(capsys, "run")
+    assert all(f"--{name}" in text for name in config.OPTION_NAMES if name != "studies")
+
+
+def test_no_arguments_print_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == COMPLETE
+    assert "Usage: limitbench" in capsys.readouterr().out
+
+
+def test_version_is_the_installed_one(capsys: pytest.CaptureFixture[str]) -> None:
+    from importlib.metadata import version
+
+    assert main(["--version"]) == COMPLETE
+    assert capsys.readouterr().out == f"limitbench {version('limitbench')}\n"
+
+
+def test_axes_are_parsed_to_numbers_where_they_are_numbers() -> None:
+    parsed = config.parse_axes(["width=16, 32", "rate=0.5,1e-1", "device=cpu"])
+    assert parsed == {"width": (16, 32), "rate": (0.5, 0.1), "device": ("cpu",)}
+    assert [type(v) for v in parsed["width"] + parsed["rate"]] == [int, int, float, float]
+
+
+def test_command_line_wins_over_the_file_axis_by_axis(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text("studies: deep-linear\nset: {width: [16, 32], aspect: 1}\nsamples: 512\nseed: 3\nno-report: true\n")
+    options = config.run_options({"set": {"width": (64,)}, "samples": "1024", "seed": None}, file)
+    assert options.studies == ("deep-linear",)
+    assert options.grid == {"width": (64,), "aspect": (1,)}
+    assert (options.samples, options.seed, options.no_report, options.preset) == (1024, 3, True, "quick")
+
+
+def test_defaults_are_quick_on_ray_into_results() -> None:
+    options = config.run_options({})
+    assert (options.preset, options.executor, str(options.out), options.device) == ("quick", "ray", "results", "auto")
+    assert (options.sampler, options.seed, options.margin, options.samples) == ("exact", 0, 0.05, None)
+
+
+def test_interrupt_says_that_blocks_are_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupted(options: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "run", interrupted)
+    assert main(["run", "deep-linear", "--out", str(tmp_path)]) == INTERRUPTED
+    assert capsys.readouterr().err == f"stopped: finished blocks are kept in {tmp_path}; the same command resumes\n"
+
+
+@pytest.mark.parametrize(("complete", "code"), [(True, COMPLETE), (False, QUARANTINED)])
+def test_exit_code_says_whether_blocks_failed(monkeypatch: pytest.MonkeyPatch, complete: bool, code: int) -> None:
+    monkeypatch.setattr(commands, "run", lambda options: complete)
+    assert main(["run", "deep-linear"]) == code
+
+
+def test_an_unexpected_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(options: object) -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(commands, "run", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["run", "deep-linear"])
+
+
+def test_input_error_is_one_line_with_exit_code_two(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(options: object) -> bool:
+        raise InputError("rho0", 1.2, "a number\nin [-1, 1]")
+
+    monkeypatch.setattr(commands, "run", refused)
+    assert main(["run", "shaped-relu"]) == 2
+    assert capsys.readouterr().err == "error: rho0: got 1.2, expected a number in [-1, 1]\n"
+
+
+def examples(text: str) -> list[list[str]]:
+    """Every command that `text` prints as an example, split into words."""
+    lines = [line.strip().split("  ")[0] for line in text.splitlines()]
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("limitbench ")]
+
+
+def small(words: list[str]) -> list[str]:
+    """The same command on the smallest settings: first value of each axis, one block, one process."""
+    if words[0] != "run" or "--config" in words:
+        return [*words, "--executor", "serial"] if words[0] == "run" else words
+    words = re.sub(r"(--set \w+=)([^, ]+)\S*", r"\1\2", " ".join(words)).split()
+    words = re.sub(r" --(samples|preset|workers|executor) \S+", "", " ".join(words)).split()
+    named = " ".join(words)
+    for axis, value in (("width", "16"), ("aspect", "1"), ("rate", "0.5")):
+        own_axis = axis != "rate" or "shaped-relu" in words
+        if own_axis and f"{axis}=" not in named and not (axis == "aspect" and "depth=" in named):
+            words += ["--set", f"{axis}={value}"]
+    return [*words, "--samples", "1", "--executor", "serial"]
+
+
+def run_examples(text: str, monkeypatch: pytest.MonkeyPatch, directory: Path) -> int:
+    """Run every example of `text` in `directory`; returns how many there were."""
+    monkeypatch.chdir(directory)
+    found = examples(text)
+    if not any(words[0] == "run" for words in found):
+        assert main(small(["run", "deep-linear", "--out", "results"])) == COMPLETE
+    for words in found:
+        assert main(small(words)) == COMPLETE, words
+    return len(found)
+
+
+def test_small_keeps_the_options_of_an_example() -> None:
+    words = small(shlex.split("run deep-linear --set width=16,32 --set depth=8,9 --samples 4096 --preset full"))
+    assert words == shlex.split("run deep-linear --set width=16 --set depth=8 --samples 1 --executor serial")
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_every_example_in_the_help_runs(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = help_of(capsys, *([command] if command else []))
+    yaml = text.partition("sweep.yaml holds the same names:\n")[2].partition("\n\n")[0]
+    (tmp_path / "sweep.yaml").write_text(yaml.replace("    ", "").replace("[16, 32]", "[16]").replace("4096", "1"))
+    assert run_examples(text.replace("shaped-relu results", ""), monkeypatch, tmp_path) >= 1
+    assert (tmp_path / "results").is_dir()
+
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_every_command_in_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    blocks = "".join(re.findall(r"```\n(.*?)```", README.read_text(), re.DOTALL))
+    assert run_examples(blocks, monkeypatch, tmp_path) >= 7
+    assert (tmp_path / "page.html").stat().st_size > 1000
+
+
+def test_python_in_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(blocks) == 1
+    smaller = blocks[0].replace('{"width": [64]}', '{"width": [16], "rate": [0.5], "aspect": [1.0]}')
+    smaller = smaller.replace("samples=4096", "samples=1").replace("10_000", "1000")
+    assert len(smaller) != len(blocks[0])
+    names: dict[str, object] = {}
+    exec(compile(smaller, str(README), "exec"), names)
+    assert set(names["drawn"].data_vars) == {"correlation", "log_gap", "log_norm"}  # type: ignore[attr-defined]
+
+
+@pytest.mark.ray
+def test_run_on_ray_then_status_then_report(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    command = ["run", "deep-linear", "--set", "width=16", "--set", "aspect=0.5,1", "--samples", "1"]
+    assert main([*command, "--workers", "1", "--out", str(out)]) == COMPLETE
+    page = out / "report.html"
+    text = capsys.readouterr().out
+    assert str(page) in text
+    assert "finite-width" in text or "claim" in text
+    page.unlink()
+    assert main(["status", str(out)]) == COMPLETE
+    assert "deep-linear" in capsys.readouterr().out
+    assert main(["report", str(out)]) == COMPLETE
+    assert page.read_text().lower().startswith("<!doctype html>")
