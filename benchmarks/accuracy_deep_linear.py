@@ -1,4 +1,4 @@
-"""Errors of the deep-linear laws: deterministic (fixed seeds, no timing), lower is better, a non-finite value raises."""
+"""Errors of the deep-linear laws: deterministic (fixed seeds), lower is better, a non-finite value raises."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from limitbench.theories.deep_linear import FiniteWidth, ProportionalLimit, limi
 def _finite(value: float) -> float:
     if not math.isfinite(value):
         raise ValueError(f"the tracked error is {value}")
-    # asv compares ratios: an error that rounds to zero is floored where rounding begins.
-    return max(float(value), 1e-16)
+    # asv compares ratios: below this, rounding alone would change them.
+    return max(float(value), 1e-12)
 
 
 class CharacteristicInversion:

@@ -84,6 +84,8 @@ LINES = {
     "unknown device": (("run", "deep-linear", "--device", "tpu"), ("--device", "'tpu'", "auto, cpu or cuda")),
     "unknown executor": (("run", "deep-linear", "--executor", "dask"), ("--executor", "'dask'", "ray or serial")),
     "malformed address": (("run", "deep-linear", "--address", "nowhere"), ("address", "'nowhere'", "HOST:PORT")),
+    "workers without Ray": ((*SMALL, "--workers", "2"), ("--workers", "2", "nothing with --executor serial")),
+    "address without Ray": ((*SMALL, "--address", "auto"), ("--address", "'auto'", "nothing with --executor serial")),
     "status of nothing": (("status", "missing"), ("DIR", "'missing'", "directory")),
     "report of nothing": (("report", "missing"), ("DIR", "'missing'", "directory")),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from limitbench.config import RunOptions
-    from limitbench.studies.base import Axis, Study
+    from limitbench.studies.base import Axis, Preset, Study
 
 VERDICT_STYLE = {"holds": "green", "fails": "red", "undecided": "yellow"}
 
@@ -37,11 +38,13 @@ def show(name: str) -> None:
     study = studies.get(name)
     from limitbench.statistics.observables import OBSERVABLES
 
-    axes = _table("axis", "meaning", "accepts", *study.presets, title="axes, and their values by preset")
+    axes = _table("axis", "accepts", "meaning", title="axes")
     for axis in study.axes:
-        values = [_listed(preset.grid.get(axis.name, ())) for preset in study.presets.values()]
-        axes.add_row(axis.name, axis.description, _accepted(axis), *values)
-    axes.add_row("", "networks per cell", "", *(f"{preset.samples:,}" for preset in study.presets.values()))
+        axes.add_row(axis.name, _accepted(axis), axis.description)
+    presets = _table("axis", *study.presets, title="presets")
+    for name in (axis.name for axis in study.axes if any(axis.name in p.grid for p in study.presets.values())):
+        presets.add_row(name, *(_listed(preset.grid.get(name, ())) for preset in study.presets.values()))
+    presets.add_row("samples", *(_samples(preset) for preset in study.presets.values()))
     observables = _table("observable", "symbol", "meaning", title="observables")
     for observable in (OBSERVABLES[o] for o in study.observables):
         observables.add_row(observable.name, observable.symbol, observable.description)
@@ -50,7 +53,7 @@ def show(name: str) -> None:
         theories.add_row(theory.name, theory.title)
     console = Console()
     console.print(f"[bold]{study.name}[/bold]: {study.title}\n{study.question}\n{study.reference}\n", highlight=False)
-    for part in (axes, observables, theories):
+    for part in (axes, presets, observables, theories):
         console.print(part, "")
 
 
@@ -63,26 +66,16 @@ def run(options: RunOptions) -> bool:
     for study in chosen:
         _check(study, options)
     from limitbench.sweep.progress import Terminal
+    from limitbench.sweep.ray_session import ray_session
     from limitbench.sweep.run import run as run_study
 
-    trees = {}
-    with Terminal() as progress:
-        for study in chosen:
-            trees[study.name] = run_study(
-                study.name,
-                options.grid,
-                preset=options.preset,
-                samples=options.samples,
-                sampler=options.sampler,
-                seed=options.seed,
-                margin=options.margin,
-                out=options.out,
-                executor=options.executor,
-                address=options.address,
-                workers=options.workers,
-                device=options.device,
-                progress=progress,
-            )
+    # Fields are named like the parameters of `limitbench.run`, but for those that only the command line has.
+    passed_on = options.model_dump(exclude={"studies", "every", "grid", "no_report"})
+    with ExitStack() as session:
+        if options.executor == "ray":
+            session.enter_context(ray_session(options.address, options.workers))  # one Ray for all studies
+        progress = session.enter_context(Terminal())
+        trees = {s.name: run_study(s.name, options.grid, progress=progress, **passed_on) for s in chosen}
     console = Console()
     for name, tree in trees.items():
         console.print(_claims(name, tree))
@@ -101,7 +94,7 @@ def status(directory: Path) -> None:
     from limitbench.sweep.run import status as sweep_status
 
     _require_stores(directory)
-    table = _table("study", "cells", "blocks", "set aside", "networks", "last activity", "store")
+    table = _table("study", "cells", "blocks", "set aside", "networks", "last activity")
     for state in sweep_status(directory):
         table.add_row(
             state.study,
@@ -110,7 +103,6 @@ def status(directory: Path) -> None:
             f"[red]{state.blocks_failed}[/red]" if state.blocks_failed else "0",
             f"{state.samples:,} of {state.samples_total:,}",
             f"{state.last_activity.astimezone():%Y-%m-%d %H:%M}" if state.last_activity else "never",
-            str(state.path),
         )
     _print(table)
 
@@ -135,6 +127,10 @@ def _chosen(options: RunOptions) -> list[Study]:
     names = studies.names() if options.every else tuple(dict.fromkeys(options.studies))
     if not names:
         raise InputError("STUDY", NOTHING, "one or more of " + ", ".join(studies.names()) + ", or --all")
+    if options.executor == "serial":
+        for field in ("address", "workers"):
+            if (value := getattr(options, field)) is not None:
+                raise InputError(f"--{field}", value, "nothing with --executor serial, which runs in this process")
     return [studies.get(name) for name in names]
 
 
@@ -189,10 +185,15 @@ def _accepted(axis: Axis) -> str:
     if axis.kind == "str":
         return ", ".join(axis.choices)
     word = "integer" if axis.kind == "int" else "number"
-    low, high = (None if bound is None else f"{bound:g}" for bound in (axis.lower, axis.upper))
+    low, high = (None if bound is None else f"{bound:,.10g}" for bound in (axis.lower, axis.upper))
     if low and high:
         return f"{word}, {low} to {high}"
     return f"{word} >= {low}" if low else f"{word} <= {high}" if high else word
+
+
+def _samples(preset: Preset) -> str:
+    fewer = (f"{count:,} at width {width}" for width, count in preset.samples_at.items())
+    return ", ".join([f"{preset.samples:,}", *fewer])
 
 
 def _listed(values: Sequence[object]) -> str:
@@ -200,7 +201,9 @@ def _listed(values: Sequence[object]) -> str:
 
 
 def _table(*columns: str, title: str | None = None) -> Table:
-    table = Table(*columns, title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, overflow="fold")  # never cut a name or a number short
     return table
 
 

@@ -23,11 +23,12 @@ def number(field: str, value: object, lower: float = -math.inf, upper: float = m
     accepted = "a finite number"
     if lower > -math.inf:
         accepted = f"a number of at least {lower:g}" if upper == math.inf else f"a number in [{lower:g}, {upper:g}]"
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(field, value, accepted)
-    if not lower <= value <= upper:
+    converted = float(value)
+    if not (math.isfinite(converted) and lower <= converted <= upper):
         raise InputError(field, value, accepted)
-    return float(value) + 0.0  # -0.0 and 0.0 are the same parameter and must give the same seed
+    return converted + 0.0  # -0.0 and 0.0 are the same parameter and must give the same seed
 
 
 def layer_widths(depth: int, width: object, widths: object, lower: int = 1) -> tuple[int, ...]:

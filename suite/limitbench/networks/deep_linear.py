@@ -54,11 +54,13 @@ class DeepLinear(Network):
 
     @property
     def observables(self) -> tuple[str, ...]:
+        """All that a D x D matrix has; `q12` needs two outputs."""
         coupling = ("q12",) if self.outputs > 1 else ()
         return ("log_q11", *coupling, "log_det", "log_lambda_min", "log_lambda_max")
 
     @property
     def parameters(self) -> Mapping[str, object]:
+        """Widths and number of outputs."""
         return width_parameter(self._widths) | {"outputs": self.outputs}
 
     def batch_size(self, sampler: Sampler) -> int:
@@ -68,6 +70,7 @@ class DeepLinear(Network):
     def sample_batch(
         self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:
+        """One batch: O(D^2) variates a layer and network if exact, n^2 if dense."""
         draw = linear_bartlett.sample_mixing if sampler == "exact" else linear_dense.sample_mixing
         values = draw(
             self._widths,

@@ -1,7 +1,7 @@
 """The mixing matrix of a deep linear network as a product of lower triangular factors, in the log domain.
 
-Q = G G' with G = T_1 T_2 ... T_L. Rows of G keep scales of their own, and G^-1 is carried along: the smallest eigenvalue
-of Q is 1 / |G^-1|^2, a largest singular value too, so it is accurate however far the eigenvalues lie apart.
+Q = G G' with G = T_1 T_2 ... T_L. Rows of G keep scales of their own, and G^-1 is carried along: the smallest
+eigenvalue of Q is 1 / |G^-1|^2, a largest singular value too, so it is accurate however far the eigenvalues lie apart.
 """
 
 from __future__ import annotations
@@ -73,4 +73,5 @@ def _log_norm(
         det = matrix[:, 0, 0] * matrix[:, 1, 1] if matrix.shape[1] == 2 else torch.zeros_like(frobenius)
         spread = ((frobenius - 2.0 * det.abs()).clamp_min(0.0) * (frobenius + 2.0 * det.abs())).sqrt()
         top = ((frobenius + spread) / 2.0).sqrt()
-    return largest[:, 0] + top.log()
+    log_norm: Tensor = largest[:, 0] + top.log()
+    return log_norm

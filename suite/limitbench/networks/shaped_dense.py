@@ -25,7 +25,7 @@ def sample_gram(
     batch: int,
     generator: torch.Generator,
 ) -> tuple[Float[Tensor, "batch depths inputs"], Float[Tensor, "batch depths inputs inputs"]]:
-    """ln(V_d^aa / V_0^aa) and the correlations of V_d, as `shaped_gram.sample_gram`; n^2 normals a layer and network."""
+    """ln(V_d^aa / V_0^aa) and the correlations of V_d, as `shaped_gram.sample_gram`; n^2 normals a layer."""
     norms, correlations = [], []
     for log_norm, features, alive in _forward(layers, root, depths, batch, generator):
         norms.append(log_norm)

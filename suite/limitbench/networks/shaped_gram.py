@@ -1,8 +1,8 @@
 """Any number of inputs through a shaped ReLU network without weights: the m x m matrix V_l is a Markov chain.
 
 Given the features F of a layer, the rows of the next pre-activations are i.i.d. N(0, F'F). They are drawn as G R with
-R from the QR decomposition of F, which needs no positive definite F'F: more inputs than units, duplicated inputs and dead
-features are ordinary.
+R from the QR decomposition of F, which needs no positive definite F'F: more inputs than units, duplicated inputs and
+dead features are ordinary.
 """
 
 from __future__ import annotations

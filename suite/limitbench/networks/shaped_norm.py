@@ -1,6 +1,6 @@
 """One input through a shaped ReLU network: its squared norm is a product of independent sums of two chi-squares.
 
-Of the n pre-activations a Binomial(n, 1/2) number K is positive, and their squares are chi-squares whatever their signs:
+Of the n pre-activations a Binomial(n, 1/2) number K is positive, and their squares are chi-squares whatever the signs:
 V_l = V_{l-1} (c / n) (s_+^2 chi2_K + s_-^2 chi2_{n-K}), O(1) a layer at any width (arXiv 2206.02768, section 0).
 """
 

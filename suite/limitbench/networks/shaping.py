@@ -1,14 +1,13 @@
 """Piecewise linear shaping of a finite network: the slopes of each layer and the constant that keeps norms at one.
 
-`phi(x) = s_+ max(x, 0) + s_- min(x, 0)` is positively homogeneous, so its scale and (as normals are symmetric) the order
-of its slopes drop out of every correlation: samplers see one number, the ratio of the slopes.
+`phi(x) = s_+ max(x, 0) + s_- min(x, 0)` is positively homogeneous, so its scale and (as normals are symmetric) the
+order of its slopes drop out of every correlation: the exact samplers see one number, the ratio of the slopes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 

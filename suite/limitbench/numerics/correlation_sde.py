@@ -35,7 +35,7 @@ def drift_integral(z: Float[np.ndarray, "*shape"], coefficient: float) -> Float[
     return np.asarray(coefficient * slowly / 2 + np.log(np.cosh(z)) / 2)
 
 
-def forward_cdf(time: float, coefficient: float, rho0: float, *, nodes: int = 800, steps: int = 150) -> ForwardCdf:
+def forward_cdf(time: float, coefficient: float, rho0: float, *, nodes: int = 1000, steps: int = 180) -> ForwardCdf:
     """The cdf of z = atanh(rho) at `time`, from the point rho0 in [-1, 1); rho0 = -1 needs a positive coefficient.
 
     Arguments:
@@ -63,8 +63,10 @@ def forward_cdf(time: float, coefficient: float, rho0: float, *, nodes: int = 80
     else:
         start = math.atanh(rho0)
     spread = _SIGMAS * math.sqrt(time)
-    # m >= -1/2 everywhere and m <= 1/2 + kappa above z = 0
-    lower, upper = min(start, 0.0) - time / 2 - spread, max(start, 0.0) + (coefficient + 0.5) * time + spread
+    # m >= -1/2 everywhere, and the part of m that comes from nu decreases in z: bound it beyond `edge`.
+    edge = max(start, math.log1p(coefficient * time))
+    shaping = float(drift(np.array(edge), coefficient)) - math.tanh(edge) / 2
+    lower, upper = min(start, 0.0) - time / 2 - spread, edge + (shaping + 0.5) * time + spread
     # Left of the wall that nu builds at rho = -1 the drift is huge and nothing arrives: cut where A has fallen by 16.
     path = np.linspace(start, lower, 4000)
     height = drift_integral(path, coefficient)

@@ -20,6 +20,7 @@ from jaxtyping import Float
 
 #: Gauss-Legendre nodes on each arc of constant slopes: trigonometric polynomials of degree 6, exact to rounding.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
+_FAR = 40.0
 #: E R^(2k)/(2 pi) for R^2 ~ chi2_2: the radial moment times the density of the angle.
 _RADIAL = {2: 2 / (2 * np.pi), 4: 8 / (2 * np.pi), 6: 48 / (2 * np.pi)}
 _Moments = dict[tuple[int, int], Float[np.ndarray, " states"]]
@@ -48,13 +49,14 @@ class FisherZExpansion:
         return self.drift + self.mean_1 / width + self.mean_2 / width**2
 
     def variance(self, width: int) -> Float[np.ndarray, " states"]:
-        """Var[z' | z] at n = `width`: (variance_1/n)(1 + r + r^2/(1 + r^2)), r = variance_2/(n variance_1); error O(n^-3).
+        """Var[z' | z] at n = `width`, error O(n^-3): (variance_1/n) (1 + r + r^2/(1 + r^2)), r = variance_2/(n variance_1).
 
         r^2 stands in for the next term: it is the one of 1/(n - r), the effective degrees of freedom of equal slopes,
         and takes most of the error away below n = 32. It is bounded because variance_1 vanishes where rho = -1.
         """
-        r = self.variance_2 / (width * self.variance_1)
-        return self.variance_1 / width * (1 + r + r * r / (1 + r * r))
+        first, second = self.variance_1 / width, self.variance_2 / width**2
+        third = first * second**2 / (first**2 + second**2 + 1e-300)
+        return np.maximum(first + second + third, 0)
 
     def third_cumulant(self, width: int) -> Float[np.ndarray, " states"]:
         """Third cumulant of z' given z at n = `width`, error O(n^-3)."""
@@ -67,8 +69,10 @@ def fisher_z_expansion(z: Float[np.ndarray, " states"], s_plus: float, s_minus: 
     Equal slopes give Fisher's expansion with n degrees of freedom (no mean is subtracted): drift 0,
     E z' - z = rho/(2n) + rho (5 + rho^2)/(8 n^2), Var z' = 1/n + (4 - rho^2)/(2 n^2), third cumulant O(n^-3).
 
-    Cancellation-free at any |z| up to 100, in particular for 1 - rho far below 1e-16. Cost: 48 quadrature nodes a state.
+    Free of cancellation at any z, in particular for 1 - rho far below 1e-16. Cost: 48 quadrature nodes a state.
     """
+    # Beyond 40 everything has reached its limit, and powers of exp(-z) might overflow.
+    z = np.clip(z, -_FAR, _FAR)
     ratio, moments = _half_sum_moments(z, s_plus, s_minus)
     drift = np.log(ratio) / 2
     tau = np.tanh(z + drift)
@@ -97,7 +101,7 @@ def fisher_z_expansion(z: Float[np.ndarray, " states"], s_plus: float, s_minus: 
     mean_2 = (aaa - bbb + 3 * d_agg * agg + 3 * d_bgg * bgg) / 6
     mean_2 += (-3 * aa**2 + 3 * bb**2 + d_gggg * gg**2) / 8
     mean_2 += gg * (2 * d_aagg * aa + 2 * d_bbgg * bb + 4 * d_abgg * ab) / 8
-    variance_1 = (aa - 2 * ab + bb) / 4
+    variance_1 = np.maximum(aa - 2 * ab + bb, 0) / 4
     variance_2 = (-aaa / 2 + abb / 2 + tau * agg) / 2 - (-aab / 2 + bbb / 2 + tau * bgg) / 2
     variance_2 += (aa**2 + bb**2 - 2 * ab**2) / 8 + (tau * gg) ** 2 / 2
     variance_2 += cov_a * (aa + d_agg * gg) + cov_b * (-bb + d_bgg * gg)

@@ -41,9 +41,12 @@ def angle_from_gap(gap: Number) -> Number:
 def arc_term(theta: Number) -> Number:
     """j(theta) = sin(theta) - theta cos(theta), to full relative accuracy; about theta^3/3 at small angles."""
     theta = np.asarray(theta, dtype=float)
-    square = theta * theta
-    series = theta * square * np.polynomial.polynomial.polyval(square, _SERIES)
-    return np.where(theta < _SERIES_BELOW, series, np.sin(theta) - theta * np.cos(theta))
+    value = np.asarray(np.sin(theta) - theta * np.cos(theta))
+    small = theta < _SERIES_BELOW
+    if small.any():
+        t = theta[small]
+        value[small] = t**3 * np.polynomial.polynomial.polyval(t * t, _SERIES)
+    return value
 
 
 def shaping_coefficient(c_plus: float, c_minus: float) -> float:

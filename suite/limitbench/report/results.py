@@ -9,7 +9,7 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -41,10 +41,12 @@ class Results:
     Attributes:
         tree: the store, possibly half finished.
         study: the study's definition; None where this installation does not know it (names then serve as titles).
+        environment: versions and machines that made the numbers, by label.
     """
 
     tree: xr.DataTree
     study: Study | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     # -- words -----------------------------------------------------------------------------------------------------
     @property
@@ -153,7 +155,7 @@ class Results:
 
     def where(self, values: Mapping[str, object]) -> str:
         """`p = 0.5, n = 64` for a cell or a part of one."""
-        return ", ".join(f"{self.symbol(axis)} = {plain(value)}" for axis, value in values.items())
+        return ", ".join(f"{self.symbol(axis)}\u00a0=\u00a0{plain(value)}" for axis, value in values.items())
 
     @cached_property
     def n_cells(self) -> int:
@@ -257,15 +259,13 @@ class Results:
 
     # -- laws and samples ------------------------------------------------------------------------------------------
     def samples(self, observable: str, index: Mapping[str, int]) -> Float[np.ndarray, " networks"]:
-        """The networks' values at one cell, finite ones only, without padding."""
+        """The networks' values at one cell: the finite ones, which leaves out padding and blocks not yet drawn."""
         group = self.tree["samples"] if "samples" in self.tree.children else {}
         if observable not in group:
             return np.empty(0)
         values = np.asarray(group[observable].isel(dict(index)).to_numpy(), dtype=float)
         if values.ndim != 1:
             return np.empty(0)
-        n = int(self.counts[tuple(index[a] for a in self.axes)])
-        values = values[:n]
         return values[np.isfinite(values)]
 
     def quantiles(

@@ -130,16 +130,21 @@ def plain(value: object) -> str:
     return f"{value:g}".replace("-", "−") if isinstance(value, float) else str(value)
 
 
+def short(value: float) -> str:
+    """D in the fewest digits that still say something: two, one below 0.01."""
+    return number(value, 1 if abs(value) < 0.0095 else 2)
+
+
 def percent(part: float, whole: float) -> str:
     """`part` of `whole` as a rounded percentage, never 0 % or 100 % where it is not exactly that."""
     if whole <= 0:
         return "–"
     share = 100 * part / whole
     if 0 < share < 1:
-        return "< 1 %"
+        return "<\u00a01\u00a0%"
     if 99 < share < 100:
-        return "> 99 %"
-    return f"{share:.0f} %"
+        return ">\u00a099\u00a0%"
+    return f"{share:.0f}\u00a0%"
 
 
 @contextmanager

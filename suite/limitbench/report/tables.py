@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from limitbench.report.results import Results, Slice
-from limitbench.report.style import count, number, percent, verdict_mark
+from limitbench.report.style import count, number, percent, plain, verdict_mark
 from limitbench.report.words import standings
 
 MOST_ROWS = 400
@@ -117,7 +117,7 @@ def scores_table(results: Results, observable: str) -> Table:
         if not np.isfinite(distance[cell]).any():
             continue
         index = dict(zip(results.axes, cell, strict=True))
-        labels = [results.where({a: results.values(a)[index[a]]}).partition(" = ")[2] for a in axes]
+        labels = [plain(results.values(a)[index[a]]) for a in axes]
         texts = [
             f"{verdict_mark(str(verdicts[cell][t]))} {number(distance[cell][t], 2)} "
             f"[{number(low[cell][t], 2)}, {number(high[cell][t], 2)}]"
@@ -165,20 +165,36 @@ def detectability(results: Results, at: Slice, observable: str) -> Table:
     return Table(f"N*, {results.observable_title(observable)}, {at.label}", head, rows, labels=2)
 
 
+def skipped(results: Results) -> Table:
+    """Theories that do not apply somewhere, with the reason and the number of cells."""
+    tally: dict[tuple[str, str], int] = {}
+    if "skipped" in results.run:
+        reasons = results.run["skipped"].transpose(..., "theory").to_numpy().reshape(-1, results.run.sizes["theory"])
+        for t, theory in enumerate(results.run["theory"].to_numpy()):
+            for reason in reasons[:, t]:
+                if str(reason).strip():
+                    entry = (results.theory_title(str(theory)), str(reason).strip())
+                    tally[entry] = tally.get(entry, 0) + 1
+    rows = [(theory, reason, str(cells)) for (theory, reason), cells in tally.items()]
+    return Table("Where theories do not apply", ("theory", "reason", "cells"), rows[:MOST_ROWS], labels=2)
+
+
 def failures(results: Results) -> Table:
-    """Cells whose blocks failed, with the error as it was raised."""
+    """Columns whose blocks failed, with the error as it was raised."""
     rows: list[tuple[str, ...]] = []
     run = results.run
     if "error" in run:
         errors = run["error"].transpose(*results.axes).to_numpy()
         status = run["status"].transpose(*results.axes).to_numpy() if "status" in run else np.full(errors.shape, "")
         attempts = run["attempts"].transpose(*results.axes).to_numpy() if "attempts" in run else np.zeros(errors.shape)
+        shared = results.axes.index(results.depth_axis) if results.depth_axis else None
         for cell in np.ndindex(*errors.shape):
-            if str(errors[cell]).strip():
-                label = results.cell_label(dict(zip(results.axes, cell, strict=True)))
+            if str(errors[cell]).strip() and (shared is None or cell[shared] == 0):  # depths share their blocks
+                index = dict(zip(results.axes, cell, strict=True))
+                label = results.cell_label({a: i for a, i in index.items() if a != results.depth_axis}, all_axes=True)
                 rows.append((label, str(status[cell]), str(errors[cell]).strip(), number(attempts[cell], 2)))
     note = f"The first {MOST_ROWS} of {len(rows)}." if len(rows) > MOST_ROWS else ""
-    return Table("Blocks that failed", ("cell", "status", "error", "attempts"), rows[:MOST_ROWS], labels=3, note=note)
+    return Table("Blocks that failed", ("column", "status", "error", "attempts"), rows[:MOST_ROWS], labels=3, note=note)
 
 
 def throughput(results: Results) -> Table:
@@ -197,9 +213,16 @@ def throughput(results: Results) -> Table:
 
 
 def networks_per_second(results: Results) -> np.ndarray:
-    """Networks per second of every cell; NaN where it was not timed."""
+    """Networks per second of every column, with dims as the grid but one depth; NaN where it was not timed.
+
+    A column is one pass to its deepest cell, and its seconds are those of drawing and scoring, shared among its cells.
+    """
     if "seconds" not in results.run:
-        return np.full(results.counts.shape, np.nan)
+        return np.full([1] * len(results.axes), np.nan)
     seconds = results.run["seconds"].transpose(*results.axes).to_numpy().astype(float)
+    counts = results.counts
+    if results.depth_axis:
+        k = results.axes.index(results.depth_axis)
+        seconds, counts = np.nansum(seconds, axis=k, keepdims=True), counts.max(axis=k, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where((seconds > 0) & (results.counts > 0), results.counts / seconds, np.nan)
+        return np.where((seconds > 0) & (counts > 0), counts / seconds, np.nan)

@@ -15,11 +15,12 @@ from limitbench.report.figures.errors import error_figure
 from limitbench.report.figures.maps import distance_map
 from limitbench.report.figures.overlays import overlay_figure
 from limitbench.report.figures.throughput import throughput_figure
-from limitbench.report.fits import Fit, errors_of, fit_errors, predicted_errors
+from limitbench.report.fits import errors_of, fit_errors, predicted_errors
 from limitbench.report.results import Results, Slice, spread
 from limitbench.report.style import HEAT_EDGES, VERDICTS, number, plain, theory_style
 from limitbench.report.svg import Drawings, inline_svg
 from limitbench.report.tables import Table
+from limitbench.statistics.rates import RateFit
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class StudyView:
     @property
     def margin(self) -> str:
         """Largest D at which a theory holds."""
-        return number(self.results.margin)
+        return plain(self.results.margin)
 
     @property
     def heat(self) -> list[tuple[str, str]]:
@@ -326,15 +327,13 @@ def _reference(results: Results, at: Slice, depth: int, observable: str) -> tupl
     return None, {}
 
 
-def _error_caption(results: Results, fits: dict[str, Fit], reference: str | None) -> str:
+def _error_caption(results: Results, fits: dict[str, RateFit], reference: str | None) -> str:
     parts = []
     for theory, fit in fits.items():
         law = f"n^−{number(fit.b, 2)}" if fit.b >= 0 else f"n^{number(-fit.b, 2)}"
         shape = f"{law} (1 + k n^−1/2)" if fit.k else law
-        parts.append(
-            f"{results.theory_title(theory)} follows {shape}, exponent {number(fit.b, 2)} "
-            f"[{number(fit.b_low, 2)}, {number(fit.b_high, 2)}]"
-        )
+        low, high = fit.interval("b")
+        parts.append(f"{results.theory_title(theory)} follows {shape}, exponent in [{number(low, 2)}, {number(high, 2)}]")
     text = words.listing(parts) + "." if parts else "No error stands clear of the noise at enough widths for a fit."
     text = text[0].upper() + text[1:]
     if reference is not None:
@@ -342,12 +341,12 @@ def _error_caption(results: Results, fits: dict[str, Fit], reference: str | None
     return text
 
 
-def _fit_table(results: Results, heading: str, fits: dict[str, Fit]) -> Table | None:
+def _fit_table(results: Results, heading: str, fits: dict[str, RateFit]) -> Table | None:
     rows = [
-        (results.theory_title(t), number(f.a), number(f.b), f"[{number(f.b_low)}, {number(f.b_high)}]", number(f.k))
+        (results.theory_title(t), *map(number, (f.a, f.b, *f.interval("b"), f.k, f.pvalue)))
         for t, f in fits.items()
     ]
-    return Table(f"D = a n^−b (1 + k n^−1/2): {heading}", ("theory", "a", "b", "interval of b", "k"), rows) if rows else None
+    return Table(f"D = a n^−b (1 + k n^−1/2): {heading}", ("theory", "a", "b", "95 % from", "to", "k", "p-value of the fit"), rows) if rows else None
 
 
 def _provenance(results: Results) -> Iterator[tuple[str, str]]:
@@ -360,13 +359,15 @@ def _provenance(results: Results) -> Iterator[tuple[str, str]]:
     for name in ("seed", "sampler", "device", "dtype", "generator", "margin", "study_version"):
         if name in flat:
             yield name.replace("_", " "), str(flat[name])
-    for label, name in (("hosts", "host"), ("devices", "device"), ("torch", "torch"), ("CPU capability", "cpu_capability")):
+    for label, value in results.environment.items():
+        yield f"made with {label}", value
+    for label, name in (("hosts", "host"), ("devices", "device")):
         if name in results.run:
             found = sorted({str(v) for v in np.ravel(results.run[name].to_numpy()) if str(v).strip()})
             if found:
                 yield label, ", ".join(found)
     for name, value in attrs.items():
-        if name not in ("study", "spec", "spec_hash", "limitbench_version", "created"):
+        if name not in ("study", "spec", "spec_hash", "layout", "limitbench_version", "created"):
             yield str(name).replace("_", " "), str(value)
 
 

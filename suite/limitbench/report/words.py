@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from limitbench.report.results import Results
-from limitbench.report.style import count, number, percent
+from limitbench.report.style import count, number, percent, plain
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def overall(results: Results) -> str:
     """Which theory describes the networks best over the whole grid."""
     first, *others = standings(results)
     title = results.theory_title(first.theory)
-    margin = number(results.margin)
+    margin = plain(results.margin)
     if first.holds == 0:
         text = (
             f"No theory holds anywhere on this grid (D at most {margin}); the nearest is {title}, "

@@ -64,9 +64,7 @@ class Comparison:
         x = np.insert(ordered, counts, places)
         mass = np.maximum.accumulate(np.insert(at_samples, counts, levels))
         ours = np.insert(np.arange(1, n + 1), counts, counts)[:-1] / n
-        return cls(
-            x, ours - mass[:-1], ours - mass[1:], (mass[:-1] + mass[1:]) / 2, at_samples, n, law.reference_size
-        )
+        return cls(x, ours - mass[:-1], ours - mass[1:], (mass[:-1] + mass[1:]) / 2, at_samples, n, law.reference_size)
 
     @cached_property
     def widths(self) -> Float[np.ndarray, " intervals"]:
@@ -107,7 +105,7 @@ class Comparison:
 
     @property
     def ks_pvalue(self) -> float:
-        """P(a statistic this large | the law is true): exact in N up to 2000 for exact laws, else Kolmogorov's limit."""
+        """P(KS this large | the law is true): exact in N up to 2000 for exact laws, else Kolmogorov's limit."""
         if self.reference_size is None and self.size <= EXACT_KS:
             return float(stats.kstwo.sf(self.kolmogorov_smirnov, self.size))
         return kolmogorov_pvalue(self.kolmogorov_smirnov, self.effective_size)
@@ -128,9 +126,7 @@ def noise_scale(mass: Float[np.ndarray, "*shape"], size: float) -> Float[np.ndar
     return np.asarray(np.minimum(np.sqrt(spread / size), math.sqrt(2 * math.pi) * spread))
 
 
-def noise_excess(
-    gap: Float[np.ndarray, "*shape"], sigma: Float[np.ndarray, "*shape"]
-) -> Float[np.ndarray, "*shape"]:
+def noise_excess(gap: Float[np.ndarray, "*shape"], sigma: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """The part of |F_N - F| that noise of standard deviation σ adds: a erfc(a/(√2 σ)) + 2 σ φ(a/σ), a = |gap|.
 
     It is |a| less E[sign(a + σZ) (a - σZ)]: the sign is read from one half of the data and the difference from the
@@ -143,7 +139,7 @@ def noise_excess(
     r, scale = a[near], np.broadcast_to(sigma, a.shape)[near]
     r = r / scale
     excess[near] = scale * (r * erfc(r * math.sqrt(0.5)) + math.sqrt(2 / math.pi) * np.exp(-0.5 * r * r))
-    return excess
+    return np.asarray(excess)
 
 
 def null_wasserstein(law: Law, size: float) -> float:
@@ -168,7 +164,7 @@ def _mean_absolute(
     """Mean of |linear function| between two end values."""
     a, b = np.abs(left), np.abs(right)
     total = np.where(a + b > 0, a + b, 1)
-    return np.where(left * right >= 0, (a + b) / 2, (a * a + b * b) / (2 * total))
+    return np.asarray(np.where(left * right >= 0, (a + b) / 2, (a * a + b * b) / (2 * total)))
 
 
 def support_nodes(size: int, bins: int) -> Int[np.ndarray, " nodes"]:

@@ -78,10 +78,22 @@ class TheoryDistance:
     effective_size: float = 1.0
     ceiling: Callable[[float, float], float] | None = None
 
-    @property
+    @cached_property
     def plausible(self) -> Float[np.ndarray, " replicates"]:
-        """Values of the true D as likely as each other given the samples: D - errors (basic bootstrap)."""
-        return self.distance - self.errors
+        """Values of the true D as likely as each other given the samples, joint over theories and cells.
+
+        D - errors (basic bootstrap); those above D are stretched so that their 97.5 % quantile is the upper end of the
+        95 % interval.
+        """
+        values = self.distance - self.errors
+        high, plain = self.interval(0.95)[1], float(np.quantile(values, 0.975))
+        if not (self.distance < plain < high):
+            return values
+        return np.where(
+            values > self.distance,
+            self.distance + (values - self.distance) * (high - self.distance) / (plain - self.distance),
+            values,
+        )
 
     def interval(self, level: float) -> tuple[float, float]:
         """Interval of D with the given confidence.
@@ -91,7 +103,7 @@ class TheoryDistance:
         """
         if math.isnan(self.distance):
             return math.nan, math.nan
-        low, high = (float(q) for q in np.quantile(self.plausible, [(1 - level) / 2, (1 + level) / 2]))
+        low, high = (float(self.distance - q) for q in np.quantile(self.errors, [(1 + level) / 2, (1 - level) / 2]))
         if self.wasserstein < CLEAR * self.wasserstein_null and self.ceiling is not None:
             high = max(high, self.ceiling(self.wasserstein, level))
         return min(low, self.distance), max(high, self.distance, 0.0)
@@ -229,7 +241,9 @@ def _point_mass(
     return _bare(w1 / std, replicates / stds - w1 / std, w1, 0.0, note)
 
 
-def _bare(distance: float, errors: Float[np.ndarray, " replicates"], w1: float, null: float, note: str) -> TheoryDistance:
+def _bare(
+    distance: float, errors: Float[np.ndarray, " replicates"], w1: float, null: float, note: str
+) -> TheoryDistance:
     return TheoryDistance(
         distance, errors, w1, null, math.nan, math.nan, np.zeros(0), np.zeros((0, 0), dtype=np.float32), (note,)
     )

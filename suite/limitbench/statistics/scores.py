@@ -76,9 +76,7 @@ def score(
     replicates: int = REPLICATES,
 ) -> Score:
     """Score one law against one set of samples; see `score_cells`."""
-    cells = score_cells(
-        samples[:, None], {"law": [law]}, margin=margin, level=level, seed=seed, replicates=replicates
-    )
+    cells = score_cells(samples[:, None], {"law": [law]}, margin=margin, level=level, seed=seed, replicates=replicates)
     result = cells["law"][0]
     assert result is not None
     return result
@@ -149,7 +147,9 @@ def _score(cell: CellDistances, theory: str, law: Law, *, margin: float, level: 
     if law.cdf_error > allowed:
         notes.append(f"cdf error {law.cdf_error:.1e} of the law exceeds 0.01/√N = {allowed:.1e}")
     mean_error, std_error = cell.mean - law.mean, cell.std - law.std
-    if not (math.isfinite(mean_error) and cell.std < RELATIVE_ERROR * math.sqrt(cell.size) * max(abs(cell.mean), cell.std)):
+    if not (
+        math.isfinite(mean_error) and cell.std < RELATIVE_ERROR * math.sqrt(cell.size) * max(abs(cell.mean), cell.std)
+    ):
         mean_error = math.nan
         notes.append("mean not reported: the law has none, or the samples do not fix theirs to 10 %")
     if not (math.isfinite(std_error) and cell.std_relative_error < RELATIVE_ERROR):

@@ -152,7 +152,7 @@ STUDY = Study(
     network=_network,
     theories=THEORIES,
     presets={
-        "quick": Preset({"outputs": (2,), "width": (16, 32, 64, 128), "aspect": (0.25, 1.0, 4.0)}, samples=4096),
+        "quick": Preset({"outputs": (2,), "width": (16, 32, 64, 128), "aspect": (0.25, 1.0, 4.0)}, samples=16384),
         "standard": Preset(
             {"outputs": (1, 2, 3), "width": (16, 32, 64, 128, 256), "aspect": (0.25, 0.5, 1.0, 2.0, 4.0)}, samples=32768
         ),

@@ -34,7 +34,7 @@ def worst_score_claim(
     text: str,
 ) -> Claim:
     """Does `theory` hold (or fail) in every one of `cells`? Predicted is the margin, measured the least clear D."""
-    margin = float(evidence.tree.attrs["margin"])
+    margin = float(evidence.tree["scores"].attrs["margin"])
     scored = [(cell.score("distance", observable, theory), cell) for cell in cells]
     scored = [(d, cell) for d, cell in scored if math.isfinite(d)]
     if not scored:

@@ -273,7 +273,7 @@ STUDY = Study(
                 "width": (16, 32, 64),
                 "aspect": (0.25, 1.0),
             },
-            samples=4096,
+            samples=16384,
         ),
         "standard": Preset(
             {

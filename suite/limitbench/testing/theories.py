@@ -72,8 +72,8 @@ class TheoryContract:
             metafunc.parametrize("theory", self.theories, ids=repr)
 
     def test_describes_itself(self, theory: Theory) -> None:
-        """Name, title, reference, time and validity are there; the name is an identifier of lower-case words."""
-        for text in (theory.name, theory.title, theory.reference, theory.time, theory.validity):
+        """Name, title, reference, time variable and validity are there; the name is lower-case words."""
+        for text in (theory.name, theory.title, theory.reference, theory.time_variable, theory.validity):
             assert isinstance(text, str)
             assert text.strip()
         assert all(word.isalnum() and word == word.lower() for word in theory.name.split("-"))
@@ -81,7 +81,7 @@ class TheoryContract:
     def test_is_a_frozen_value(self, theory: Theory) -> None:
         """A frozen dataclass: hashable, equal to its copy, unchanged by pickling."""
         assert dataclasses.is_dataclass(theory)
-        field = dataclasses.fields(theory)[0].name
+        field = dataclasses.fields(theory)[0].name  # type: ignore[unreachable]
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(theory, field, getattr(theory, field))
         copy = pickle.loads(pickle.dumps(theory))

@@ -105,7 +105,7 @@ class ToyTheory(Theory):
     name: ClassVar[str] = "normal"
     title: ClassVar[str] = "normal"
     reference: ClassVar[str] = "none"
-    time: ClassVar[str] = "t = l/n"
+    time_variable: ClassVar[str] = "t = l/n"
     validity: ClassVar[str] = "everywhere"
 
     @property

@@ -23,7 +23,7 @@ class Theory(abc.ABC):
     #: arXiv id and the result it comes from.
     reference: ClassVar[str]
     #: Time variable, for example `t = l/n`.
-    time: ClassVar[str]
+    time_variable: ClassVar[str]
     #: Where it is meant to hold, in words.
     validity: ClassVar[str]
 

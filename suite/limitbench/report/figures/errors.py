@@ -8,15 +8,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from limitbench.report.fits import Errors, Fit
+from limitbench.report.fits import Errors
 from limitbench.report.results import Results
 from limitbench.report.style import INK, house_style, number, plain, theory_style
+from limitbench.statistics.rates import RateFit
 
 
 def error_figure(
     results: Results,
     errors: Mapping[str, Errors],
-    fits: Mapping[str, Fit],
+    fits: Mapping[str, RateFit],
     predicted: Mapping[str, np.ndarray],
 ) -> tuple[Figure, str]:
     """The figure and a description in words.
@@ -64,7 +65,7 @@ def _draw(
     results: Results,
     theory: str,
     points: Errors,
-    fit: Fit | None,
+    fit: RateFit | None,
     predicted: np.ndarray | None,
     floor: float,
     ceiling: float,
@@ -90,7 +91,7 @@ def _draw(
     )
     grid = np.geomspace(points.widths.min(), points.widths.max(), 25)
     if fit is not None:
-        curve = fit(grid)
+        curve = fit.predict(grid)
         axes.plot(grid[curve > floor], curve[curve > floor], ls=look.dashes, color=look.colour)
     if predicted is not None:
         keep = np.isfinite(predicted) & (predicted > floor) & (predicted < ceiling)
@@ -98,7 +99,7 @@ def _draw(
             axes.plot(points.widths[keep], predicted[keep], lw=4.5, alpha=0.3, color=look.colour, zorder=0.5)
 
 
-def describe(results: Results, errors: Mapping[str, Errors], fits: Mapping[str, Fit]) -> str:
+def describe(results: Results, errors: Mapping[str, Errors], fits: Mapping[str, RateFit]) -> str:
     """How each theory's D moves from the smallest to the largest width, from the data."""
     parts = []
     for theory, points in errors.items():
@@ -112,6 +113,7 @@ def describe(results: Results, errors: Mapping[str, Errors], fits: Mapping[str, 
         )
         if theory in fits:
             fit = fits[theory]
-            text += f", exponent {number(fit.b, 2)} [{number(fit.b_low, 2)}, {number(fit.b_high, 2)}]"
+            low, high = fit.interval("b")
+            text += f", exponent {number(fit.b, 2)} [{number(low, 2)}, {number(high, 2)}]"
         parts.append(text)
     return "D against width. " + "; ".join(parts) + "."

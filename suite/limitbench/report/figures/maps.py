@@ -24,10 +24,12 @@ from limitbench.report.style import (
     heat_ink,
     house_style,
     number,
+    plain,
+    short,
     verdict_mark,
 )
 
-_LEFT, _TOP, _BOTTOM, _RIGHT = 50, 6, 38, 6
+_LEFT, _TOP, _BOTTOM, _RIGHT = 56, 6, 38, 6
 _MOST_COLUMNS_WITH_NUMBERS = 7
 
 
@@ -44,7 +46,7 @@ def distance_map(
     verdicts = results.plane(results.verdicts, at, observable, theory)
     rows, columns = distance.shape
     numbers = values and columns <= _MOST_COLUMNS_WITH_NUMBERS
-    cell_width, cell_height = (54.0 if numbers else 27.0), 27.0
+    cell_width, cell_height = (56.0 if numbers else 30.0), 30.0
     size = (_LEFT + columns * cell_width + _RIGHT, _TOP + rows * cell_height + _BOTTOM)
     with house_style():
         figure = Figure(figsize=(size[0] / 72, size[1] / 72))
@@ -59,12 +61,13 @@ def distance_map(
         axes.set_xticks(np.arange(columns) + 0.5, results.axis_labels(results.width_axis))
         axes.set_yticks(np.arange(rows) + 0.5, results.axis_labels(results.depth_axis))
         axes.set_xlabel(_axis_name(results, results.width_axis), labelpad=2)
-        axes.set_ylabel(_axis_name(results, results.depth_axis), labelpad=2)
+        axes.set_ylabel(_axis_name(results, results.depth_axis) if rows > 1 else results.symbol(results.depth_axis or ""))
+        axes.yaxis.set_label_coords(-_LEFT / (columns * cell_width) * 0.78, 0.5)
         _fill(axes, distance, results.margin)
         for i, j in np.ndindex(rows, columns):
             if np.isfinite(distance[i, j]):
                 mark = verdict_mark(str(verdicts[i, j]))
-                text = f"{mark} {number(max(distance[i, j], 0.0), 2)}" if numbers else mark if values else ""
+                text = f"{mark} {short(max(distance[i, j], 0.0))}" if numbers else mark if values else ""
                 ink = heat_ink(heat_class(distance[i, j], results.margin))
             else:
                 text, ink = "–", MUTED
@@ -91,7 +94,7 @@ def describe(results: Results, at: Slice, observable: str, theory: str) -> str:
 
     return (
         f"D from {number(max(distance[low], 0.0), 2)} ({at_cell(low)}) to {number(distance[high], 2)} "
-        f"({at_cell(high)}); holds in {holds} of {scored} cells at margin {number(results.margin)}."
+        f"({at_cell(high)}); holds in {holds} of {scored} cells at margin {plain(results.margin)}."
     )
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from limitbench.report.results import Results
-from limitbench.report.style import INK, MUTED, NETWORK, count, house_style, number, theory_style
+from limitbench.report.style import INK, MUTED, NETWORK, count, house_style, number, plain, theory_style
 
 BINS = 36
 #: 95 % point of the Kolmogorov distribution: half width of the band times sqrt(N).
@@ -72,7 +72,7 @@ def overlay_figure(results: Results, observable: str, index: Mapping[str, int]) 
         ticks = _ticks(edges[0], edges[-1])
         for axes in (upper, lower):
             axes.set_xlim(edges[0], edges[-1])
-            axes.set_xticks(ticks, [number(t, 2) for t in ticks])
+            axes.set_xticks(ticks, [plain(round(t, 12)) for t in ticks])
         upper.tick_params(labelbottom=False)
     return figure, _describe(results, samples, curves, points, band)
 

@@ -1,4 +1,4 @@
-"""Networks per second against width, both axes logarithmic: one dot per cell, a line through the medians."""
+"""Networks per second against width, both axes logarithmic: one dot per column, a line through the medians."""
 
 from __future__ import annotations
 
@@ -43,6 +43,6 @@ def throughput_figure(results: Results) -> tuple[Figure, str] | None:
     known = widths[timed]
     desc = (
         f"From {number(medians[0])} networks per second at n = {known[0]:g} to {number(medians[-1])} at n = "
-        f"{known[-1]:g} (medians over the other axes)."
+        f"{known[-1]:g}, drawn to the greatest depth and scored (medians over the other axes)."
     )
     return figure, desc

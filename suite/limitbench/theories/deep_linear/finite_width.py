@@ -49,7 +49,7 @@ class FiniteWidth(Theory):
     reference: ClassVar[str] = (
         "Bassetti, Ladelli & Rotondo 2024, arXiv 2411.15267 (Bartlett form of the finite network)"
     )
-    time: ClassVar[str] = "alpha = sum_l 1/N_l"
+    time_variable: ClassVar[str] = "alpha = sum_l 1/N_l"
     validity: ClassVar[str] = "every width and depth"
 
     def __post_init__(self) -> None:

@@ -26,7 +26,7 @@ class InfiniteWidth(Theory):
     name: ClassVar[str] = "infinite-width"
     title: ClassVar[str] = "infinite width (NNGP)"
     reference: ClassVar[str] = "Lee et al. 2018, arXiv 1711.00165; Matthews et al. 2018, arXiv 1804.11271"
-    time: ClassVar[str] = "none: depth does not enter"
+    time_variable: ClassVar[str] = "none: depth does not enter"
     validity: ClassVar[str] = "sum of 1/width over the hidden layers -> 0"
 
     def __post_init__(self) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 from limitbench.errors import InputError
 
 
 def check_count(field: str, value: object) -> None:
     """Raise `InputError` unless `value` is a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise InputError(field, value, "a positive integer")
 
 

@@ -1,0 +1,114 @@
+"""Joining or starting Ray: a local one on the loopback interface, or a cluster by its address."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from limitbench.errors import InputError
+
+#: Seconds to find out whether a cluster answers.
+CONNECT_SECONDS = 5.0
+HEALTH_SECONDS = 10.0
+ACCEPTED = "the address of a running Ray cluster (HOST:PORT, ray://HOST:PORT or auto)"
+
+
+@contextmanager
+def ray_session(address: str | None = None, workers: int | None = None) -> Iterator[None]:
+    """A connection to Ray inside; ends what it began, and leaves a connection alone that was there before.
+
+    Arguments:
+        address: of a cluster; without one `RAY_ADDRESS`, and without that a Ray of this machine's own is started, which
+            listens on the loopback interface only.
+        workers: CPUs that a Ray of our own offers; all if left out.
+
+    Raises:
+        InputError: the cluster cannot be reached; found out within 15 s.
+    """
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    target = address or os.environ.get("RAY_ADDRESS") or None
+    try:
+        if target is None or target == "local":
+            _start(workers)
+        else:
+            _join(target)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start(workers: int | None) -> None:
+    import ray
+
+    with _loopback():
+        ray.init(
+            address="local",
+            num_cpus=max(workers or 0, os.cpu_count() or 1),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+
+
+def _join(address: str) -> None:
+    import ray
+
+    if address != "auto":
+        _check_answers(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # ConnectionError, ValueError, ImportError (no Ray client), RuntimeError (versions)
+        reason = " ".join(str(error).split())[:160]
+        raise InputError("address", address, f"{ACCEPTED} ({reason})") from None
+
+
+def _check_answers(address: str) -> None:
+    """Raises `InputError` where nothing answers at `address`, or something that is not Ray (Ray itself waits 80 s)."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise InputError("address", address, ACCEPTED)
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise InputError("address", address, f"{ACCEPTED} ({error.strerror or error})") from None
+    if address.startswith("ray://"):
+        return
+    check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    try:
+        answers = subprocess.run(check, capture_output=True, timeout=HEALTH_SECONDS, check=False).returncode == 0
+    except subprocess.TimeoutExpired:
+        answers = False
+    if not answers:
+        raise InputError("address", address, f"{ACCEPTED} (something listens there, but it does not answer as Ray)")
+
+
+@contextmanager
+def _loopback() -> Iterator[None]:
+    """Ray nodes started inside bind to 127.0.0.1.
+
+    Ray has this mode for systems whose firewall asks about every open port; on others its switch, read when Ray is
+    imported and by each process it starts, is the only way to it: `_node_ip_address="127.0.0.1"` is replaced by the
+    machine's outer address.
+    """
+    import ray._private.ray_constants as constants
+
+    name = constants.ENABLE_RAY_CLUSTERS_ENV_VAR
+    before, enabled = os.environ.get(name), constants.ENABLE_RAY_CLUSTER
+    os.environ[name], constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = enabled
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
