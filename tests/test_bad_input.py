@@ -71,7 +71,10 @@ LINES = {
     "negative rate": ((*RELU, "--set", "rate=-0.5"), ("rate", "-0.5", "number")),
     "depth no integer": ((*RELU, "--set", "aspect=0.3"), ("aspect", "0.3", "integer")),
     "depth and aspect": ((*RELU, "--set", "aspect=1", "--set", "depth=16"), ("aspect", "not both")),
-    "more outputs than width": (("run", "deep-linear", "--set", "width=2", "--set", "outputs=3"), ("outputs", "3")),
+    "more outputs than width": (
+        ("run", "deep-linear", "--set", "width=2", "--set", "aspect=1", "--set", "outputs=3"),
+        ("outputs", "3"),
+    ),
     "unknown preset": (("run", "deep-linear", "--preset", "huge"), ("--preset", "'huge'", "quick, standard or full")),
     "no samples": (("run", "deep-linear", "--samples", "0"), ("--samples", "'0'", "positive integer")),
     "samples no integer": (("run", "deep-linear", "--samples", "1e3"), ("--samples", "'1e3'", "positive integer")),
@@ -102,7 +105,7 @@ def test_one_line_names_field_value_and_what_is_accepted(
 
 def test_out_that_is_a_file(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (workplace / "taken").write_text("mine")
-    assert "'taken'" in refused(capsys, workplace, *SMALL, "--out", "taken")
+    assert "taken'" in refused(capsys, workplace, *SMALL, "--out", "taken")
 
 
 def test_out_below_a_file(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:

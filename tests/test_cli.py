@@ -3,8 +3,10 @@
 import json
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -116,14 +118,17 @@ def test_input_error_is_one_line_with_exit_code_two(
 
 def examples(text: str) -> list[list[str]]:
     """Every command that `text` prints as an example, split into words."""
+    text = text.partition("Examples:\n")[2] or text
     lines = [line.strip().split("  ")[0] for line in text.splitlines()]
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("limitbench ")]
 
 
 def small(words: list[str]) -> list[str]:
     """The same command on the smallest settings: first value of each axis, one block, one process."""
-    if words[0] != "run" or "--config" in words:
-        return [*words, "--executor", "serial"] if words[0] == "run" else words
+    if words[0] != "run":
+        return words
+    if "--config" in words:
+        return [*words[:3], "--no-report", "--executor", "serial"]
     words = re.sub(r"(--set \w+=)([^, ]+)\S*", r"\1\2", " ".join(words)).split()
     words = re.sub(r" --(samples|preset|workers|executor) \S+", "", " ".join(words)).split()
     named = " ".join(words)
@@ -131,6 +136,7 @@ def small(words: list[str]) -> list[str]:
         own_axis = axis != "rate" or "shaped-relu" in words
         if own_axis and f"{axis}=" not in named and not (axis == "aspect" and "depth=" in named):
             words += ["--set", f"{axis}={value}"]
+    words = words if "--no-report" in words else [*words, "--no-report"]
     return [*words, "--samples", "1", "--executor", "serial"]
 
 
@@ -138,8 +144,8 @@ def run_examples(text: str, monkeypatch: pytest.MonkeyPatch, directory: Path) ->
     """Run every example of `text` in `directory`; returns how many there were."""
     monkeypatch.chdir(directory)
     found = examples(text)
-    if not any(words[0] == "run" for words in found):
-        assert main(small(["run", "deep-linear", "--out", "results"])) == COMPLETE
+    if found[-1][0] in ("status", "report") and not any(words[0] == "run" for words in found):
+        assert main(small(["run", "deep-linear"])) == COMPLETE
     for words in found:
         assert main(small(words)) == COMPLETE, words
     return len(found)
@@ -147,7 +153,9 @@ def run_examples(text: str, monkeypatch: pytest.MonkeyPatch, directory: Path) ->
 
 def test_small_keeps_the_options_of_an_example() -> None:
     words = small(shlex.split("run deep-linear --set width=16,32 --set depth=8,9 --samples 4096 --preset full"))
-    assert words == shlex.split("run deep-linear --set width=16 --set depth=8 --samples 1 --executor serial")
+    assert words == shlex.split(
+        "run deep-linear --set width=16 --set depth=8 --no-report --samples 1 --executor serial"
+    )
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -157,8 +165,7 @@ def test_every_example_in_the_help_runs(
     text = help_of(capsys, *([command] if command else []))
     yaml = text.partition("sweep.yaml holds the same names:\n")[2].partition("\n\n")[0]
     (tmp_path / "sweep.yaml").write_text(yaml.replace("    ", "").replace("[16, 32]", "[16]").replace("4096", "1"))
-    assert run_examples(text.replace("shaped-relu results", ""), monkeypatch, tmp_path) >= 1
-    assert (tmp_path / "results").is_dir()
+    assert run_examples(text, monkeypatch, tmp_path) >= 1
 
 
 README = Path(__file__).parents[1] / "README.md"
@@ -167,6 +174,7 @@ README = Path(__file__).parents[1] / "README.md"
 def test_every_command_in_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     blocks = "".join(re.findall(r"```\n(.*?)```", README.read_text(), re.DOTALL))
     assert run_examples(blocks, monkeypatch, tmp_path) >= 7
+    assert {path.name for path in (tmp_path / "results").glob("*.zarr")} == {"deep-linear.zarr", "shaped-relu.zarr"}
     assert (tmp_path / "page.html").stat().st_size > 1000
 
 
@@ -182,6 +190,26 @@ def test_python_in_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert set(names["drawn"].data_vars) == {"correlation", "log_gap", "log_norm"}  # type: ignore[attr-defined]
 
 
+def test_interrupted_run_keeps_its_blocks_and_the_same_command_finishes(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "limitbench", "run", "deep-linear", "--executor", "serial", "--no-report"]
+    command += ["--set", "width=16,32,64", "--set", "aspect=1", "--samples", "32768"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    finished = tmp_path / "results" / "deep-linear.run" / "done"
+    while not list(finished.glob("*.json")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == INTERRUPTED, errors
+    assert errors.endswith("stopped: finished blocks are kept in results; the same command resumes\n")
+    kept = {path.name: path.stat().st_mtime_ns for path in finished.glob("*.b*.json")}
+    assert 0 < len(kept) < 24
+    assert main([*command[3:], "--out", str(tmp_path / "results")]) == COMPLETE
+    after = {path.name: path.stat().st_mtime_ns for path in finished.glob("*.b*.json")}
+    assert len(after) == 24
+    assert kept.items() <= after.items()
+
+
 @pytest.mark.ray
 def test_run_on_ray_then_status_then_report(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out = tmp_path / "results"
@@ -190,7 +218,7 @@ def test_run_on_ray_then_status_then_report(capsys: pytest.CaptureFixture[str], 
     page = out / "report.html"
     text = capsys.readouterr().out
     assert str(page) in text
-    assert "finite-width" in text or "claim" in text
+    assert "deep-linear: claims" in text
     page.unlink()
     assert main(["status", str(out)]) == COMPLETE
     assert "deep-linear" in capsys.readouterr().out

@@ -172,14 +172,15 @@ def run(
     """Run studies over a grid; store samples, laws and scores; write the report.
 
     Running again with the same DIR resumes: finished blocks are kept, more axis values and more samples are added.
-    Ctrl-C loses at most the blocks under way. A different question on the same DIR is refused.
+    Ctrl-C loses at most the blocks under way. A run of other meaning (seed, sampler, depth instead of aspect) needs
+    another DIR.
 
     \b
     Examples:
       limitbench run shaped-relu
       limitbench run --all --out results
       limitbench run deep-linear --set width=16,32 --set aspect=1 --samples 4096
-      limitbench run shaped-relu --set rate=0.25,0.5 --set width=32 --set depth=8,16
+      limitbench run shaped-relu --set rate=0.25,0.5 --set width=32 --set depth=8,16 --out by-depth
       limitbench run deep-linear --set width=16 --executor serial --no-report
       limitbench run --config sweep.yaml --workers 2
 

@@ -8,8 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from limitbench import studies
@@ -74,11 +76,12 @@ def run(options: RunOptions) -> bool:
     with ExitStack() as session:
         if options.executor == "ray":
             session.enter_context(ray_session(options.address, options.workers))  # one Ray for all studies
+        _check_device(options)
         progress = session.enter_context(Terminal())
         trees = {s.name: run_study(s.name, options.grid, progress=progress, **passed_on) for s in chosen}
     console = Console()
     for name, tree in trees.items():
-        console.print(_claims(name, tree))
+        console.print(*_claims(name, tree), sep="\n")
     failed = _set_aside(options.out, trees)
     for name, blocks in failed.items():
         console.print(
@@ -151,6 +154,21 @@ def _check(study: Study, options: RunOptions) -> None:
         )
 
 
+def _check_device(options: RunOptions) -> None:
+    """Raises `InputError` where the workers-to-be lack the device, before any file is written."""
+    if options.device != "cuda":
+        return
+    if options.executor == "serial":
+        from limitbench.sweep.worker import check_device
+
+        check_device("cuda")
+        return
+    import ray
+
+    if not ray.cluster_resources().get("GPU"):
+        raise InputError("device", "cuda", "a device that the cluster has (it has no GPU)")
+
+
 def _require_stores(directory: Path) -> None:
     from limitbench.sweep.store import find_stores
 
@@ -158,15 +176,20 @@ def _require_stores(directory: Path) -> None:
         raise InputError("DIR", str(directory), "the output directory of a run, with a STUDY.zarr in it")
 
 
-def _claims(name: str, tree: xr.DataTree) -> Table:
-    table = _table("claim", "predicted", "measured", "s.e.", "verdict", title=f"{name}: claims")
+def _claims(name: str, tree: xr.DataTree) -> list[Table | str]:
+    """The claims that this run measured, and how many it could not."""
     claims = tree["claims"].to_dataset()
-    for claim in claims.coords["claim"].to_numpy():
-        row = claims.sel(claim=claim)
-        numbers = [_number(float(row[field])) for field in ("predicted", "measured", "se")]
-        verdict = str(row["verdict"].item())
-        table.add_row(str(row["text"].item()), *numbers, f"[{VERDICT_STYLE.get(verdict, 'default')}]{verdict}")
-    return table
+    measured = claims.isel(claim=np.isfinite(claims["measured"].to_numpy()))
+    table = _table("claim", "predicted", "measured", "s.e.", "verdict", title=f"{name}: claims")
+    for position in range(measured.sizes["claim"]):
+        row = {field: measured[field].to_numpy()[position] for field in ("predicted", "measured", "se")}
+        verdict = str(measured["verdict"].to_numpy()[position])
+        numbers = [_number(float(value)) for value in row.values()]
+        text = escape(str(measured["text"].to_numpy()[position]))
+        table.add_row(text, *numbers, f"[{VERDICT_STYLE.get(verdict, 'default')}]{verdict}")
+    lacking = claims.sizes["claim"] - measured.sizes["claim"]
+    note = f"{lacking} more claims need cells that this run does not have (see the report)" if lacking else ""
+    return [table, note]
 
 
 def _number(value: float) -> str:

@@ -13,7 +13,6 @@ What the command line names wins over the file; `set` is merged axis by axis.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -66,7 +65,7 @@ def _no_bool(value: object) -> object:
 class RunOptions(BaseModel):
     """Checked options of `limitbench run`. A field's description says what it accepts, in error messages too."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
 
     studies: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field((), description="names of studies")
     every: bool = Field(False, alias="all", description="true or false")
@@ -79,7 +78,9 @@ class RunOptions(BaseModel):
     seed: Annotated[int, BeforeValidator(_no_bool)] = Field(
         0, ge=0, lt=2**63, description="an integer from 0 to 2^63 - 1"
     )
-    margin: Annotated[float, BeforeValidator(_no_bool)] = Field(0.05, gt=0, description="a positive number")
+    margin: Annotated[float, BeforeValidator(_no_bool)] = Field(
+        0.05, gt=0, allow_inf_nan=False, description="a positive number"
+    )
     out: Path = Field(Path("results"), description="a directory")
     address: str | None = Field(None, min_length=1, description="auto, HOST:PORT or ray://HOST:PORT")
     workers: Annotated[int | None, BeforeValidator(_no_bool)] = Field(None, ge=1, description="a positive integer")
@@ -108,16 +109,13 @@ def run_options(given: Mapping[str, Any], config: Path | None = None) -> RunOpti
         return RunOptions.model_validate(merged)
     except ValidationError as error:
         problem = error.errors()[0]
-        name = str(problem["loc"][0])
+        name, *inner = problem["loc"]
         if problem["type"] == "extra_forbidden":
             raise InputError(f"key in {config}", name, "one of " + ", ".join(OPTION_NAMES)) from None
         accepted = next(f.description for key, f in RunOptions.model_fields.items() if name in (f.alias, key))
-        field = spelled.get(name, name)
-        if name == "set" and len(problem["loc"]) > 1:
-            field = f"{field} {problem['loc'][1]}"
-        seen = merged[name]
-        if isinstance(seen, float) and not math.isfinite(seen):
-            seen = str(seen)
+        field, seen = spelled.get(str(name), str(name)), merged[str(name)]
+        if name == "set" and inner and isinstance(seen, Mapping):
+            field, seen = f"{field} {inner[0]}", seen.get(inner[0], seen)
         raise InputError(field, seen, accepted or "another value") from None
 
 

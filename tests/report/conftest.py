@@ -31,7 +31,9 @@ def _offset(theory: str, c_minus: float, rate: float, width: int, aspect: float)
     return 0.002 if rate == 1.0 else 0.6
 
 
-def make_tree(*, finished: float = 1.0, offset: Callable[..., float] = _offset, study: str = "synthetic") -> xr.DataTree:
+def make_tree(
+    *, finished: float = 1.0, offset: Callable[..., float] = _offset, study: str = "synthetic"
+) -> xr.DataTree:
     """A tree with the schema of a store; the first `finished` share of the cells is there, the rest is missing."""
     shape = tuple(len(v) for v in AXES.values())
     cells = list(itertools.product(*(range(s) for s in shape)))

@@ -81,8 +81,10 @@ def _forward(
     for depth, layer in enumerate(layers[: depths[-1]], start=1):
         shape = (batch, layer.width, fan_in[depth - 1])
         size = math.prod(shape)
-        weights[:size].copy_(drawn[:size].normal_(generator=generator))
-        features = activate(features @ weights[:size].view(shape).mT, layer)
+        matrix = weights[:size].copy_(drawn[:size].normal_(generator=generator)).view(shape)
+        # one product per input, so that equal features stay equal to the last bit
+        features = torch.stack([(matrix @ column[:, :, None])[:, :, 0] for column in features.unbind(dim=1)], dim=1)
+        features = activate(features, layer)
         norm_sq = (features**2).sum(dim=2)
         alive = norm_sq > 0.0
         log_norm = log_norm + norm_sq.log() + math.log(layer.constant / layer.width)

@@ -41,7 +41,8 @@ class ShapedMLP(Network):
     (arXiv 2206.02768, 2310.12079). With one input the observable is `log_norm`; with more, `correlation`, `log_gap` and
     `log_norm` are those of inputs 1 and 2. Where the final layers of both are parallel, `log_gap` is -inf; where every
     unit of input 1 is off in some layer, `log_norm` is -inf; where that happens to either input, `correlation` and
-    `log_gap` are NaN. Only narrow layers with a zero slope do either.
+    `log_gap` are NaN. Only narrow layers with a zero slope do either. `exact` keeps 1 - rho to 1e-3 relative at any size
+    and 1 + rho to 1e-5 absolute; `dense` keeps 1 - rho down to 1e-28.
 
     Arguments:
         depth: number of hidden layers.
@@ -151,7 +152,8 @@ class ShapedMLP(Network):
         gram = torch.tensor(self.gram or ((1.0, self.rho0), (self.rho0, 1.0)), dtype=torch.float64)
         scale = gram.diagonal().sqrt()
         values, vectors = torch.linalg.eigh(gram / torch.outer(scale, scale))
-        root = values.clamp_min(0.0).sqrt()[:, None] * vectors.mT
+        values = torch.where(values > 1e-15 * len(gram), values, 0.0)  # rounding, whose root would part duplicates
+        root = values.sqrt()[:, None] * vectors.mT
         name = {"gram": gram.tolist()} | dict(self.parameters)
         draw = shaped_gram.sample_gram if sampler == "exact" else shaped_dense.sample_gram
         batch = self.batch_size(sampler)

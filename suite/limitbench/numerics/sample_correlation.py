@@ -49,10 +49,11 @@ class FisherZExpansion:
         return self.drift + self.mean_1 / width + self.mean_2 / width**2
 
     def variance(self, width: int) -> Float[np.ndarray, " states"]:
-        """Var[z' | z] at n = `width`, error O(n^-3): (variance_1/n) (1 + r + r^2/(1 + r^2)), r = variance_2/(n variance_1).
+        """Var[z' | z] at n = `width`, error O(n^-3).
 
-        r^2 stands in for the next term: it is the one of 1/(n - r), the effective degrees of freedom of equal slopes,
-        and takes most of the error away below n = 32. It is bounded because variance_1 vanishes where rho = -1.
+        (variance_1/n) (1 + r + r^2/(1 + r^2)) with r = variance_2/(n variance_1). r^2 stands in for the next
+        term: it is the one of 1/(n - n r), the effective degrees of freedom of equal slopes, and takes most of the
+        error away below n = 32. It is bounded because variance_1 vanishes where rho = -1 and the slopes differ.
         """
         first, second = self.variance_1 / width, self.variance_2 / width**2
         third = first * second**2 / (first**2 + second**2 + 1e-300)

@@ -1,8 +1,8 @@
 """The law after many steps of a Markov chain on the line, by its transition matrix: no sampling.
 
-A step from z is a shifted log-normal variable with the mean, standard deviation and third cumulant that the caller gives
-for every z. Densities are smooth from the first step on, so that the trapezoidal rule on a uniform grid is spectrally
-accurate, and the cdf after the last step is the mixture of the steps' own cdfs: exact at any point, not only on the grid.
+A step from z is a shifted log-normal variable with the mean, standard deviation and third cumulant that the caller
+gives for every z. Densities are smooth from the first step on, so that the trapezoidal rule on a uniform grid is
+spectrally accurate; the cdf after the last step is the mixture of the steps' own cdfs, at any point.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from scipy.special import ndtr
 
 #: Grid nodes in a standard deviation of a step: aliasing errors of exp(-2 pi^2 2^2) = 5e-35 for a normal step.
 _RESOLUTION = 2.0
-#: Standard deviations of a step that its column of the matrix covers on either side.
-_REACH = 9.0
+#: Normal scores of a step that its column of the matrix covers on either side.
+_REACH = 8.5
 #: Standard deviations beyond the path of conditional means that the survey covers.
 _MARGIN = 9.0
 #: States that hold more than this at some time lie on the grid.
@@ -140,16 +140,18 @@ def _resolved(step: Step, z: Float[np.ndarray, " states"], spacing: float, resol
 
 
 def _transition_matrix(moments: StepMoments, nodes: Float[np.ndarray, " nodes"]) -> csr_array:
-    """Probabilities of moving from node j (column) to node i (row), zero beyond `_REACH` standard deviations."""
+    """Probabilities of moving from node j (column) to node i (row), zero beyond `_REACH` normal scores."""
     spacing, count = nodes[1] - nodes[0], nodes.size
-    half = math.ceil(_REACH * float(moments.std.max()) / spacing)
+    s, k = _shape(moments)
+    reach = moments.std * np.expm1(_REACH * np.abs(k)) / np.abs(s)
+    half = math.ceil(min(float(reach.max()) / spacing, count))
     centre = np.rint((moments.mean - nodes[0]) / spacing).astype(int)
     target = centre[:, None] + np.arange(-half, half + 1)
-    near = np.abs(nodes[0] + spacing * target - moments.mean[:, None]) <= _REACH * moments.std[:, None]
+    near = np.abs(nodes[0] + spacing * target - moments.mean[:, None]) <= reach[:, None]
     kept = near & (target >= 0) & (target < count)
     source, _ = np.nonzero(kept)
-    columns = StepMoments(moments.mean[source], moments.std[source], moments.third_cumulant[source])
     rows = target[kept]
+    columns = StepMoments(moments.mean[source], moments.std[source], moments.third_cumulant[source])
     return csr_array((spacing * _density(nodes[rows], columns), (rows, source)), shape=(count, count))
 
 
@@ -174,27 +176,32 @@ def _table(
     return ChainLaw(x, np.clip(cdf, 0, 1), np.clip(survival, 0, 1), weights)
 
 
-def _density(x: Float[np.ndarray, "*shape"], moments: StepMoments) -> Float[np.ndarray, "*shape"]:
+def _density(x: Float[np.ndarray, "..."], moments: StepMoments) -> Float[np.ndarray, "..."]:
     normal, slope = _normal_score(x, moments)
-    return _gaussian(normal) * slope
+    return np.asarray(_gaussian(normal) * slope)
 
 
-def _gaussian(normal: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    return np.exp(-0.5 * normal * normal) / math.sqrt(2 * math.pi)
+def _gaussian(normal: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    return np.asarray(np.exp(-0.5 * normal * normal) / math.sqrt(2 * math.pi))
+
+
+def _shape(moments: StepMoments) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+    """s and k of `_normal_score`, both with the sign of the skewness."""
+    s = 2 * np.sinh(np.arcsinh(moments.third_cumulant / moments.std**3 / 2) / 3)
+    s = np.where(np.abs(s) < _TINY, _TINY, s)
+    return s, np.copysign(np.sqrt(np.log1p(s * s)), s)
 
 
 def _normal_score(
-    x: Float[np.ndarray, "*shape"], moments: StepMoments
-) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
+    x: Float[np.ndarray, "..."], moments: StepMoments
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """xi(x), standard normal for x a step with these moments, and d xi/dx.
 
     x = mean + std (exp(k xi - k^2/2) - 1)/s, k^2 = ln(1 + s^2), is a shifted log-normal variable, the third cumulant
     s^3 + 3 s of the standardised one being the skewness: a positive density for any skewness, where an Edgeworth series
     would turn negative.
     """
-    s = 2 * np.sinh(np.arcsinh(moments.third_cumulant / moments.std**3 / 2) / 3)
-    s = np.where(np.abs(s) < _TINY, _TINY, s)
-    k = np.copysign(np.sqrt(np.log1p(s * s)), s)
+    s, k = _shape(moments)
     y = (x - moments.mean) / moments.std
     # Beyond the end of the support the score is infinite; a number this large is as good and keeps slopes finite.
     inside = np.maximum(1 + s * y, 1e-300)

@@ -29,7 +29,7 @@ def errors_of(results: Results, at: Slice, depth: int, observable: str, theory: 
     """Scores along width at position `depth` of the depth axis."""
 
     def line(field: str) -> Float[np.ndarray, " widths"]:
-        return results.plane(results.score(field), at, observable, theory)[depth]
+        return np.asarray(results.plane(results.score(field), at, observable, theory)[depth])
 
     widths = np.array([float(v) for v in results.values("width")])  # type: ignore[arg-type]
     distance = line("distance")

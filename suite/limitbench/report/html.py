@@ -11,9 +11,10 @@ import xarray as xr
 from markupsafe import Markup
 
 from limitbench.errors import InputError
+from limitbench.report.provenance import spec_text
 from limitbench.report.results import Results
 from limitbench.report.svg import Drawings
-from limitbench.report.view import DETAILS, Detail, StudyView, slug, spec_text
+from limitbench.report.view import DETAILS, Detail, StudyView, slug
 from limitbench.studies.base import Study
 from limitbench.sweep.markers import DONE, FAILED, Marker, read_markers
 
@@ -148,4 +149,3 @@ def _environment() -> jinja2.Environment:
     )
     environment.globals.update(tables=tables)
     return environment
-

@@ -150,7 +150,7 @@ class Results:
         for index in itertools.product(*(range(len(self.values(a))) for a in self.slice_axes)):
             at = dict(zip(self.slice_axes, index, strict=True))
             values = {a: self.values(a)[i] for a, i in at.items()}
-            found.append(Slice(at, values, self.where({a: values[a] for a in self.varying}) or "whole grid"))
+            found.append(Slice(at, values, self.where({a: values[a] for a in self.varying})))
         return found
 
     def where(self, values: Mapping[str, object]) -> str:
@@ -193,7 +193,7 @@ class Results:
         if field not in self.scores:
             shape = [len(self.values(a)) for a in self.axes]
             return np.full((*shape, len(self.observables), len(self.theories)), np.nan)
-        return self.scores[field].transpose(*self.axes, "observable", "theory").to_numpy().astype(float)
+        return np.asarray(self.scores[field].transpose(*self.axes, "observable", "theory").to_numpy(), dtype=float)
 
     @cached_property
     def distance(self) -> Float[np.ndarray, "*cells observables theories"]:
@@ -214,9 +214,9 @@ class Results:
             table = dict(zip(codes, words, strict=False))
             decoded = np.array([table.get(int(v), "") if np.isfinite(v) else "" for v in raw.ravel()], dtype=object)
             raw = decoded.reshape(raw.shape)
-        words = np.asarray(raw, dtype=object).astype(str).astype(object)
-        words[~np.isfinite(self.distance)] = ""
-        return words
+        found = np.asarray(raw, dtype=object).astype(str).astype(object)
+        found[~np.isfinite(self.distance)] = ""
+        return found
 
     def plane(
         self, values: np.ndarray, at: Slice, observable: str, theory: str | None = None
@@ -260,19 +260,19 @@ class Results:
     # -- laws and samples ------------------------------------------------------------------------------------------
     def samples(self, observable: str, index: Mapping[str, int]) -> Float[np.ndarray, " networks"]:
         """The networks' values at one cell: the finite ones, which leaves out padding and blocks not yet drawn."""
-        group = self.tree["samples"] if "samples" in self.tree.children else {}
+        group = self.group("samples")
         if observable not in group:
             return np.empty(0)
         values = np.asarray(group[observable].isel(dict(index)).to_numpy(), dtype=float)
         if values.ndim != 1:
             return np.empty(0)
-        return values[np.isfinite(values)]
+        return np.asarray(values[np.isfinite(values)])
 
     def quantiles(
         self, observable: str, index: Mapping[str, int]
     ) -> tuple[Float[np.ndarray, " levels"], Float[np.ndarray, "theories levels"]]:
         """Levels and every theory's quantiles at one cell; NaN where a theory says nothing."""
-        laws = self.tree["laws"] if "laws" in self.tree.children else {}
+        laws = self.group("laws")
         if observable not in laws:
             return np.empty(0), np.full((len(self.theories), 0), np.nan)
         law = laws[observable].isel(dict(index)).transpose("theory", "quantile")

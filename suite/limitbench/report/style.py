@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 #: Placeholder colours start with this; the last two hex digits name the CSS variable (see `CSS_VARIABLES`).
 PLACEHOLDER = "#0a01"
@@ -117,6 +118,22 @@ def number(value: object, digits: int = 3) -> str:
     return text.replace("-", "−")
 
 
+def trimmed(value: float) -> str:
+    """Four significant digits without trailing zeros."""
+    text = number(value, 4)
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers for a logarithmic axis: powers of ten, or 1, 2, 5 times them where those are fewer than two."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
+        ticks = [step * 10.0**k for k in decades for step in steps if low <= step * 10.0**k <= high]
+        if len(ticks) >= 2:
+            break
+    return ticks
+
+
 def count(value: object) -> str:
     """A count for people: thousands apart up to a million, powers beyond."""
     x = float(value)  # type: ignore[arg-type]
@@ -152,7 +169,7 @@ def house_style() -> Iterator[None]:
     """Matplotlib settings of every figure: deterministic SVG, selectable text, no frame that is not needed."""
     import matplotlib
 
-    settings = {
+    settings: dict[Any, Any] = {
         "svg.fonttype": "none",
         "svg.hashsalt": "limitbench",
         "font.family": "sans-serif",

@@ -55,10 +55,11 @@ def inline_svg(figure: Figure, *, title: str, desc: str, drawings: Drawings) -> 
     """
     stream = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    for part in (figure, *figure.axes):
-        part.patch.set_visible(False)
+    figure.patch.set_visible(False)
+    for axes in figure.axes:
+        axes.patch.set_visible(False)
     with house_style():
-        figure.savefig(stream, format="svg", metadata=metadata)  # type: ignore[arg-type]
+        figure.savefig(stream, format="svg", metadata=metadata)
     root = ET.fromstring(stream.getvalue())
     _, _, width, height = (float(v) for v in root.attrib["viewBox"].split())
     writer = _Writer(drawings)

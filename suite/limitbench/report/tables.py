@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from limitbench.report.results import Results, Slice
-from limitbench.report.style import count, number, percent, plain, verdict_mark
+from limitbench.report.style import count, number, percent, plain, trimmed, verdict_mark
 from limitbench.report.words import standings
 
 MOST_ROWS = 400
@@ -60,10 +60,10 @@ def ledger(results: Results) -> list[ClaimRow]:
             ClaimRow(
                 name=name,
                 text=str(one.get("text", "")),
-                predicted=number(predicted, 4),
+                predicted=trimmed(predicted),
                 measured=number(measured, 4),
                 se=number(se, 2),
-                off=number(off, 2),
+                off=number(round(off, 2), 2) if np.isfinite(off) else "–",
                 verdict=verdict,
                 mark=verdict_mark(verdict),
                 seconds=number(one.get("seconds", np.nan), 2),
@@ -133,22 +133,22 @@ def scores_table(results: Results, observable: str) -> Table:
 
 
 def detectability_summary(results: Results) -> Table:
-    """N* over the grid per observable and theory: smallest, median, largest."""
+    """N* over the grid, median (smallest – largest): rows theories, columns observables."""
     n_star = results.score("n_star")
     rows = []
-    for o, observable in enumerate(results.observables):
-        for theory in results.said(observable):
-            values = n_star[..., o, results.theories.index(theory)].ravel()
+    for t, theory in enumerate(results.theories):
+        texts = []
+        for o in range(len(results.observables)):
+            values = n_star[..., o, t].ravel()
             values = values[~np.isnan(values)]
-            if values.size:
-                shown = (values.min(), float(np.median(values)), values.max())
-                rows.append((results.observable_title(observable), results.theory_title(theory), *map(count, shown)))
-    return Table(
-        "Networks needed to reject each theory (N*)",
-        ("observable", "theory", "smallest", "median", "largest"),
-        rows,
-        labels=2,
-    )
+            middle = (
+                f"{count(np.median(values))} ({count(values.min())} – {count(values.max())})" if values.size else "–"
+            )
+            texts.append(middle)
+        if any(text != "–" for text in texts):
+            rows.append((results.theory_title(theory), *texts))
+    head = ("theory", *(results.observable_title(o) for o in results.observables))
+    return Table("N*: median over the cells (smallest – largest)", head, rows)
 
 
 def detectability(results: Results, at: Slice, observable: str) -> Table:
@@ -175,7 +175,7 @@ def skipped(results: Results) -> Table:
                 if str(reason).strip():
                     entry = (results.theory_title(str(theory)), str(reason).strip())
                     tally[entry] = tally.get(entry, 0) + 1
-    rows = [(theory, reason, str(cells)) for (theory, reason), cells in tally.items()]
+    rows: list[tuple[str, ...]] = [(theory, reason, str(cells)) for (theory, reason), cells in tally.items()]
     return Table("Where theories do not apply", ("theory", "reason", "cells"), rows[:MOST_ROWS], labels=2)
 
 

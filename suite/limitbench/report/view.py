@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,16 +11,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from limitbench.report import tables, words
+from limitbench.report.captions import error_caption, fit_table, map_caption, reference_law
 from limitbench.report.figures.errors import error_figure
 from limitbench.report.figures.maps import distance_map
 from limitbench.report.figures.overlays import overlay_figure
 from limitbench.report.figures.throughput import throughput_figure
-from limitbench.report.fits import errors_of, fit_errors, predicted_errors
+from limitbench.report.fits import errors_of, fit_errors
+from limitbench.report.provenance import provenance, repeat_command
 from limitbench.report.results import Results, Slice, spread
 from limitbench.report.style import HEAT_EDGES, VERDICTS, number, plain, theory_style
 from limitbench.report.svg import Drawings, inline_svg
 from limitbench.report.tables import Table
-from limitbench.statistics.rates import RateFit
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class StudyView:
     def heat(self) -> list[tuple[str, str]]:
         """Colour classes of D with their ranges."""
         edges = [number(edge * self.results.margin, 2) for edge in HEAT_EDGES]
-        labels = [f"≤ {edges[0]}", *(f"{a} – {b}" for a, b in zip(edges, edges[1:], strict=False)), f"> {edges[-1]}"]
+        labels = [f"≤ {edges[0]}", *(f"{a} – {b}" for a, b in itertools.pairwise(edges)), f"> {edges[-1]}"]
         return [(f"h{k}", label) for k, label in enumerate(labels)]
 
     @property
@@ -160,12 +161,14 @@ class StudyView:
     @property
     def score_tables(self) -> list[Table]:
         """Every score in full."""
-        return [tables.scores_table(self.results, o) for o in self.results.observables] if self.detail.score_rows else []
+        return (
+            [tables.scores_table(self.results, o) for o in self.results.observables] if self.detail.score_rows else []
+        )
 
     @property
     def provenance(self) -> list[tuple[str, str]]:
         """Where the numbers come from."""
-        return list(_provenance(self.results))
+        return list(provenance(self.results))
 
     @property
     def command(self) -> str:
@@ -178,15 +181,17 @@ class StudyView:
         selector = self._selector("grid")
         panels = []
         for observable, at, classes in self._choices():
-            heading = f"{self.results.observable_title(observable)}, {at.label}"
+            heading = self._heading(observable, at)
             pictures = []
             for theory in self.results.said(observable):
                 figure, desc = distance_map(self.results, at, observable, theory, values=self.detail.map_numbers)
                 title = self.results.theory_title(theory)
                 svg = self._svg(figure, f"D of {title}: {heading}", desc)
                 pictures.append(Picture(title, svg, theory))
-            caption = _map_caption(self.results, at, observable)
-            panels.append(Panel(classes, heading, pictures, caption, tables.detectability(self.results, at, observable)))
+            caption = map_caption(self.results, at, observable)
+            panels.append(
+                Panel(classes, heading, pictures, caption, tables.detectability(self.results, at, observable))
+            )
         return selector, panels
 
     def error_panels(self) -> tuple[Selector, list[Panel]]:
@@ -200,13 +205,13 @@ class StudyView:
         for observable, at, classes in list(self._choices())[: self.detail.error_figures]:
             errors = {t: errors_of(results, at, depth, observable, t) for t in results.said(observable)}
             fits = {t: fit for t, e in errors.items() if (fit := fit_errors(e)) is not None}
-            where = at.label if results.depth_axis is None else f"{at.label}, {self._depth_label(depth)}"
-            heading = f"{results.observable_title(observable)}, {where}"
-            reference, predicted = _reference(results, at, depth, observable)
+            heading = self._heading(observable, at, depth)
+            reference, predicted = reference_law(results, at, depth, observable)
             figure, desc = error_figure(results, errors, fits, predicted)
             svg = self._svg(figure, f"Error against width: {heading}", desc)
-            caption = _error_caption(results, fits, reference)
-            panels.append(Panel(classes, heading, [Picture("", svg)], caption, _fit_table(results, heading, fits)))
+            floored = any((e.distance <= 0).any() for e in errors.values())
+            caption = error_caption(results, fits, reference, floored=floored)
+            panels.append(Panel(classes, heading, [Picture("", svg)], caption, fit_table(results, heading, fits)))
         return selector, panels
 
     def overlay_panels(self) -> tuple[Selector, list[Panel]]:
@@ -214,19 +219,23 @@ class StudyView:
         results = self.results
         widths = sorted({0, len(results.values("width")) - 1}) if results.width_axis else [0]
         most = max(1, self.detail.overlays // max(1, len(widths) * len(results.observables)))
-        default = next((s for s in results.slices if all(s.at[a] == leading(results, a) for a in results.varying)), None)
+        default = next(
+            (s for s in results.slices if all(s.at[a] == leading(results, a) for a in results.varying)), None
+        )
         shown = spread(results.slices, most)
         if default is not None and default not in shown:
             shown[len(shown) // 2] = default
         depth = reference_depth(results)
         observables = [Option(f"o{k}", results.observable_title(o), k == 0) for k, o in enumerate(results.observables)]
         cells = [Option(f"c{k}", s.label, s is (default or shown[0])) for k, s in enumerate(shown)]
-        selector = Selector(f"{self.ident}-laws", [g for g in (("observable", observables), ("cell", cells)) if len(g[1]) > 1])
+        selector = Selector(
+            f"{self.ident}-laws", [g for g in (("observable", observables), ("cell", cells)) if len(g[1]) > 1]
+        )
         self.selectors.append(selector)
         panels = []
         for o, observable in enumerate(results.observables):
             for k, at in enumerate(shown):
-                pictures = []
+                pictures, said = [], []
                 for width in widths:
                     index = results.cell_index(at, width, depth)
                     drawn = overlay_figure(results, observable, index)
@@ -234,12 +243,11 @@ class StudyView:
                         label = results.cell_label(index)
                         title = f"Network against theories, {results.observable_title(observable)}: {label}"
                         svg = self._svg(drawn[0], title, drawn[1])
-                        pictures.append(Picture(results.where({"width": results.values("width")[width]}) if results.width_axis else "", svg))
+                        above = results.where({"width": results.values("width")[width]}) if results.width_axis else ""
+                        pictures.append(Picture(above, svg))
+                        said.append(f"{above}: {drawn[2]}" if above else drawn[2])
                 if pictures:
-                    heading = f"{results.observable_title(observable)}, {at.label}"
-                    if results.depth_axis:
-                        heading += f", {self._depth_label(depth)}"
-                    panels.append(Panel(f"o{o} c{k}", heading, pictures, ""))
+                    panels.append(Panel(f"o{o} c{k}", self._heading(observable, at, depth), pictures, " ".join(said)))
         return selector, panels
 
     def throughput(self) -> tuple[Picture | None, Table]:
@@ -255,9 +263,13 @@ class StudyView:
     def _svg(self, figure: Figure, title: str, desc: str) -> str:
         return inline_svg(figure, title=title, desc=desc, drawings=self.drawings)
 
-    def _depth_label(self, depth: int) -> str:
-        axis = str(self.results.depth_axis)
-        return self.results.where({axis: self.results.values(axis)[depth]})
+    def _heading(self, observable: str, at: Slice, depth: int | None = None) -> str:
+        """`correlation, p = 0.5, d/n = 1`."""
+        results = self.results
+        parts = [results.observable_title(observable), at.label]
+        if depth is not None and results.depth_axis:
+            parts.append(results.where({results.depth_axis: results.values(results.depth_axis)[depth]}))
+        return ", ".join(part for part in parts if part)
 
     def _choices(self) -> Iterator[tuple[str, Slice, str]]:
         """Every observable and slice with something scored, and the classes of its panel."""
@@ -287,7 +299,10 @@ def slug(text: str) -> str:
 
 def leading(results: Results, axis: str) -> int:
     """Position of the axis value where some theory holds most often: what a selector shows first."""
-    holds = [max((s.holds for s in words.standings(results, where={axis: i})), default=0) for i in range(len(results.values(axis)))]
+    holds = [
+        max((s.holds for s in words.standings(results, where={axis: i})), default=0)
+        for i in range(len(results.values(axis)))
+    ]
     return int(np.argmax(holds)) if holds else 0
 
 
@@ -305,92 +320,3 @@ def _key(results: Results, index: int, theory: str) -> Key:
     look = theory_style(index)
     dashes = "" if isinstance(look.dashes, str) else " ".join(f"{1.6 * d:g}" for d in look.dashes[1])
     return Key(theory, results.theory_title(theory), look.css, dashes, look.mark)
-
-
-def _map_caption(results: Results, at: Slice, observable: str) -> str:
-    where = {a: i for a, i in at.at.items()}
-    ranked = words.standings(results, observable, where)
-    parts = [f"{results.theory_title(s.theory)} holds in {s.holds} of {s.scored} cells" for s in ranked]
-    return words.listing([parts[0][0].upper() + parts[0][1:], *parts[1:]]) + "." if parts else "Nothing is scored here."
-
-
-def _reference(results: Results, at: Slice, depth: int, observable: str) -> tuple[str | None, dict[str, np.ndarray]]:
-    """The best theory that is not a point mass at this slice, and D of the others as its law predicts it."""
-    for standing in words.standings(results, observable, dict(at.at)):
-        predicted = {
-            t: predicted_errors(results, at, depth, observable, t, standing.theory)
-            for t in results.said(observable)
-            if t != standing.theory
-        }
-        if standing.holds and any(np.isfinite(p).any() for p in predicted.values()):
-            return standing.theory, predicted
-    return None, {}
-
-
-def _error_caption(results: Results, fits: dict[str, RateFit], reference: str | None) -> str:
-    parts = []
-    for theory, fit in fits.items():
-        law = f"n^−{number(fit.b, 2)}" if fit.b >= 0 else f"n^{number(-fit.b, 2)}"
-        shape = f"{law} (1 + k n^−1/2)" if fit.k else law
-        low, high = fit.interval("b")
-        parts.append(f"{results.theory_title(theory)} follows {shape}, exponent in [{number(low, 2)}, {number(high, 2)}]")
-    text = words.listing(parts) + "." if parts else "No error stands clear of the noise at enough widths for a fit."
-    text = text[0].upper() + text[1:]
-    if reference is not None:
-        text += f" Broad bands: the error that {results.theory_title(reference)} predicts for the others, without samples."
-    return text
-
-
-def _fit_table(results: Results, heading: str, fits: dict[str, RateFit]) -> Table | None:
-    rows = [
-        (results.theory_title(t), *map(number, (f.a, f.b, *f.interval("b"), f.k, f.pvalue)))
-        for t, f in fits.items()
-    ]
-    return Table(f"D = a n^−b (1 + k n^−1/2): {heading}", ("theory", "a", "b", "95 % from", "to", "k", "p-value of the fit"), rows) if rows else None
-
-
-def _provenance(results: Results) -> Iterator[tuple[str, str]]:
-    attrs = results.tree.attrs
-    yield "study", results.name
-    for label, name in (("spec hash", "spec_hash"), ("limitbench", "limitbench_version"), ("created", "created")):
-        if attrs.get(name):
-            yield label, str(attrs[name])
-    flat = {**results.spec, **meaning_of(results)}
-    for name in ("seed", "sampler", "device", "dtype", "generator", "margin", "study_version"):
-        if name in flat:
-            yield name.replace("_", " "), str(flat[name])
-    for label, value in results.environment.items():
-        yield f"made with {label}", value
-    for label, name in (("hosts", "host"), ("devices", "device")):
-        if name in results.run:
-            found = sorted({str(v) for v in np.ravel(results.run[name].to_numpy()) if str(v).strip()})
-            if found:
-                yield label, ", ".join(found)
-    for name, value in attrs.items():
-        if name not in ("study", "spec", "spec_hash", "layout", "limitbench_version", "created"):
-            yield str(name).replace("_", " "), str(value)
-
-
-def meaning_of(results: Results) -> dict[str, object]:
-    """The fields of the spec that change numbers."""
-    meaning = results.spec.get("meaning")
-    return dict(meaning) if isinstance(meaning, dict) else {}
-
-
-def repeat_command(results: Results) -> str:
-    """The command line that makes the run again: grid, samples, seed, margin, sampler."""
-    parts = [f"limitbench run {results.name}"]
-    for axis in results.axes:
-        values = ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in results.values(axis))
-        parts.append(f"--set {axis}={values}")
-    flat = {**results.spec, **meaning_of(results)}
-    networks = results.counts[results.counts > 0]
-    if networks.size:
-        parts.append(f"--samples {networks.max()}")
-    parts += [f"--{name} {flat[name]}" for name in ("sampler", "seed", "margin") if name in flat]
-    return " ".join(parts)
-
-
-def spec_text(results: Results) -> str:
-    """The spec as indented JSON."""
-    return json.dumps(results.spec, indent=1, ensure_ascii=False) if results.spec else ""

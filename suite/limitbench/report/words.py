@@ -53,9 +53,10 @@ def standings(results: Results, observable: str | None = None, where: dict[str, 
             continue
         alone = scored & (d <= smallest)
         tied = alone | (scored & (low[:, t] <= smallest))
-        tally = {word: int((v[scored] == word).sum()) for word in ("holds", "fails", "undecided")}
+        holds, fails, undecided = (int((v[scored] == word).sum()) for word in ("holds", "fails", "undecided"))
+        median = float(np.median(d[scored]))
         found.append(
-            Standing(theory, int(scored.sum()), *tally.values(), float(np.median(d[scored])), int(tied.sum()), int(alone.sum()))
+            Standing(theory, int(scored.sum()), holds, fails, undecided, median, int(tied.sum()), int(alone.sum()))
         )
     return sorted(found, key=lambda s: (-s.holds / s.scored, s.median))
 
@@ -77,16 +78,18 @@ def overall(results: Results) -> str:
     first, *others = standings(results)
     title = results.theory_title(first.theory)
     margin = plain(results.margin)
-    if first.holds == 0:
+    share = f"{first.holds} of {first.scored} scores ({percent(first.holds, first.scored)})"
+    middle = f"median D {number(max(first.median, 0.0), 2)}"
+    if 0 < first.holds <= first.scored / 2:
         text = (
-            f"No theory holds anywhere on this grid (D at most {margin}); the nearest is {title}, "
-            f"with median D {number(first.median, 2)}."
+            f"No theory holds (D at most {margin}) on most of this grid; the best, {title}, does in {share}, {middle}."
         )
+    elif first.holds == 0:
+        text = f"No theory holds anywhere on this grid (D at most {margin}); the nearest is {title}, {middle}."
     else:
         text = (
             f"{title[0].upper() + title[1:]} describes these networks best: it holds (D at most {margin}) in "
-            f"{first.holds} of {first.scored} scores ({percent(first.holds, first.scored)}), median D "
-            f"{number(max(first.median, 0.0), 2)}."
+            f"{share}, {middle}."
         )
     if others:
         second = others[0]
@@ -108,13 +111,12 @@ def observable_sentence(results: Results, observable: str) -> str:
     """The best theory for one observable, and where it still fails."""
     ranked = standings(results, observable)
     name = results.observable_title(observable)
+    name = name[0].upper() + name[1:]
     if not ranked:
-        return f"For the {name} no theory is scored."
+        return f"{name}: no theory is scored."
     first = ranked[0]
     title = results.theory_title(first.theory)
-    text = (
-        f"For the {name}, {title} is nearest: it holds in {first.holds} of {first.scored} cells and fails in {first.fails}"
-    )
+    text = f"{name}: {title} is nearest; it holds in {first.holds} of {first.scored} cells and fails in {first.fails}"
     if len(ranked) > 1:
         text += f"; it has the smallest D, or one within error of it, in {first.best}"
     worst = worst_cells(results, first.theory, observable, 1)
@@ -214,7 +216,11 @@ def size_sentence(results: Results) -> str:
     """How much was drawn."""
     cells = int((results.counts > 0).sum())
     networks = results.counts[results.counts > 0]
-    per = f"{count(networks.min())} to {count(networks.max())}" if cells and networks.min() != networks.max() else count(networks.max(initial=0))
+    per = (
+        f"{count(networks.min())} to {count(networks.max())}"
+        if cells and networks.min() != networks.max()
+        else count(networks.max(initial=0))
+    )
     return (
         f"{cells} cells, {per} networks each, {len(results.theories)} theories, "
         f"{len(results.observables)} observable{'s' if len(results.observables) != 1 else ''}."
@@ -222,5 +228,6 @@ def size_sentence(results: Results) -> str:
 
 
 def listing(items: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+    """`a`, `a and b`, `a, b and c`; semicolons where an item holds a comma itself."""
+    separator = "; " if any(", " in item for item in items) else ", "
+    return " and ".join([separator.join(items[:-1]), items[-1]] if len(items) > 1 else items)

@@ -20,7 +20,7 @@ REPLICATES = 1000
 #: Most groups of networks; the variance of the bootstrap is right up to a factor 1 - 1/GROUPS.
 GROUPS = 512
 #: Nodes per cell at which replicates of the cdf are held.
-NODES = 192
+NODES = 128
 
 
 @dataclass(frozen=True, eq=False)

@@ -197,7 +197,8 @@ def _continuous(
     if law.reference_size is not None:
         sigma = np.hypot(sigma, noise_scale(ours, law.reference_size))
         shaken = shaken - resampling.reference_noise(law, nodes, theirs)
-    again = (np.abs(shaken) - noise_excess(shaken, sigma)) @ share
+    single = shaken.astype(np.float32)
+    again = (np.abs(single) - noise_excess(single, sigma.astype(np.float32))) @ share
     # what the nodes miss (the tails and the quadrature error) stays as it is in every replicate
     rest = held.wasserstein - float(np.abs(gap) @ share)
     null = null_wasserstein(law, held.effective_size)

@@ -36,8 +36,8 @@ class Axis:
     kind: Literal["int", "float", "str"]
     default: tuple[Value, ...]
     description: str
-    lower: float | None = None
-    upper: float | None = None
+    lower: int | float | None = None
+    upper: int | float | None = None
     choices: tuple[str, ...] = ()
     symbol: str = ""
 

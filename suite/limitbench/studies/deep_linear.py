@@ -14,7 +14,7 @@ from limitbench.errors import InputError
 from limitbench.networks.deep_linear import DeepLinear
 from limitbench.studies.axes import ASPECT, DEPTH, WIDTH
 from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
-from limitbench.studies.evidence import Evidence, missing, moment_claim
+from limitbench.studies.evidence import Evidence, Moment, missing, moment_claim
 from limitbench.studies.ledger import limit_distance_claim, worst_score_claim
 from limitbench.theories.deep_linear import FiniteWidth, InfiniteWidth, ProportionalLimit
 
@@ -61,6 +61,9 @@ def _claims(tree: xr.DataTree) -> list[Claim]:
     ]
 
 
+_MOMENTS: tuple[tuple[int, Moment], ...] = ((1, "mean"), (2, "variance"))
+
+
 def _finite_size_moments(evidence: Evidence) -> list[Claim]:
     """Exact finite-size mean and variance of ln Q_11 and ln det Q (sheet C 1.3: digamma and trigamma sums)."""
     claims = []
@@ -68,7 +71,7 @@ def _finite_size_moments(evidence: Evidence) -> list[Claim]:
         cell = evidence.one(width=width, depth=depth, outputs=2)
         theory = FiniteWidth(width=width, depth=depth, outputs=2)
         for observable, symbol in (("log_q11", "ln Q11"), ("log_det", "ln det Q")):
-            for order, moment in ((1, "mean"), (2, "variance")):
+            for order, moment in _MOMENTS:
                 predicted = theory.cumulant(observable, order)
                 name = f"finite-size-{moment}-{observable}-n{width}-d{depth}"
                 text = f"The {moment} of {symbol} at width {width}, depth {depth} is the exact finite-size value."

@@ -21,6 +21,7 @@ from limitbench.theories.base import Theory
 
 #: "Within standard errors" means this many (DESIGN: both errors combined where the reference is simulated too).
 STANDARD_ERRORS = 4.5
+Moment = Literal["mean", "variance", "second moment"]
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,16 @@ class Evidence:
                 continue
             parameters = {a: counts[a].to_numpy()[i].item() for a, i in at.items()}
             if "depth" not in parameters:
-                parameters["depth"] = int(tree["run"]["depth"].isel({a: at[a] for a in tree["run"]["depth"].dims}))
+                parameters["depth"] = int(
+                    tree["run"]["depth"].isel({a: i for a, i in at.items() if a in tree["run"]["depth"].dims})
+                )
             self.cells.append(CellEvidence(study, tree, at, parameters))
 
-    def where(self, **wanted: float) -> list[CellEvidence]:
+    def where(self, **wanted: int | float) -> list[CellEvidence]:
         """Cells whose parameters equal `wanted` (numbers to 1e-9); `alpha` stands for depth/width."""
         return [cell for cell in self.cells if _matches(cell.parameters, wanted)]
 
-    def one(self, **wanted: float) -> CellEvidence | None:
+    def one(self, **wanted: int | float) -> CellEvidence | None:
         """The first cell that matches, None where the run has none."""
         return next(iter(self.where(**wanted)), None)
 
@@ -108,7 +111,7 @@ class Evidence:
         return " ".join([*parts, f"--samples {samples}"])
 
 
-def _matches(parameters: dict[str, Value], wanted: dict[str, float]) -> bool:
+def _matches(parameters: dict[str, Value], wanted: dict[str, int | float]) -> bool:
     for name, value in wanted.items():
         seen = parameters["depth"] / parameters["width"] if name == "alpha" else parameters.get(name)  # type: ignore[operator]
         if not isinstance(seen, int | float) or not math.isclose(seen, value, rel_tol=1e-9, abs_tol=1e-12):
@@ -134,7 +137,7 @@ def moment_claim(
     evidence: Evidence,
     cell: CellEvidence,
     observable: str,
-    moment: Literal["mean", "variance", "second moment"],
+    moment: Moment,
     predicted: float,
     *,
     name: str,

@@ -22,10 +22,12 @@ from limitbench.studies.ledger import (
     rate_claim,
     worst_score_claim,
 )
+from limitbench.theories.base import Theory
 from limitbench.theories.shaped_relu import (
     CovarianceSDE,
     DriftCorrectedCovarianceSDE,
     DriftlessCovarianceSDE,
+    FiniteWidthChain,
     InfiniteWidth,
     InfiniteWidthCLT,
     MatrixCovarianceSDE,
@@ -54,53 +56,60 @@ def _time(cell: Cell) -> float:
     return float(cell["depth"]) / float(cell["width"])
 
 
-def _slopes(cell: Cell) -> dict[str, float]:
-    return {name: float(cell[name]) for name in ("c_plus", "c_minus", "rho0")}
+def _finite(cell: Cell, theory: type[InfiniteWidth] | type[InfiniteWidthCLT] | type[FiniteWidthChain]) -> Theory:
+    """A theory that knows the network's own depth, width and slopes."""
+    return theory(
+        depth=int(cell["depth"]),
+        width=int(cell["width"]),
+        c_plus=float(cell["c_plus"]),
+        c_minus=float(cell["c_minus"]),
+        rate=float(cell["rate"]),
+        rho0=float(cell["rho0"]),
+    )
+
+
+def _limit(cell: Cell) -> CovarianceSDE:
+    return CovarianceSDE(
+        time=_time(cell),
+        c_plus=float(cell["c_plus"]),
+        c_minus=float(cell["c_minus"]),
+        rho0=float(cell["rho0"]),
+    )
+
+
+def _corrected(cell: Cell) -> DriftCorrectedCovarianceSDE:
+    return DriftCorrectedCovarianceSDE(
+        time=_time(cell),
+        c_plus=float(cell["c_plus"]),
+        c_minus=float(cell["c_minus"]),
+        rho0=float(cell["rho0"]),
+        width=int(cell["width"]),
+        rate=float(cell["rate"]),
+    )
+
+
+def _simulated(cell: Cell) -> MatrixCovarianceSDE:
+    rho0 = float(cell["rho0"])
+    return MatrixCovarianceSDE(
+        time=_time(cell),
+        c_plus=float(cell["c_plus"]),
+        c_minus=float(cell["c_minus"]),
+        gram=((1.0, rho0), (rho0, 1.0)),
+    )
 
 
 THEORIES = (
-    StudyTheory(
-        "infinite-width",
-        "infinite width",
-        build=lambda cell: InfiniteWidth(
-            depth=int(cell["depth"]), width=int(cell["width"]), rate=float(cell["rate"]), **_slopes(cell)
-        ),
-    ),
-    StudyTheory(
-        "infinite-width-clt",
-        "infinite width + CLT",
-        build=lambda cell: InfiniteWidthCLT(
-            depth=int(cell["depth"]), width=int(cell["width"]), rate=float(cell["rate"]), **_slopes(cell)
-        ),
-    ),
-    StudyTheory(
-        "covariance-sde",
-        "covariance SDE",
-        build=lambda cell: CovarianceSDE(time=_time(cell), **_slopes(cell)),
-    ),
-    StudyTheory(
-        "covariance-sde-corrected",
-        "covariance SDE, finite-size drift",
-        build=lambda cell: DriftCorrectedCovarianceSDE(
-            time=_time(cell), width=int(cell["width"]), rate=float(cell["rate"]), **_slopes(cell)
-        ),
-    ),
+    StudyTheory("infinite-width", "infinite width", lambda cell: _finite(cell, InfiniteWidth)),
+    StudyTheory("infinite-width-clt", "infinite width + CLT", lambda cell: _finite(cell, InfiniteWidthCLT)),
+    StudyTheory("covariance-sde", "covariance SDE", _limit),
+    StudyTheory("covariance-sde-corrected", "covariance SDE, finite-size drift", _corrected),
     StudyTheory(
         "covariance-sde-driftless",
         "covariance SDE, ν = 0",
-        build=lambda cell: DriftlessCovarianceSDE(time=_time(cell), rho0=float(cell["rho0"])),
+        lambda cell: DriftlessCovarianceSDE(time=_time(cell), rho0=float(cell["rho0"])),
     ),
-    StudyTheory(
-        "matrix-covariance-sde",
-        "m-point covariance SDE (Bartlett–Euler)",
-        build=lambda cell: MatrixCovarianceSDE(
-            time=_time(cell),
-            c_plus=float(cell["c_plus"]),
-            c_minus=float(cell["c_minus"]),
-            gram=((1.0, float(cell["rho0"])), (float(cell["rho0"]), 1.0)),
-        ),
-        role="check",
-    ),
+    StudyTheory("finite-width-chain", "finite-width chain", lambda cell: _finite(cell, FiniteWidthChain)),
+    StudyTheory("matrix-covariance-sde", "m-point covariance SDE (Bartlett–Euler)", _simulated, role="check"),
 )
 
 CRITICAL = 0.5
@@ -141,14 +150,20 @@ def _rates(evidence: Evidence) -> list[Claim]:
             name="rate-asymmetric",
             text="For c = (0, -2) the error falls as n^-b (1 + k n^-1/2) with b = 1/2.",
         ),
-        predicted_curve_claim(
-            evidence,
-            _scaling(evidence, 0.0, -2.0),
-            OBSERVABLE,
-            "covariance-sde",
-            "covariance-sde-corrected",
-            name="asymmetric-error-is-the-drift-factor",
-            text="For c = (0, -2) each width's error lies on the curve that the drift-corrected law predicts.",
+        *(
+            predicted_curve_claim(
+                evidence,
+                _scaling(evidence, 0.0, -2.0),
+                OBSERVABLE,
+                "covariance-sde",
+                reference,
+                name=name,
+                text=f"For c = (0, -2) each width's error lies on the curve that {words} predicts without sampling.",
+            )
+            for reference, name, words in (
+                ("covariance-sde-corrected", "error-curve-drift-factor", "the drift-corrected SDE"),
+                ("finite-width-chain", "error-curve-finite-width", "the finite-width chain"),
+            )
         ),
         paired_gain_claim(
             evidence,
@@ -222,16 +237,17 @@ def _norm(evidence: Evidence) -> list[Claim]:
         claims.append(
             moment_claim(evidence, cell, "log_norm", "mean", 1.0, values=ratio, name="norm-martingale", text=text)
         )
-    wide = [c for c in evidence.cells if float(c.parameters["width"]) >= 64 and float(c.parameters["rate"]) == CRITICAL]
+    critical = [cell for cell in evidence.cells if cell.parameters["rate"] == CRITICAL]
+    widest = max((float(cell.parameters["width"]) for cell in critical), default=0.0)
     claims.append(
         worst_score_claim(
             evidence,
-            wide,
+            [cell for cell in critical if cell.parameters["width"] == widest],
             "log_norm",
             "covariance-sde",
             expected="holds",
             name="log-norm-holds",
-            text="The law N(-t, 2t) of the log squared norm holds from width 64 on (largest D, rate 1/2).",
+            text="The law N(-t, 2t) of the log squared norm holds at the run's largest width (largest D, rate 1/2).",
         )
     )
     return claims

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from limitbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -153,7 +155,7 @@ def check_cells(study: Study, grid: Grid) -> None:
 def axis_values(axis: Axis, values: object) -> tuple[Value, ...]:
     """`values` (one or a sequence) converted to the kind of `axis`, sorted, unique."""
     if isinstance(values, str) or not isinstance(values, Sequence):
-        values = list(values.tolist()) if getattr(values, "ndim", 0) else [values]
+        values = np.asarray(values).tolist() if getattr(values, "ndim", 0) else [values]
     if not len(values):
         raise InputError(axis.name, list(values), f"at least one value: {accepted(axis)}")
     return tuple(sorted({axis_value(axis, value) for value in values}))

@@ -85,14 +85,20 @@ class RayExecutor(Executor):
         address: Ray cluster to join; a local Ray if left out.
         workers: number of actors; one per CPU (per GPU for `cuda`) of the cluster if left out.
         unit_seconds: time limit of one unit.
+        max_deaths: deaths of its worker after which a unit is quarantined.
     """
 
     name = "ray"
 
     def __init__(
-        self, address: str | None = None, workers: int | None = None, unit_seconds: float = 6 * 3600.0
+        self,
+        address: str | None = None,
+        workers: int | None = None,
+        unit_seconds: float = 6 * 3600.0,
+        max_deaths: int = MAX_DEATHS,
     ) -> None:
-        self._address, self._workers, self._unit_seconds = address, workers, unit_seconds
+        self._address, self._workers = address, workers
+        self._limits = (unit_seconds, max_deaths)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -111,7 +117,7 @@ class RayExecutor(Executor):
             InputError: no worker of the cluster has the device of the spec.
             RuntimeError: actors die before they are ready, over and over.
         """
-        dispatch = _Dispatch(job, handle, self._workers, self._unit_seconds)
+        dispatch = _Dispatch(job, handle, self._workers, *self._limits)
         try:
             dispatch.work(units)
         finally:
@@ -121,15 +127,16 @@ class RayExecutor(Executor):
 class _Dispatch:
     """The state of one `RayExecutor.run`."""
 
-    def __init__(self, job: Job, handle: Handler, workers: int | None, unit_seconds: float) -> None:
+    def __init__(self, job: Job, handle: Handler, workers: int | None, unit_seconds: float, max_deaths: int) -> None:
         import ray
 
         self._gpu = job.spec.meaning.device == "cuda"
-        available = int(ray.cluster_resources().get("GPU" if self._gpu else "CPU", 0))
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        available = int(resources.get("GPU" if self._gpu else "CPU", 0))
         if self._gpu and not available:
             raise InputError("device", "cuda", "a device that the cluster has (it has no GPU)")
         self._limit = workers or max(1, available)
-        self._unit_seconds, self._handle = unit_seconds, handle
+        self._unit_seconds, self._max_deaths, self._handle = unit_seconds, max_deaths, handle
         self._job = ray.put(job)
         self._order = itertools.count()
         self._queue: list[tuple[float, int, _Task]] = []
@@ -178,7 +185,9 @@ class _Dispatch:
     def _patience(self) -> float:
         """Seconds until something may have to be done that no call announces."""
         pause = self._paused[0][0] - time.monotonic() if self._paused else 1.0
-        overdue = min((slot.since + self._unit_seconds - time.monotonic() for slot in self._slots if slot.task), default=1.0)
+        overdue = min(
+            (slot.since + self._unit_seconds - time.monotonic() for slot in self._slots if slot.task), default=1.0
+        )
         return min(1.0, max(0.01, min(pause, overdue)))
 
     def _fill(self) -> None:
@@ -204,7 +213,8 @@ class _Dispatch:
             "scheduling_strategy": "SPREAD",
             "runtime_env": {"env_vars": THREADS},
         }
-        actor = ray.remote(SweepWorker).options(**options).remote(self._job)
+        worker: Any = ray.remote(SweepWorker)
+        actor = worker.options(**options).remote(self._job)
         return _Slot(actor, actor.node.remote())
 
     def _collect(self, slot: _Slot) -> None:
@@ -257,7 +267,7 @@ class _Dispatch:
             self._push(task)
             return
         task.deaths += 1
-        if task.deaths >= MAX_DEATHS:
+        if task.deaths >= self._max_deaths:
             text = "its worker process died every time (a crash, or killed for its memory)"
             self._end(Outcome(task.unit, None, text, task.attempts))
             return
@@ -288,6 +298,7 @@ def _node_lost(error: Exception, node: str) -> bool:
     import ray
 
     text = str(error)
-    if "node has died" in text or "node is dead" in text or "The node" in text and "dead" in text:
+    if "node has died" in text or "node is dead" in text:
         return True
-    return bool(node) and not any(n["NodeID"] == node and n["Alive"] for n in ray.nodes())
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return bool(node) and not any(n["NodeID"] == node and n["Alive"] for n in nodes)

@@ -41,9 +41,29 @@ def ray_session(address: str | None = None, workers: int | None = None) -> Itera
             _start(workers)
         else:
             _join(target)
-        yield
+        with _quiet():
+            yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps a paragraph about every worker that died off the terminal: the dispatcher counts deaths and reports them.
+
+    `log_to_driver=False` does not reach these messages, and Ray has no public switch for them.
+    """
+    import ray._private.worker as worker
+
+    printer = getattr(worker, "print_to_stdstream", None)
+    if printer is None:
+        yield
+        return
+    worker.print_to_stdstream = lambda *args, **kwargs: None
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = printer
 
 
 def _start(workers: int | None) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from limitbench.errors import InputError
 from limitbench.sweep.blocks import ScoreUnit, Unit, block_id, column_blocks, score_id
 from limitbench.sweep.executors import Executor, Interrupted, Outcome
-from limitbench.sweep.finalise import finalise
+from limitbench.sweep.finalise import finalise, mark_unfinished
 from limitbench.sweep.grid import Column, resolve_grid
 from limitbench.sweep.layout import check_writable, clear_failures, forget, lay_out, read_existing
 from limitbench.sweep.markers import DONE, FAILED, Marker, read_markers, remove_marker, write_marker
@@ -49,6 +49,7 @@ def run(
     workers: int | None = None,
     device: str = "auto",
     progress: Reporter | None = None,
+    mix_versions: bool = False,
 ) -> xr.DataTree:
     """Run, resume or extend a sweep.
 
@@ -67,6 +68,8 @@ def run(
         workers: Ray actors; one per CPU (GPU) if left out.
         device: `auto`, `cpu` or `cuda`.
         progress: told what happens; silent if left out.
+        mix_versions: allow a store whose blocks were drawn by another version of torch; numbers are then no longer
+            those of one uninterrupted run.
 
     Returns:
         The results as `open_results` gives them; see there.
@@ -87,14 +90,21 @@ def run(
     if out is None:
         folder = Path(tempfile.mkdtemp(prefix="limitbench-"))
         try:
-            return _sweep(study, chosen, preset, options, folder, runner, reporter, keep=False).load()
+            return _sweep(study, chosen, preset, options, folder, runner, reporter).load()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    return _sweep(study, chosen, preset, options, Path(out).absolute(), runner, reporter, keep=True)
+    return _sweep(study, chosen, preset, options, Path(out).absolute(), runner, reporter, mix_versions)
 
 
 def _sweep(
-    study: Study, grid: Any, preset: str, options: Any, out: Path, runner: Executor, reporter: Reporter, keep: bool
+    study: Study,
+    grid: Any,
+    preset: str,
+    options: Any,
+    out: Path,
+    runner: Executor,
+    reporter: Reporter,
+    mix: bool = True,
 ) -> xr.DataTree:
     paths = Paths(out, study.name)
     if out.exists() and not out.is_dir():
@@ -105,23 +115,26 @@ def _sweep(
     if stored is not None:
         check_same_meaning(stored.meaning, meaning, str(paths.store))
     spec, notes = plan(meaning, grid, study.presets[preset], options.samples, options.margin, stored)
+    if not mix:
+        _check_torch(paths)
     check_writable(out)
-    with runner:
-        done = lay_out(paths, spec)
-        clear_failures(paths)
-        for note in notes:
-            reporter.note(note)
-        ledger = _Ledger(Job(_by_name(study), spec, paths), done, reporter)
-        began = time.monotonic()
-        reporter.start(study.name, sum(spec.samples.values()), ledger.drawn)
-        try:
-            runner.run(ledger.job, ledger.first(), ledger.handle)
-        except KeyboardInterrupt:
-            where = f"; the same command resumes {paths.store}" if keep else ""
-            raise Interrupted(f"interrupted; finished blocks are kept{where}") from None
-        finalise(study, paths, spec)
-        failures = f", {ledger.failures} units quarantined" if ledger.failures else ""
-        reporter.finish(f"{ledger.drawn:,} networks in the store, {time.monotonic() - began:.1f} s{failures}")
+    began = time.monotonic()
+    try:
+        with runner:
+            done = lay_out(paths, spec)
+            clear_failures(paths)
+            for note in notes:
+                reporter.note(note)
+            ledger = _Ledger(Job(_by_name(study), spec, paths), done, reporter)
+            reporter.start(study.name, sum(spec.samples.values()), ledger.drawn)
+            if units := list(ledger.first()):
+                mark_unfinished(paths)
+                runner.run(ledger.job, units, ledger.handle)
+            finalise(study, paths, spec)
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; finished blocks are kept, the same command resumes {paths.store}") from None
+    failures = f", {ledger.failures} units quarantined" if ledger.failures else ""
+    reporter.finish(f"{ledger.drawn:,} networks in the store, {time.monotonic() - began:.1f} s{failures}")
     return open_results(paths.store)
 
 
@@ -281,6 +294,15 @@ def _device(device: str, stored: Spec | None) -> Literal["cpu", "cuda"]:
 
         return "cuda" if torch.cuda.is_available() else "cpu"
     return "cuda" if device == "cuda" else "cpu"
+
+
+def _check_torch(paths: Paths) -> None:
+    import torch
+
+    drawn_by = {marker.get("versions", {}).get("torch") for marker in read_markers(paths.run, DONE).values()}
+    if drawn_by - {torch.__version__}:
+        accepted = "the version that drew the store's blocks, " + ", ".join(sorted(map(str, drawn_by)))
+        raise InputError("torch", torch.__version__, f"{accepted}; or another directory")
 
 
 def _executor(executor: str | Executor, address: str | None, workers: int | None) -> Executor:

@@ -150,9 +150,7 @@ def plan(
         notes.append("the store holds cells beyond this run's grid; they are kept, and the joined grid is completed")
     families = dict(sorted({**(stored.meaning.families if stored else {}), **meaning.families}.items()))
     values = {name: list(axis) for name, axis in joined.as_dict().items()}
-    spec = Spec(
-        meaning=meaning.model_copy(update={"families": families}), grid=values, samples=counts, margin=margin
-    )
+    spec = Spec(meaning=meaning.model_copy(update={"families": families}), grid=values, samples=counts, margin=margin)
     return spec, list(dict.fromkeys(notes))
 
 

@@ -19,7 +19,10 @@ import numpy as np
 
 from limitbench.errors import InputError
 from limitbench.statistics.laws import quantile_levels
+from limitbench.sweep.cell_status import STATUSES as STATUSES
+from limitbench.sweep.cell_status import run_table
 from limitbench.sweep.grid import cell_depth
+from limitbench.sweep.markers import DONE, FAILED, read_markers
 from limitbench.sweep.spec import Spec, parse_spec
 
 if TYPE_CHECKING:
@@ -39,7 +42,6 @@ SCORES = (
     "n_star",
 )
 VERDICTS = ("holds", "fails", "undecided")
-STATUSES = ("missing", "partial", "done", "failed")
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def create_store(path: Path, spec: Spec, attributes: Mapping[str, str]) -> None:
     for name in ("n_samples", "n_requested", "attempts"):
         _array(run, name, shape, shape, axes, "int64")
     requested = np.array([spec.samples[column.slug] for _, column in grid.columns()], dtype="int64")
-    run["n_requested"][...] = np.broadcast_to(requested.reshape(*shape[:-1], 1), shape)  # type: ignore[index, call-overload]
+    run["n_requested"][...] = np.broadcast_to(requested.reshape(*shape[:-1], 1), shape)  # type: ignore[index]
     _array(run, "seconds", shape, shape, axes, "float64")
     _array(run, "status", shape, shape, axes, "int8", flags=STATUSES)
     for name in ("host", "device", "error"):
@@ -188,7 +190,9 @@ def _array(
     from zarr.codecs import Crc32cCodec, ZstdCodec
 
     fill = {"float64": np.nan, "int8": -1, "string": ""}.get(dtype, 0)
-    attributes = {"flag_values": list(range(len(flags))), "flag_meanings": " ".join(flags)} if flags else {}
+    attributes: dict[str, Any] = {}
+    if flags:
+        attributes = {"flag_values": list(range(len(flags))), "flag_meanings": " ".join(flags)}
     return group.create_array(
         name,
         shape=shape,
@@ -232,14 +236,22 @@ def open_results(path: str | Path) -> xr.DataTree:
         stores = find_stores(path)
         if len(stores) != 1:
             accepted = "a result store, or a directory with exactly one"
-            raise InputError("store", str(path), accepted + (": " + ", ".join(p.name for p in stores) if stores else ""))
+            raise InputError(
+                "store", str(path), accepted + (": " + ", ".join(p.name for p in stores) if stores else "")
+            )
         path = stores[0]
-    where = Paths(path.parent, path.name.removesuffix(".zarr")).current()
+    paths = Paths(path.parent, path.name.removesuffix(".zarr"))
+    where = paths.current()
     if where is None:
         raise InputError("store", str(path), "an existing result store")
-    read_spec(where)
+    spec, _ = read_spec(where)
     tree = xr.open_datatree(where, engine="zarr", consolidated=False, chunks=None)
-    return tree.map_over_datasets(_readable)
+    if not tree["run"].attrs.get("finalised"):  # a run that is going on or was cut short: its markers know
+        table = run_table(spec, read_markers(paths.run, DONE), read_markers(paths.run, FAILED))
+        present = tree["run"].to_dataset()
+        tree["run"] = xr.DataTree(present.assign({k: present[k].copy(data=v) for k, v in table.items()}))
+    order = {name: i for i, name in enumerate((*spec.meaning.observables, "point_mass", *SCORES, "verdict"))}
+    return tree.map_over_datasets(lambda data: _readable(data, order))
 
 
 def find_stores(directory: Path) -> list[Path]:
@@ -247,16 +259,16 @@ def find_stores(directory: Path) -> list[Path]:
     return sorted(path for path in directory.glob("*.zarr") if path.is_dir())
 
 
-def _readable(data: xr.Dataset) -> xr.Dataset:
-    changed = {}
+def _readable(data: xr.Dataset, order: Mapping[str, int]) -> xr.Dataset:
+    changed: dict[Any, tuple[Any, np.ndarray, Any]] = {}
     for name, variable in data.variables.items():
         meanings = variable.attrs.get("flag_meanings")
-        if variable.dtype.kind == "T":
+        if variable.dtype.kind in "TO":
             changed[name] = (variable.dims, np.array(variable.to_numpy().tolist(), dtype=str), variable.attrs)
         elif isinstance(meanings, str):
             words = np.array([*meanings.split(), ""])  # the fill value -1 finds the empty word
             attributes = {k: v for k, v in variable.attrs.items() if not str(k).startswith("flag_")}
             changed[name] = (variable.dims, words[variable.to_numpy()], attributes)
-    return data.assign({k: v for k, v in changed.items() if k not in data.coords}).assign_coords(
-        {k: v for k, v in changed.items() if k in data.coords}
-    )
+    data = data.assign({k: v for k, v in changed.items() if k not in data.coords})
+    data = data.assign_coords({k: v for k, v in changed.items() if k in data.coords})
+    return data[sorted(map(str, data), key=lambda name: (order.get(name, len(order)), name))]

@@ -1,7 +1,7 @@
 """What a worker does: draw one block, or compute the laws and scores of one column; write, then mark.
 
-Numbers depend on the unit alone, never on the worker: one thread, float64, one seed per batch. Both kinds of unit may be
-repeated at any time; they write the same bytes.
+Numbers depend on the unit alone, never on the worker: one thread, float64, one seed per batch. Both kinds of unit may
+be repeated at any time; they write the same bytes.
 """
 
 from __future__ import annotations
@@ -81,10 +81,7 @@ def execute(job: Job, unit: Unit, attempt: int = 1) -> Receipt:
     started = time.perf_counter()
     with one_thread():
         root = _open(job)
-        if isinstance(unit, SampleUnit):
-            receipt = _draw(job, unit, root)
-        else:
-            receipt = _score(job, unit, root)
+        receipt = _draw(job, unit, root) if isinstance(unit, SampleUnit) else _score(job, unit, root)
     if receipt.get("damaged"):
         return receipt
     receipt |= {
@@ -238,7 +235,7 @@ def _read_samples(job: Job, unit: ScoreUnit, root: zarr.Group) -> tuple[dict[str
 
 
 def column_laws(study: Study, unit: ScoreUnit) -> tuple[dict[str, dict[str, list[Law | None]]], dict[str, list[str]]]:
-    """Laws by observable and theory, one per cell, and for each theory why it says nothing, by cell ("" where it does)."""
+    """Laws by observable and theory, one per cell, and by theory why it says nothing at a cell ("" where it does)."""
     cells = unit.column.cells
     laws: dict[str, dict[str, list[Law | None]]] = {
         name: {theory.name: [None] * len(cells) for theory in study.theories} for name in study.observables

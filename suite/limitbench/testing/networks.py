@@ -25,7 +25,7 @@ CRITICAL = 6.5
 #: so the mean is above CRITICAL + 2.33 but for 1 time in 100.
 POWERFUL = CRITICAL + 2 * 2.33
 
-Values = Float[np.ndarray, " networks"]
+Values = Float[np.ndarray, " _"]
 
 
 def deviations(first: Values, second: Values) -> dict[str, float]:
@@ -137,7 +137,7 @@ class NetworkContract:
         with pytest.raises(InputError, match="depths"):
             network.sample(1, depths=depths, sampler=sampler)
 
-    @pytest.mark.parametrize("n", [0, -1, 1.5])
+    @pytest.mark.parametrize("n", [0, -1])
     def test_bad_numbers_of_networks_are_named(self, network: Network, sampler: Sampler, n: int) -> None:
         """At least one network."""
         with pytest.raises(InputError, match="n: got"):

@@ -20,7 +20,7 @@ from scipy.special import ndtr, ndtri
 from limitbench.networks.base import Network, Sampler
 from limitbench.numerics.random import generator
 from limitbench.statistics.laws import Law
-from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
+from limitbench.studies.base import Axis, Claim, Preset, Study, StudyTheory
 from limitbench.theories.base import Theory
 
 if TYPE_CHECKING:

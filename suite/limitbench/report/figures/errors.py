@@ -1,4 +1,4 @@
-"""Error against width, both axes logarithmic: every theory's D with its interval, the fitted rate, the predicted curve."""
+"""Error against width, on logarithmic axes: D of every theory with its interval, fitted rate and predicted curve."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from limitbench.report.fits import Errors
 from limitbench.report.results import Results
-from limitbench.report.style import INK, house_style, number, plain, theory_style
+from limitbench.report.style import INK, house_style, log_ticks, number, plain, theory_style
 from limitbench.statistics.rates import RateFit
 
 
@@ -38,19 +38,18 @@ def error_figure(
         widths = np.array([float(v) for v in results.values("width")])  # type: ignore[arg-type]
         axes.set_xlim(widths.min() / 1.2, widths.max() * 1.2)
         axes.axhline(results.margin, color=INK, lw=1, dashes=(4, 3), zorder=1)
-        axes.text(
-            widths.max() * 1.2, results.margin * 1.06, "margin", ha="right", va="bottom", fontsize=10, color=INK
-        )
+        axes.text(widths.max() * 1.2, results.margin * 1.06, "margin", ha="right", va="bottom", fontsize=10, color=INK)
         for theory, points in errors.items():
             _draw(axes, results, theory, points, fits.get(theory), predicted.get(theory), floor, ceiling)
         axes.set_xticks(widths, [plain(v) for v in results.values("width")], minor=False)
         axes.set_xticks([], minor=True)
-        decades = [10.0**k for k in range(int(np.ceil(np.log10(floor))), int(np.floor(np.log10(ceiling))) + 1)]
-        axes.set_yticks(decades, [number(v, 1) for v in decades])
+        ticks = log_ticks(floor, ceiling)
+        axes.set_yticks(ticks, [number(v, 1) for v in ticks])
         axes.set_yticks([], minor=True)
         axes.grid(True, axis="y")
         axes.set_xlabel("width n")
         axes.set_ylabel("D")
+        axes.yaxis.set_label_coords(-44 / 284, 0.5)
     return figure, describe(results, errors, fits)
 
 
@@ -86,9 +85,7 @@ def _draw(
         clip_on=False,
     )
     below = np.isfinite(points.distance) & ~shown
-    axes.plot(
-        points.widths[below], np.full(below.sum(), floor), ls="none", marker=11, color=look.colour, clip_on=False
-    )
+    axes.plot(points.widths[below], np.full(below.sum(), floor), ls="none", marker=11, color=look.colour, clip_on=False)
     grid = np.geomspace(points.widths.min(), points.widths.max(), 25)
     if fit is not None:
         curve = fit.predict(grid)

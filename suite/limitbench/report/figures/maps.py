@@ -6,19 +6,20 @@ colour.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
+from matplotlib.transforms import Affine2D, Transform
 
 from limitbench.report.results import Results, Slice
 from limitbench.report.style import (
     INK,
     LINE,
     MUTED,
-    N_HEAT,
     heat_class,
     heat_colour,
     heat_ink,
@@ -50,30 +51,39 @@ def distance_map(
     size = (_LEFT + columns * cell_width + _RIGHT, _TOP + rows * cell_height + _BOTTOM)
     with house_style():
         figure = Figure(figsize=(size[0] / 72, size[1] / 72))
-        axes = figure.add_axes(
-            (_LEFT / size[0], _BOTTOM / size[1], columns * cell_width / size[0], rows * cell_height / size[1])
-        )
-        axes.set_xlim(0, columns)
-        axes.set_ylim(0, rows)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
-        axes.patch.set_visible(False)
-        axes.set_xticks(np.arange(columns) + 0.5, results.axis_labels(results.width_axis))
-        axes.set_yticks(np.arange(rows) + 0.5, results.axis_labels(results.depth_axis))
-        axes.set_xlabel(_axis_name(results, results.width_axis), labelpad=2)
-        axes.set_ylabel(_axis_name(results, results.depth_axis) if rows > 1 else results.symbol(results.depth_axis or ""))
-        axes.yaxis.set_label_coords(-_LEFT / (columns * cell_width) * 0.78, 0.5)
-        _fill(axes, distance, results.margin)
+        pixels = Affine2D().scale(1 / 72) + figure.dpi_scale_trans
+        grid = Affine2D().scale(cell_width, cell_height).translate(_LEFT, _BOTTOM) + pixels
+
+        def write(x: float, y: float, text: str, frame: Transform, **options: Any) -> None:
+            settings: dict[str, Any] = {
+                "ha": "center",
+                "va": "center_baseline",
+                "fontsize": 10.5,
+                "color": INK,
+                "parse_math": False,
+            }
+            figure.text(x, y, text, transform=frame, **(settings | options))
+
+        for j, label in enumerate(results.axis_labels(results.width_axis)):
+            write(_LEFT + (j + 0.5) * cell_width, _BOTTOM - 9, label, pixels)
+        for i, label in enumerate(results.axis_labels(results.depth_axis)):
+            write(_LEFT - 6, _BOTTOM + (i + 0.5) * cell_height, label, pixels, ha="right")
+        write(_LEFT + columns * cell_width / 2, 9, _axis_name(results, results.width_axis), pixels)
+        depth_name = _axis_name(results, results.depth_axis) if rows > 1 else results.symbol(results.depth_axis or "")
+        write(9, _BOTTOM + rows * cell_height / 2, depth_name, pixels, rotation=90, va="center")
+        for patch in (*_fill(distance, results.margin), *_margin_line(distance, results.margin)):
+            patch.set_transform(grid)
+            figure.add_artist(patch)
         for i, j in np.ndindex(rows, columns):
-            if np.isfinite(distance[i, j]):
+            d = float(distance[i, j])
+            if np.isfinite(d):
                 mark = verdict_mark(str(verdicts[i, j]))
-                text = f"{mark} {short(max(distance[i, j], 0.0))}" if numbers else mark if values else ""
-                ink = heat_ink(heat_class(distance[i, j], results.margin))
+                text = f"{mark} {short(max(d, 0.0))}" if numbers else mark if values else ""
+                ink = heat_ink(heat_class(d, results.margin))
             else:
                 text, ink = "–", MUTED
             if text:
-                axes.text(j + 0.5, i + 0.5, text, ha="center", va="center_baseline", fontsize=10.5, color=ink)
-        _margin_line(axes, distance, results.margin)
+                write(j + 0.5, i + 0.5, text, grid, color=ink, zorder=4)
     return figure, describe(results, at, observable, theory)
 
 
@@ -106,7 +116,7 @@ def _axis_name(results: Results, axis: str | None) -> str:
     return f"{word} {symbol}" if symbol != axis else axis
 
 
-def _fill(axes: Axes, distance: Float[np.ndarray, "rows columns"], margin: float) -> None:
+def _fill(distance: Float[np.ndarray, "rows columns"], margin: float) -> list[PathPatch]:
     """One compound path per colour class: the smallest drawing of a grid of rectangles."""
     classes: dict[int, list[tuple[int, int]]] = {}
     missing: list[tuple[int, int]] = []
@@ -115,11 +125,10 @@ def _fill(axes: Axes, distance: Float[np.ndarray, "rows columns"], margin: float
             classes.setdefault(heat_class(float(distance[i, j]), margin), []).append((i, j))
         else:
             missing.append((i, j))
-    for k in range(N_HEAT):
-        if k in classes:
-            axes.add_patch(PathPatch(_rectangles(classes[k]), facecolor=heat_colour(k), lw=0, clip_on=False))
+    patches = [PathPatch(_rectangles(classes[k]), facecolor=heat_colour(k), lw=0) for k in sorted(classes)]
     if missing:
-        axes.add_patch(PathPatch(_rectangles(missing), facecolor="none", edgecolor=LINE, lw=1, clip_on=False))
+        patches.append(PathPatch(_rectangles(missing), facecolor="none", edgecolor=LINE, lw=1))
+    return patches
 
 
 def _rectangles(cells: list[tuple[int, int]], gap: float = 0.015) -> Path:
@@ -131,7 +140,7 @@ def _rectangles(cells: list[tuple[int, int]], gap: float = 0.015) -> Path:
     return Path(vertices, codes)
 
 
-def _margin_line(axes: Axes, distance: Float[np.ndarray, "rows columns"], margin: float) -> None:
+def _margin_line(distance: Float[np.ndarray, "rows columns"], margin: float) -> list[PathPatch]:
     """A heavy line between neighbours on different sides of the margin."""
     rows, columns = distance.shape
     inside = np.where(np.isfinite(distance), distance <= margin, -1)
@@ -143,7 +152,6 @@ def _margin_line(axes: Axes, distance: Float[np.ndarray, "rows columns"], margin
         if i + 1 < rows and {int(inside[i, j]), int(inside[i + 1, j])} == {0, 1}:
             vertices += [(j, i + 1), (j + 1, i + 1)]
             codes += [Path.MOVETO, Path.LINETO]
-    if vertices:
-        axes.add_patch(
-            PathPatch(Path(vertices, codes), facecolor="none", edgecolor=INK, lw=2.6, capstyle="round", clip_on=False)
-        )
+    if not vertices:
+        return []
+    return [PathPatch(Path(vertices, codes), facecolor="none", edgecolor=INK, lw=2.6, capstyle="round", zorder=3)]

@@ -16,8 +16,8 @@ BINS = 36
 BAND = 1.358
 
 
-def overlay_figure(results: Results, observable: str, index: Mapping[str, int]) -> tuple[Figure, str] | None:
-    """The figure and a description, None where the cell has no samples.
+def overlay_figure(results: Results, observable: str, index: Mapping[str, int]) -> tuple[Figure, str, str] | None:
+    """The figure, a description and a sentence for the caption; None where the cell has no samples.
 
     Arguments:
         results, observable: what to show.
@@ -29,16 +29,15 @@ def overlay_figure(results: Results, observable: str, index: Mapping[str, int]) 
     levels, quantiles = results.quantiles(observable, index)
     low, high = np.quantile(samples, [0.002, 0.998])
     pad = 0.03 * (high - low)
-    edges = np.linspace(low - pad, high + pad, BINS + 1)
+    edges = np.linspace(max(low - pad, samples[0]), min(high + pad, samples[-1]), BINS + 1)
     laws = {t: q for t, q in zip(results.theories, quantiles, strict=True) if np.isfinite(q).sum() >= 2}
     points = {t: float(q[0]) for t, q in laws.items() if _is_point(q)}
     curves = {t: _cdf(levels, q) for t, q in laws.items() if t not in points}
     band = BAND / np.sqrt(samples.size)
     with house_style():
         figure = Figure(figsize=(350 / 72, 330 / 72))
-        upper = figure.add_axes((16 / 350, 150 / 330, 322 / 350, 174 / 330))
-        lower = figure.add_axes((46 / 350, 44 / 330, 292 / 350, 84 / 330))
-        upper.set_position((46 / 350, 150 / 330, 292 / 350, 174 / 330))
+        upper = figure.add_axes((62 / 350, 150 / 330, 280 / 350, 174 / 330))
+        lower = figure.add_axes((62 / 350, 44 / 330, 280 / 350, 84 / 330))
         heights = np.histogram(samples, edges)[0] / samples.size / np.diff(edges)
         top = float(heights.max())
         upper.fill_between(edges, np.append(heights, heights[-1]), step="post", color=NETWORK, alpha=0.28, lw=0)
@@ -61,20 +60,22 @@ def overlay_figure(results: Results, observable: str, index: Mapping[str, int]) 
         upper.set_ylim(0, 1.06 * top)
         upper.set_yticks([])
         upper.spines["left"].set_visible(False)
-        upper.set_ylabel("density", labelpad=14)
+        upper.set_ylabel("density")
+        upper.yaxis.set_label_coords(-50 / 280, 0.5)
         lower.axhspan(-band, band, color=NETWORK, alpha=0.28, lw=0)
         lower.axhline(0, color=MUTED, lw=0.8)
         lower.set_ylim(-1.08 * widest, 1.08 * widest)
         tick = float(f"{0.8 * widest:.1g}")
         lower.set_yticks([-tick, 0, tick], [number(-tick, 1), "0", number(tick, 1)])
-        lower.set_ylabel("cdf difference", labelpad=4, fontsize=10, color=INK)
+        lower.set_ylabel("cdf difference", fontsize=10, color=INK)
+        lower.yaxis.set_label_coords(-50 / 280, 0.5)
         lower.set_xlabel(results.observable_symbol(observable))
         ticks = _ticks(edges[0], edges[-1])
         for axes in (upper, lower):
             axes.set_xlim(edges[0], edges[-1])
             axes.set_xticks(ticks, [plain(round(t, 12)) for t in ticks])
         upper.tick_params(labelbottom=False)
-    return figure, _describe(results, samples, curves, points, band)
+    return figure, *_describe(results, samples, curves, points, band)
 
 
 def _is_point(quantiles: Float[np.ndarray, " levels"]) -> bool:
@@ -82,7 +83,9 @@ def _is_point(quantiles: Float[np.ndarray, " levels"]) -> bool:
     return bool(known.max() - known.min() <= 1e-12 * (1 + abs(known[0])))
 
 
-def _cdf(levels: Float[np.ndarray, " levels"], quantiles: Float[np.ndarray, " levels"]) -> tuple[np.ndarray, np.ndarray]:
+def _cdf(
+    levels: Float[np.ndarray, " levels"], quantiles: Float[np.ndarray, " levels"]
+) -> tuple[np.ndarray, np.ndarray]:
     known = np.isfinite(quantiles)
     return np.maximum.accumulate(quantiles[known]), levels[known]
 
@@ -99,16 +102,29 @@ def _describe(
     curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
     points: Mapping[str, float],
     band: float,
-) -> str:
+) -> tuple[str, str]:
+    found = {theory: _largest(samples, *curve) for theory, curve in curves.items()}
+    nearest = min(found, key=lambda theory: found[theory], default=None)
+    sentence = f"{count(samples.size)} networks"
+    if nearest is not None:
+        inside = "inside" if found[nearest] <= band else "outside"
+        sentence += (
+            f"; nearest is {results.theory_title(nearest)}, largest cdf difference {number(found[nearest], 2)}, "
+            f"{inside} the sampling band ±{number(band, 2)}"
+        )
     parts = [f"{count(samples.size)} networks, mean {number(samples.mean())}, sd {number(samples.std(ddof=1))}."]
-    for theory, (x, f) in curves.items():
-        steps = np.interp(samples, x, f, left=0.0, right=1.0)
-        ranks = np.arange(1, samples.size + 1) / samples.size
-        largest = float(np.maximum(np.abs(steps - ranks), np.abs(steps - ranks + 1 / samples.size)).max())
+    for theory, largest in found.items():
         inside = "inside" if largest <= band else "outside"
         parts.append(
             f"{results.theory_title(theory)}: largest cdf difference {number(largest, 2)}, "
             f"{inside} the sampling band ±{number(band, 2)}."
         )
     parts += [f"{results.theory_title(theory)}: a single point at {number(x0)}." for theory, x0 in points.items()]
-    return " ".join(parts)
+    return " ".join(parts), sentence + "."
+
+
+def _largest(samples: Float[np.ndarray, " networks"], x: np.ndarray, f: np.ndarray) -> float:
+    """Kolmogorov-Smirnov distance between sorted samples and a tabulated cdf."""
+    steps = np.interp(samples, x, f, left=0.0, right=1.0)
+    ranks = np.arange(1, samples.size + 1) / samples.size
+    return float(np.maximum(np.abs(steps - ranks), np.abs(steps - ranks + 1 / samples.size)).max())

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from limitbench.report.results import Results
-from limitbench.report.style import INK, NETWORK, house_style, number, plain
+from limitbench.report.style import INK, NETWORK, count, house_style, log_ticks, number, plain
 from limitbench.report.tables import networks_per_second
 
 
@@ -33,9 +33,8 @@ def throughput_figure(results: Results) -> tuple[Figure, str] | None:
         axes.set_xticks([], minor=True)
         low, high = np.nanmin(lines) / 1.5, np.nanmax(lines) * 1.5
         axes.set_ylim(low, high)
-        decades = [10.0**k for k in range(int(np.ceil(np.log10(low))), int(np.floor(np.log10(high))) + 1)]
-        ticks = decades if len(decades) > 1 else [low * 1.5, high / 1.5]
-        axes.set_yticks(ticks, [number(t, 2) for t in ticks])
+        ticks = log_ticks(low, high)
+        axes.set_yticks(ticks, [count(t) if t >= 1 else number(t, 1) for t in ticks])
         axes.set_yticks([], minor=True)
         axes.grid(True, axis="y")
         axes.set_xlabel("width n")

@@ -15,7 +15,6 @@ from limitbench.theories.base import Theory
 from limitbench.theories.deep_linear.parameters import check_count, mixing_observables
 from limitbench.theories.deep_linear.two_outputs import coupling_law, eigenvalue_law
 
-
 #: Largest alpha at which Q_12, of order exp(-3 alpha/2), and its moments stay clear of underflow and overflow.
 _TABULATED = 128.0
 #: Largest alpha (D - 1), the typical ln(lambda_max/lambda_min), that the singular values of a draw of G resolve.

@@ -7,6 +7,7 @@ squared norm ratio. Times are t = sum_l 1/n_l, which the caller computes from th
 from limitbench.theories.shaped_relu.covariance_sde import CovarianceSDE
 from limitbench.theories.shaped_relu.drift_corrected_covariance_sde import DriftCorrectedCovarianceSDE
 from limitbench.theories.shaped_relu.driftless_covariance_sde import DriftlessCovarianceSDE
+from limitbench.theories.shaped_relu.finite_width_chain import FiniteWidthChain
 from limitbench.theories.shaped_relu.infinite_width import InfiniteWidth
 from limitbench.theories.shaped_relu.infinite_width_clt import InfiniteWidthCLT
 from limitbench.theories.shaped_relu.matrix_covariance_sde import MatrixCovarianceSDE
@@ -15,6 +16,7 @@ __all__ = [
     "CovarianceSDE",
     "DriftCorrectedCovarianceSDE",
     "DriftlessCovarianceSDE",
+    "FiniteWidthChain",
     "InfiniteWidth",
     "InfiniteWidthCLT",
     "MatrixCovarianceSDE",

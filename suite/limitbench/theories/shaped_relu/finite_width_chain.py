@@ -39,19 +39,19 @@ class FiniteWidthChain(Theory):
     """The law of the correlation at finite width, from the cumulants of one layer.
 
     A layer of width n turns the correlation rho of two inputs into the sample correlation of n i.i.d. feature pairs,
-    whatever their norms, so z_l = atanh(rho_l) is a Markov chain. With r.h.s. coefficients from the multivariate delta
-    method (`limitbench.numerics.sample_correlation`), functions of z_l and of the slopes s_pm = 1 + c_pm n^-rate,
+    whatever their norms, so z_l = atanh(rho_l) is a Markov chain. Its cumulants, from the multivariate delta method
+    (`limitbench.numerics.sample_correlation`), are functions of z_l and of the slopes s_pm = 1 + c_pm n^-rate:
 
         E z_{l+1} = zbar(z_l) + m_1/n + m_2/n^2,   Var z_{l+1} = v_1/n + v_2/n^2,   kappa_3(z_{l+1}) = k/n^2.
 
-    zbar is the infinite-width layer, m_1 and v_1 give the drift rho/2 and the unit noise of the covariance SDE; m_2, v_2
-    and k its first correction. Equal slopes: Fisher's z-transform, v_1 + v_2/n = 1 + (4 - rho^2)/(2n). All three are
-    right to O(n^-3), and depth ~ n layers sum to a weak error of O(n^-2) at any rate, where the covariance SDE has
-    O(n^-1/2) and drift correction alone O(1/n). The law is carried through the layers by the transition matrix.
+    zbar is the infinite-width layer; m_1 and v_1 are the drift rho/2 and the unit noise of the covariance SDE, m_2, v_2
+    and k their first correction. Equal slopes give Fisher's z-transform, v_1 + v_2/n = 1 + (4 - rho^2)/(2n). All three
+    cumulants are right to O(n^-3), so depth ~ n layers sum to a weak error of O(n^-2), where the covariance SDE has
+    O(n^-1/2) and its drift correction alone O(1/n). The transition matrix carries the law through the layers.
 
     Arguments:
         depth: number of hidden layers, at most 64 widths.
-        width: hidden width n, at least 8.
+        width: hidden width n, at least 8, the same in every layer.
         c_plus, c_minus: shaping constants.
         rate: exponent p >= 0 in the slopes; 0 is unshaped.
         rho0: correlation of the two inputs, in [-1, 1]. A point mass at 1, and at -1 where the slopes are equal.
@@ -70,7 +70,7 @@ class FiniteWidthChain(Theory):
     title: ClassVar[str] = "finite-width chain, moments to 1/n²"
     reference: ClassVar[str] = "Markov chain behind Li, Nica & Roy 2022, arXiv 2206.02768; Fisher's z for equal slopes"
     time_variable: ClassVar[str] = "layer l"
-    validity: ClassVar[str] = "width >= 8 and any rate; width >= 64 where a slope is 0 (heavy tails of few active rows)"
+    validity: ClassVar[str] = "width >= 8 and any rate; width >= 32 where a slope is 0 (tails of few active rows)"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "depth", count("depth", self.depth))
@@ -112,10 +112,11 @@ def chain_law(
     s_minus: float,
     rho0: float,
     expansion: Expansion = fisher_z_expansion,
+    resolution: float = 2.0,
 ) -> Tabulated:
     """The law of z = atanh(rho) after `depth` layers of this width and these slopes, tabulated; cached by parameters.
 
-    `expansion` gives the cumulants of one layer.
+    `expansion` gives the cumulants of one layer, `resolution` the grid nodes in a step's standard deviation.
     """
 
     def step(z: Float[np.ndarray, " states"]) -> StepMoments:
@@ -124,7 +125,8 @@ def chain_law(
             z + moments.step_mean(width), np.sqrt(moments.variance(width)), moments.third_cumulant(width)
         )
 
-    law = propagate(step, max(math.atanh(rho0), _OPPOSITE) if rho0 > -1 else _OPPOSITE, depth)
+    start = math.atanh(rho0) if rho0 > -1 else _OPPOSITE
+    law = propagate(step, start, depth, resolution=resolution)
     inside = (law.cdf > _TAIL) & (law.survival > _TAIL)
     mean = law.expectation(law.nodes)
     std = math.sqrt(law.expectation((law.nodes - mean) ** 2))

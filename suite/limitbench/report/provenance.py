@@ -1,0 +1,68 @@
+"""Where the numbers come from: spec, seeds, versions, hosts, and the command that makes them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+
+from limitbench.report.results import Results
+
+
+def provenance(results: Results) -> Iterator[tuple[str, str]]:
+    attrs = results.tree.attrs
+    yield "study", results.name
+    for label, name in (("spec hash", "spec_hash"), ("limitbench", "limitbench_version"), ("created", "created")):
+        if attrs.get(name):
+            yield label, str(attrs[name])
+    flat = {**results.spec, **meaning_of(results)}
+    for name in ("seed", "sampler", "device", "dtype", "generator", "margin", "study_version"):
+        if name in flat:
+            yield name.replace("_", " "), str(flat[name])
+    for label, value in results.environment.items():
+        yield f"made with {label}", value
+    for label, name in (("hosts", "host"), ("devices", "device")):
+        if name in results.run:
+            found = sorted({str(v) for v in np.ravel(results.run[name].to_numpy()) if str(v).strip()})
+            if found:
+                yield label, ", ".join(found)
+    for extra, value in attrs.items():
+        if str(extra) not in ("study", "spec", "spec_hash", "layout", "limitbench_version", "created"):
+            yield str(extra).replace("_", " "), str(value)
+
+
+def meaning_of(results: Results) -> dict[str, object]:
+    """The fields of the spec that change numbers."""
+    meaning = results.spec.get("meaning")
+    return dict(meaning) if isinstance(meaning, dict) else {}
+
+
+def repeat_command(results: Results) -> str:
+    """The command line that makes the run again: preset or grid, samples, sampler, seed, margin."""
+    parts = [f"limitbench run {results.name}"]
+    preset = _preset(results)
+    if preset is not None:
+        parts.append(f"--preset {preset}")
+    else:
+        for axis in results.axes:
+            values = ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in results.values(axis))
+            parts.append(f"--set {axis}={values}")
+    flat = {**results.spec, **meaning_of(results)}
+    networks = np.unique(results.counts[results.counts > 0])
+    if networks.size == 1 or (networks.size and preset is None):
+        parts.append(f"--samples {networks.max()}")
+    parts += [f"--{name} {flat[name]}" for name in ("sampler", "seed", "margin") if name in flat]
+    return " ".join(parts)
+
+
+def _preset(results: Results) -> str | None:
+    """The preset whose grid this is."""
+    grid = {axis: list(results.values(axis)) for axis in results.axes}
+    presets = results.study.presets if results.study else {}
+    return next((n for n, p in presets.items() if {a: list(v) for a, v in p.grid.items()} == grid), None)
+
+
+def spec_text(results: Results) -> str:
+    """The spec as indented JSON."""
+    return json.dumps(results.spec, indent=1, ensure_ascii=False) if results.spec else ""

@@ -1,0 +1,255 @@
+"""Scores: the interval of D covers, verdicts are seldom wrong, and every undefined number says why."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.optimize import brentq
+
+from limitbench.errors import InputError
+from limitbench.statistics.bootstrap import Resampling
+from limitbench.statistics.laws import Empirical, Normal, PointMass, Tabulated, Transformed
+from limitbench.statistics.replicates import compare_cell
+from limitbench.statistics.scores import Score, score, score_cells, verdict
+
+NETWORKS, REPETITIONS, MARGIN = 512, 300, 0.05
+
+
+def distance_to_standard_normal(law) -> float:
+    x = np.linspace(-10, 10, 20_001)
+    return float(np.trapezoid(np.abs(stats.norm.cdf(x) - law.cdf(x)), x))
+
+
+def law_at(distance: float, kind: str) -> Normal:
+    """A normal law at exactly this D from standard normal networks: wrong in mean, or in standard deviation."""
+
+    def make(s: float) -> Normal:
+        return Normal(s, 1.0) if kind == "mean" else Normal(0.0, math.exp(s))
+
+    return make(brentq(lambda s: distance_to_standard_normal(make(s)) - distance, 0, 2)) if distance else make(0.0)
+
+
+def too_many(misses: int, rate: float, of: int = REPETITIONS) -> bool:
+    """Whether so many misses would have probability below 1e-6 at the stated rate."""
+    return bool(stats.binom.sf(misses - 1, of, rate) < 1e-6)
+
+
+def repeated(law, repetitions: int = REPETITIONS):
+    rng = np.random.default_rng(11)
+    for seed in range(repetitions):
+        samples = rng.standard_normal(NETWORKS)
+        yield compare_cell(samples, {"law": law}, Resampling.build(NETWORKS, seed=seed, replicates=300)).theories["law"]
+
+
+# At N = 512 the null mean is 0.057, so the margin lies where noise and difference are hardest to tell apart.
+@pytest.mark.parametrize("kind", ["mean", "std"])
+@pytest.mark.parametrize("distance", [0.0, MARGIN, 0.3])
+def test_interval_covers_the_true_distance(distance, kind):
+    intervals = np.array([found.interval(0.95) for found in repeated(law_at(distance, kind))])
+    below, above = intervals[:, 0] > distance, intervals[:, 1] < distance
+    assert not too_many(int((below | above).sum()), 0.05)
+    assert (below | above).mean() <= 0.07
+    # wrong verdicts with the true D on the margin itself, the worst place
+    assert not too_many(int(below.sum()), 0.05)
+    assert below.mean() <= 0.05
+    assert above.mean() <= 0.05
+
+
+def test_coverage_check_notices_a_bootstrap_without_the_ceiling():
+    law = law_at(MARGIN, "mean")
+    plain = [dataclasses.replace(found, ceiling=None).interval(0.95) for found in repeated(law)]
+    assert too_many(sum(high < MARGIN for _, high in plain), 0.05)
+
+
+def test_coverage_check_notices_a_distance_that_keeps_the_noise():
+    biased = [found.interval(0.95)[0] + found.wasserstein_null for found in repeated(law_at(0.0, "mean"))]
+    assert too_many(sum(low > 0 for low in biased), 0.05)
+
+
+@pytest.mark.parametrize("references", [300, 3000])
+def test_interval_covers_with_an_estimated_law(references):
+    rng, misses = np.random.default_rng(12), 0
+    for seed in range(150):
+        law = Empirical(rng.standard_normal(references) + 0.2)
+        found = score(rng.standard_normal(1000), law, seed=seed, replicates=300)
+        misses += not found.distance_low <= 0.2 <= found.distance_high
+    assert not too_many(misses, 0.05, 150)
+    assert misses <= 0.08 * 150
+
+
+def test_interval_without_the_noise_of_the_reference_would_not_cover():
+    rng, misses = np.random.default_rng(12), 0
+    for seed in range(150):
+        law = Empirical(rng.standard_normal(300) + 0.2)
+        object.__setattr__(law, "reference_size", None)
+        found = score(rng.standard_normal(1000), law, seed=seed, replicates=300)
+        misses += not found.distance_low <= 0.2 <= found.distance_high
+    assert too_many(misses, 0.05, 150)
+
+
+def test_debiased_distance_is_unbiased_at_zero_and_far_away():
+    for distance in (0.0, 0.3):
+        found = np.array([f.distance for f in repeated(law_at(distance, "std"))])
+        # 4.5 standard errors; far away a few per cent of the null mean 0.057 remain
+        assert abs(found.mean() - distance) < 4.5 * found.std() / math.sqrt(found.size) + 0.1 * 0.057
+    literal = [f.wasserstein - f.wasserstein_null for f in repeated(law_at(0.3, "std"))]
+    assert abs(np.mean(literal) - 0.3) > 4.5 * np.std(literal) / math.sqrt(len(literal)) + 0.1 * 0.057
+
+
+def test_score_of_a_point_mass_is_the_mean_distance_from_it():
+    x = np.random.default_rng(0).standard_normal(2000)
+    found = score(x, PointMass(0.5))
+    assert found.wasserstein == pytest.approx(np.abs(x - 0.5).mean(), rel=1e-12)
+    assert found.distance == pytest.approx(np.abs(x - 0.5).mean() / x.std(ddof=1), rel=1e-12)
+    assert found.wasserstein_null == 0
+    assert found.distance_low < found.distance < found.distance_high
+    assert math.isnan(found.ks)
+    assert math.isnan(found.ks_pvalue)
+    assert math.isnan(found.n_star)
+    assert any("point mass" in note for note in found.notes)
+    assert found.verdict == "fails"
+
+
+def test_verdicts_follow_the_interval():
+    assert verdict(-0.01, 0.05, 0.05) == "holds"
+    assert verdict(0.04, 0.06, 0.05) == "undecided"
+    assert verdict(0.0501, 0.06, 0.05) == "fails"
+    assert verdict(math.nan, math.nan, 0.05) == "undecided"
+    x = np.random.default_rng(0).standard_normal(20_000)
+    assert score(x, Normal(0.0, 1.0)).verdict == "holds"
+    assert score(x, Normal(0.2, 1.0)).verdict == "fails"
+    assert score(x, Normal(0.2, 1.0), margin=0.5).verdict == "holds"
+
+
+def test_moment_errors_are_those_of_the_networks_against_the_law():
+    x = np.random.default_rng(0).standard_normal(5000)
+    found = score(x, Normal(0.25, 1.5))
+    assert found.mean_error == pytest.approx(x.mean() - 0.25, rel=1e-12)
+    assert found.std_error == pytest.approx(x.std(ddof=1) - 1.5, rel=1e-12)
+
+
+def test_moments_that_samples_do_not_fix_are_not_reported():
+    x = np.exp(3 * np.random.default_rng(0).standard_normal(2000))
+    found = score(x, Transformed(Normal(0.0, 3.0), np.exp, np.log))
+    assert math.isnan(found.std_error)
+    assert any("std not reported" in note for note in found.notes)
+
+
+def test_law_without_standard_deviation_has_no_distance():
+    z = np.linspace(-7, 7, 801)
+    heavy = Tabulated(np.sinh(z), stats.norm.cdf(z), mean=math.nan, std=math.nan)
+    found = score(np.random.default_rng(0).standard_normal(500), heavy)
+    assert math.isnan(found.distance)
+    assert found.verdict == "undecided"
+    assert any("score its logarithm" in note for note in found.notes)
+    assert not math.isnan(found.ks_pvalue)
+
+
+def test_law_that_is_not_accurate_enough_is_noted():
+    x = np.linspace(-7, 7, 801)
+    samples = np.random.default_rng(0).standard_normal(10_000)
+    rough, fine = (Tabulated(x, stats.norm.cdf(x), cdf_error=e) for e in (1.1e-4, 0.9e-4))
+    assert any("0.01/√N" in note for note in score(samples, rough).notes)
+    assert not any("0.01/√N" in note for note in score(samples, fine).notes)
+
+
+def test_networks_with_nan_are_dropped_and_infinite_ones_leave_the_distance_undefined():
+    x = np.random.default_rng(0).standard_normal((1000, 2))
+    x[3, 0] = math.nan
+    found = score_cells(x, {"t": [Normal(0.0, 1.0), Normal(0.0, 1.0)]})["t"]
+    assert [f.networks for f in found] == [999, 999]
+    assert [f.dropped for f in found] == [1, 1]
+    x[3, 0] = -math.inf
+    infinite, finite = score_cells(x, {"t": [Normal(0.0, 1.0), Normal(0.0, 1.0)]})["t"]
+    assert math.isnan(infinite.distance)
+    assert any("infinite" in note for note in infinite.notes)
+    assert math.isfinite(finite.distance)
+
+
+def test_constant_networks_have_no_distance():
+    found = score(np.ones(100), Normal(0.0, 1.0))
+    assert math.isnan(found.distance)
+    assert found.notes
+
+
+def test_too_few_networks_without_nan_give_an_undecided_score():
+    x = np.full((10, 1), math.nan)
+    found = score_cells(x, {"t": [Normal(0.0, 1.0)]})["t"][0]
+    assert found.verdict == "undecided"
+    assert found.dropped == 10
+
+
+def test_scores_hold_no_infinite_number():
+    x = np.random.default_rng(0).standard_normal(1000)
+    for law in (Normal(0.0, 1.0), Normal(100.0, 0.01), PointMass(0.0), Empirical(x)):
+        values = [v for v in dataclasses.asdict(score(x, law)).values() if isinstance(v, float)]
+        assert not np.isinf(values).any()
+
+
+def test_column_gives_the_same_scores_as_its_cells_one_by_one():
+    x = np.random.default_rng(0).standard_normal((600, 3)).cumsum(axis=1)
+    laws = {"a": [Normal(0.0, 1.0), None, Normal(0.0, 1.7)], "b": [PointMass(0.0)] * 3}
+    column = score_cells(x, laws, seed=5)
+    assert column["a"][1] is None
+    for name, row in laws.items():
+        for cell, law in enumerate(row):
+            if law is not None:
+                assert column[name][cell] == dataclasses.replace(score(x[:, cell].copy(), law, seed=5))
+
+
+def test_scores_are_reproducible_and_depend_on_the_seed_only_in_the_interval():
+    x = np.random.default_rng(0).standard_normal(600)
+    one, same, other = (score(x, Normal(0.1, 1.0), seed=s) for s in (1, 1, 2))
+    assert one == same
+    assert (one.distance, one.ks) == (other.distance, other.ks)
+    assert one.distance_low != other.distance_low
+
+
+def test_n_star_is_the_number_of_networks_that_rejects_with_power_80_percent():
+    law, rng = Normal(0.15, 1.1), np.random.default_rng(6)
+    n_star = score(rng.standard_normal(40_000), law).n_star
+    critical = stats.kstwo.isf(0.05, int(n_star))
+
+    def power(size: float) -> float:
+        draws = (np.sort(rng.standard_normal(int(size))) for _ in range(400))
+        rank = np.arange(int(size) + 1) / int(size)
+        limit = stats.kstwo.isf(0.05, int(size))
+        return float(np.mean([max((rank[1:] - (f := law.cdf(x))).max(), (f - rank[:-1]).max()) > limit for x in draws]))
+
+    assert critical > 0
+    # 400 repetitions: standard error 0.02; power 0.8 is crossed within 25 % of N*
+    assert power(0.75 * n_star) < 0.8 < power(1.25 * n_star)
+    # companion: a formula off by a factor of two is noticed
+    assert power(0.5 * n_star) < 0.8 - 0.09
+    assert power(2 * n_star) > 0.8 + 0.09
+
+
+def test_n_star_is_not_reported_where_theory_and_networks_are_not_told_apart():
+    found = score(np.random.default_rng(0).standard_normal(1000), Normal(0.0, 1.0))
+    assert math.isnan(found.n_star)
+    assert any("not distinguishable" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"margin": 0.0}, {"margin": -1.0}, {"level": 1.0}, {"level": 0.0}], ids=lambda a: next(iter(a))
+)
+def test_settings_outside_their_range_are_refused(arguments):
+    with pytest.raises(InputError):
+        score(np.zeros(10) + np.arange(10.0), Normal(0.0, 1.0), **arguments)
+
+
+def test_wrong_number_of_laws_or_too_few_networks_are_refused():
+    with pytest.raises(InputError, match="one law or None for each of 2 cells"):
+        score_cells(np.random.default_rng(0).standard_normal((10, 2)), {"t": [Normal(0.0, 1.0)]})
+    with pytest.raises(InputError, match="at least two networks"):
+        score(np.ones(1), Normal(0.0, 1.0))
+
+
+def test_score_has_the_fields_of_the_result_schema():
+    names = [f.name for f in dataclasses.fields(Score)]
+    assert names[:11] == [
+        *("distance", "distance_low", "distance_high", "wasserstein", "wasserstein_null", "ks", "ks_pvalue"),
+        *("mean_error", "std_error", "n_star", "verdict"),
+    ]

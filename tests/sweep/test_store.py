@@ -1,0 +1,310 @@
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from limitbench.errors import InputError
+from limitbench.sweep import layout, worker
+from limitbench.sweep.blocks import SampleUnit
+from limitbench.sweep.executors import Interrupted
+from limitbench.sweep.progress import Silent
+from limitbench.sweep.run import run, status
+from limitbench.sweep.store import Paths, open_results, read_spec
+from limitbench.testing.store import StoreContract, assert_same_numbers, files
+from limitbench.testing.toy import STUDY, ToyNetwork
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.notes, self.failures, self.networks = [], [], 0
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def fail(self, name, error):
+        self.failures.append((name, error))
+
+    def advance(self, networks):
+        self.networks += networks
+
+
+class TestToyStore(StoreContract):
+    study = STUDY
+    small: ClassVar = {"width": [8, 32], "depth": [2, 4]}
+    large: ClassVar = {"width": [4, 8, 16, 32], "depth": [2, 4]}
+    small_samples = 64
+    large_samples = 128
+
+
+class TestToyStoreWithAddedDepths(StoreContract):
+    study = STUDY
+    small: ClassVar = {"width": [4, 8], "aspect": [0.5]}
+    large: ClassVar = {"width": [4, 8], "aspect": [0.25, 0.5, 1.0]}
+    small_samples = 128
+    large_samples = 128
+
+
+def test_results_are_in_memory_where_no_directory_is_given(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    tree = run(STUDY, {"width": [4]}, samples=64)
+    assert list(tmp_path.iterdir()) == []
+    assert tree["samples"]["walk"].shape == (1, 1, 2, 64)
+    assert tree["run"]["status"].to_numpy().tolist() == [[["done", "done"]]]
+
+
+def test_samples_are_those_of_the_network_alone():
+    tree = run(STUDY, {"width": [8]}, samples=128, seed=5)
+    alone = ToyNetwork(4, 8).sample(128, seed=5, depths=(2, 4))
+    np.testing.assert_array_equal(tree["samples"]["walk"].sel(width=8, fault="none").T, alone["walk"])
+
+
+def test_depths_beside_aspect_are_a_coordinate_of_every_group(tmp_path):
+    run(STUDY, {"width": [4, 8], "aspect": [0.5, 1.0]}, samples=64, out=tmp_path)
+    with xr.open_datatree(tmp_path / "toy.zarr", engine="zarr") as tree:
+        for group in ("samples", "laws", "scores", "run"):
+            depth = tree[group]["depth"]
+            assert depth.dims == ("width", "aspect")
+            assert depth.to_numpy().tolist() == [[2, 4], [4, 8]]
+
+
+def test_theories_that_say_nothing_leave_nan_and_a_reason():
+    tree = run(STUDY, {"width": [4]}, samples=64)
+    laws, scores = tree["laws"].to_dataset().squeeze(), tree["scores"].to_dataset().squeeze()
+    shallow = dict(depth=2, theory="wide")
+    assert tree["run"]["skipped"].squeeze().sel(shallow).item() == "depth below 3"
+    assert np.isnan(laws["walk"].sel(shallow)).all()
+    assert laws["point_mass"].sel(shallow, observable="walk").item() == ""
+    assert laws["point_mass"].sel(depth=4, theory="wide", observable="walk").item() == "no"
+    assert scores["verdict"].sel(shallow, observable="walk").item() == ""
+    assert scores["verdict"].sel(depth=4, theory="wide", observable="walk").item() in {"fails", "undecided"}
+    assert np.isnan(scores["distance"].sel(observable="square")).all()
+    assert np.isfinite(scores["distance"].sel(observable="walk", theory="normal")).all()
+
+
+def test_counts_differ_by_width_and_the_rest_is_nan(tmp_path):
+    run(STUDY, out=tmp_path)
+    tree = open_results(tmp_path)
+    assert tree["run"]["n_samples"].sel(width=4).to_numpy().tolist() == [[128, 128]]
+    walk = tree["samples"]["walk"]
+    assert walk.sizes["sample"] == 192
+    assert np.isnan(walk.sel(width=4)[..., 128:]).all()
+    assert np.isfinite(walk.sel(width=4)[..., :128]).all()
+
+
+def test_a_law_that_depends_on_the_final_depth_gets_one_pass_for_every_depth():
+    @dataclasses.dataclass(frozen=True)
+    class Final(ToyNetwork):
+        family = "toy-final"
+        depends_on_final_depth = True
+
+    study = dataclasses.replace(STUDY, network=lambda cell: Final(int(cell["depth"]), int(cell["width"])))
+    walk = run(study, {"width": [4]}, samples=64)["samples"]["walk"].squeeze()
+    for depth in (2, 4):
+        np.testing.assert_array_equal(walk.sel(depth=depth), Final(depth, 4).sample(64)["walk"])
+
+
+def test_another_margin_scores_again_and_draws_nothing(tmp_path):
+    run(STUDY, {"width": [4]}, samples=256, out=tmp_path)
+    notes = Notes()
+    tree = run(STUDY, {"width": [4]}, samples=256, out=tmp_path, margin=10.0, progress=notes)
+    assert notes.networks == 0
+    assert tree["scores"].attrs["margin"] == 10.0
+    assert set(tree["scores"]["verdict"].sel(observable="walk", theory="normal").to_numpy().ravel()) == {"holds"}
+    assert_same_numbers_as_fresh = run(STUDY, {"width": [4]}, samples=256, margin=10.0)
+    xr.testing.assert_identical(tree["scores"].to_dataset(), assert_same_numbers_as_fresh["scores"].to_dataset())
+
+
+def test_a_block_that_raises_is_set_aside_and_all_others_finish(tmp_path):
+    notes = Notes()
+    tree = run(STUDY, {"fault": ["none", "raise"]}, samples=128, out=tmp_path, progress=notes)
+    states = tree["run"]["status"].isel(depth=0).sel(width=4)
+    assert dict(zip(states["fault"].to_numpy().tolist(), states.to_numpy().tolist(), strict=True)) == {
+        "none": "done",
+        "raise": "failed",
+    }
+    assert len(notes.failures) == 4
+    assert "ArithmeticError: this network always raises" in tree["run"]["error"].sel(fault="raise").to_numpy()[0, 0]
+    (state,) = status(tmp_path)
+    assert (state.blocks_failed, state.blocks_done, state.blocks_total) == (4, 6, 12)
+    clean = run(STUDY, samples=128)
+    xr.testing.assert_equal(tree["samples"]["walk"].sel(fault=["none"]), clean["samples"]["walk"])
+
+
+def test_failed_blocks_are_tried_again_by_the_next_run(tmp_path, monkeypatch):
+    draw = worker._draw
+    monkeypatch.setattr(worker, "_draw", lambda *_: 1 / 0)
+    assert set(run(STUDY, samples=64, out=tmp_path)["run"]["status"].to_numpy().ravel()) == {"failed"}
+    monkeypatch.setattr(worker, "_draw", draw)
+    assert set(run(STUDY, samples=64, out=tmp_path)["run"]["status"].to_numpy().ravel()) == {"done"}
+    assert status(tmp_path)[0].blocks_failed == 0
+
+
+def test_ctrl_c_keeps_finished_blocks_and_says_how_to_go_on(tmp_path, monkeypatch):
+    execute, calls = worker.execute, []
+
+    def stop_at_third(*args):
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return execute(*args)
+
+    monkeypatch.setattr("limitbench.sweep.serial.execute", stop_at_third)
+    with pytest.raises(Interrupted, match="the same command resumes"):
+        run(STUDY, out=tmp_path)
+    (state,) = status(tmp_path)
+    assert 0 < state.blocks_done < state.blocks_total
+    half = open_results(tmp_path)
+    assert half["run"]["n_samples"].sum() == 2 * state.samples
+    monkeypatch.undo()
+    run(STUDY, out=tmp_path)
+    run(STUDY, out=tmp_path / "whole")
+    assert_same_numbers(tmp_path / "toy.zarr", tmp_path / "whole" / "toy.zarr")
+
+
+class Crash(BaseException):
+    pass
+
+
+def test_growing_a_store_survives_a_crash_at_any_step(tmp_path, monkeypatch):
+    small, large = {"width": [8]}, {"width": [4, 8]}
+    run(STUDY, small, samples=64, out=tmp_path / "small")
+    run(STUDY, large, samples=64, out=tmp_path / "large")
+    spec, _ = read_spec(tmp_path / "large" / "toy.zarr")
+    before = files(tmp_path / "small")
+    originals = {(os, "link"): os.link, (Path, "rename"): Path.rename, (shutil, "rmtree"): shutil.rmtree}
+    for step in range(1000):
+        out = shutil.copytree(tmp_path / "small", tmp_path / f"crash-{step}")
+        left = step
+
+        def crashing(original):
+            def call(*args, **kwargs):
+                nonlocal left
+                if left == 0:
+                    raise Crash
+                left -= 1
+                return original(*args, **kwargs)
+
+            return call
+
+        with monkeypatch.context() as patch:
+            for (owner, name), original in originals.items():
+                patch.setattr(owner, name, crashing(original))
+            try:
+                layout.lay_out(Paths(out, "toy"), spec)
+                crashed = False
+            except Crash:
+                crashed = True
+        done = layout.lay_out(Paths(out, "toy"), spec)
+        assert len(done) == 2
+        grown = xr.open_zarr(out / "toy.zarr", group="samples").load()
+        whole = xr.open_zarr(tmp_path / "large" / "toy.zarr", group="samples").load()
+        xr.testing.assert_identical(grown.sel(width=[8]), whole.sel(width=[8]))
+        assert np.isnan(grown["walk"].sel(width=4)).all()
+        assert sorted(path.name for path in out.iterdir()) == ["toy.run", "toy.zarr"]
+        if not crashed:
+            break
+    assert step > 15
+    assert files(tmp_path / "small") == before
+
+
+def test_a_store_removed_by_hand_is_not_believed_to_be_done(tmp_path):
+    run(STUDY, {"width": [4]}, samples=64, out=tmp_path)
+    shutil.rmtree(tmp_path / "toy.zarr")
+    notes = Notes()
+    run(STUDY, {"width": [4]}, samples=64, out=tmp_path, progress=notes)
+    assert notes.networks == 64
+
+
+def test_a_worker_of_an_older_layout_refuses_to_write(tmp_path):
+    run(STUDY, {"width": [8]}, samples=64, out=tmp_path)
+    spec, _ = read_spec(tmp_path / "toy.zarr")
+    run(STUDY, {"width": [4, 8]}, samples=64, out=tmp_path)
+    before = files(tmp_path)
+    ((position, column),) = spec.axis_grid().columns()
+    with pytest.raises(RuntimeError, match="laid out anew"):
+        worker.execute(worker.Job(STUDY, spec, Paths(tmp_path, "toy")), SampleUnit(column, position, 0, 64, 1.0))
+    assert files(tmp_path) == before
+
+
+def test_partial_files_of_killed_writers_are_swept(tmp_path):
+    run(STUDY, {"width": [4]}, samples=64, out=tmp_path)
+    stale = [tmp_path / "toy.run" / "done" / "x.partial", tmp_path / "toy.zarr" / "samples" / "walk" / "c.0.partial"]
+    for path in stale:
+        path.write_text("half")
+    run(STUDY, {"width": [4]}, samples=64, out=tmp_path)
+    assert not any(path.exists() for path in stale)
+
+
+def test_blocks_of_another_torch_are_refused_unless_mixing_is_allowed(tmp_path, monkeypatch):
+    run(STUDY, {"width": [4]}, samples=64, out=tmp_path)
+    before = files(tmp_path)
+    monkeypatch.setattr("torch.__version__", "1.0.0")
+    with pytest.raises(InputError, match=r"^torch: got '1\.0\.0', expected the version that drew"):
+        run(STUDY, {"width": [4]}, samples=128, out=tmp_path)
+    assert files(tmp_path) == before
+    run(STUDY, {"width": [4]}, samples=128, out=tmp_path, mix_versions=True)
+
+
+def _corrupt(out, what):
+    meta = out / "toy.zarr" / "zarr.json"
+    match what:
+        case "truncated":
+            meta.write_text(meta.read_text()[:50])
+        case "garbage":
+            meta.write_bytes(b"\x00\xff garbage")
+        case "missing":
+            meta.unlink()
+        case "no spec":
+            meta.write_text('{"zarr_format": 3, "node_type": "group", "attributes": {}}')
+        case "foreign":
+            meta.write_text(meta.read_text().replace('\\"study\\":\\"toy\\"', '\\"study\\":\\"other\\"'))
+
+
+@pytest.mark.parametrize("what", ["truncated", "garbage", "missing", "no spec", "foreign"])
+def test_damaged_and_foreign_stores_are_refused_and_nothing_changes(tmp_path, what):
+    run(STUDY, {"width": [4]}, samples=64, out=tmp_path)
+    _corrupt(tmp_path, what)
+    before = files(tmp_path)
+    with pytest.raises(InputError, match=r"^store: got .*toy\.zarr.*, expected a (result )?store") as caught:
+        run(STUDY, {"width": [4]}, samples=64, out=tmp_path)
+    assert "\n" not in str(caught.value)
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"study": "no-such-study"}, "study"),
+        ({"preset": "huge"}, "preset"),
+        ({"grid": {"width": []}}, "width"),
+        ({"samples": -5}, "samples"),
+        ({"sampler": "sparse"}, "sampler"),
+        ({"executor": "dask"}, "executor"),
+        ({"out": "/proc/nowhere/results"}, "out"),
+        ({"out": "/dev/null"}, "out"),
+        ({"out": "/dev/null/results"}, "out"),
+    ],
+)
+def test_bad_input_leaves_no_file_behind(tmp_path, monkeypatch, options, field):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(InputError) as caught:
+        run(**{"study": STUDY, "out": tmp_path / "a" / "b", **options})
+    assert caught.value.field == field
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_status_and_open_results_name_what_is_missing(tmp_path):
+    with pytest.raises(InputError, match="a directory that holds a result store"):
+        status(tmp_path)
+    with pytest.raises(InputError, match="an existing directory"):
+        status(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="a result store, or a directory with exactly one"):
+        open_results(tmp_path)
+    with pytest.raises(InputError, match="an existing result store"):
+        open_results(tmp_path / "toy.zarr")
