@@ -1,4 +1,4 @@
-"""Deep linear networks against their definition: exact finite-size identities, literal weights, arithmetic of 200 digits."""
+"""Deep linear networks against their definition: finite-size identities, literal weights, arithmetic of 200 digits."""
 
 import math
 

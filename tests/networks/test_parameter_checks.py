@@ -9,7 +9,7 @@ from limitbench.networks.checks import gram_matrix, layer_widths, number, whole
 
 @pytest.mark.parametrize("value", ["8", None, 2.0, True, 0, [3]])
 def test_whole_accepts_integers_only(value):
-    with pytest.raises(InputError, match="depth: got .* at least 1"):
+    with pytest.raises(InputError, match=r"depth: got .* at least 1"):
         whole("depth", value)
 
 

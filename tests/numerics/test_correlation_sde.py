@@ -181,6 +181,8 @@ def test_starts_at_and_near_minus_one_keep_the_mesh_error(time, difference):
         assert forward_cdf(time, coefficient(difference), rho0).error < 1e-5
 
 
-@pytest.mark.parametrize(("time", "difference", "rho0"), [(64.0, 1.0, 0.3), (1e-4, 2.0, 0.3), (1.0, 30.0, 0.3), (0.1, 1, 1 - 1e-12)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("time", "difference", "rho0"), [(64.0, 1.0, 0.3), (1e-4, 2.0, 0.3), (1.0, 30.0, 0.3), (0.1, 1.0, 1 - 1e-12)]
+)
 def test_far_corners_stay_accurate(time, difference, rho0):
     assert forward_cdf(time, coefficient(difference), rho0).error < 2e-5

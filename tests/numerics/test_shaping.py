@@ -1,5 +1,6 @@
 """Gaussian kernels of shaped ReLU against brute-force integration over the angle of a Gaussian pair."""
 
+import itertools
 import math
 
 import numpy as np
@@ -23,7 +24,7 @@ def pair_expectation(function, theta, s_plus, s_minus):
     edges = [-math.pi, *kinks, math.pi]
     total = sum(
         quad(lambda b: function(phi(math.cos(b + theta / 2)), phi(math.cos(b - theta / 2))), lo, hi, epsabs=1e-13)[0]
-        for lo, hi in zip(edges, edges[1:], strict=False)
+        for lo, hi in itertools.pairwise(edges)
         if hi > lo
     )
     return total / (2 * math.pi)

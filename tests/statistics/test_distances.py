@@ -65,7 +65,9 @@ def bridge_means(law, replicates: int = 4000) -> tuple[float, float]:
     return float(areas.mean()), float(areas.std() / math.sqrt(replicates))
 
 
-@pytest.mark.parametrize("law", [Normal(0.3, 2.0), LOG_NORMAL, Tabulated(np.linspace(0, 1, 1001), np.linspace(0, 1, 1001))])
+@pytest.mark.parametrize(
+    "law", [Normal(0.3, 2.0), LOG_NORMAL, Tabulated(np.linspace(0, 1, 1001), np.linspace(0, 1, 1001))]
+)
 def test_null_mean_is_that_of_the_brownian_bridge(law):
     size = 1e8
     mean, se = bridge_means(law)

@@ -67,7 +67,9 @@ def test_contract_notices_a_law_whose_quantile_is_of_another_scale():
         Wrong().test_quantile_is_the_inverse_of_the_cdf()
 
 
-@pytest.mark.parametrize("law", [stats.norm(0.3, 1.7), stats.gumbel_r(), stats.logistic(), stats.t(5), stats.gamma(0.7)])
+@pytest.mark.parametrize(
+    "law", [stats.norm(0.3, 1.7), stats.gumbel_r(), stats.logistic(), stats.t(5), stats.gamma(0.7)]
+)
 def test_a_table_of_two_thousand_nodes_is_right_to_1e_7(law):
     table, x, u = tabulated(law), law.rvs(5000, random_state=1), np.linspace(1e-4, 1 - 1e-4, 4001)
     assert np.abs(table.cdf(x) - law.cdf(x)).max() < 1e-7

@@ -23,7 +23,7 @@ _REACH = 8.5
 #: Standard deviations beyond the path of conditional means that the survey covers.
 _MARGIN = 9.0
 #: States that hold more than this at some time lie on the grid.
-_VISITED = 1e-13
+_VISITED = 1e-16
 #: The grid resolves steps down to this fraction of the median standard deviation; narrower ones are widened to it.
 _NARROWEST = 0.25
 #: Fewest nodes of the table of the last law, enough to interpolate between them.

@@ -13,6 +13,7 @@ from limitbench.statistics.rates import RateFit
 
 
 def map_caption(results: Results, at: Slice, observable: str) -> str:
+    """Which theories hold at one slice, and in how many cells."""
     ranked = words.standings(results, observable, dict(at.at))
     parts = [f"{results.theory_title(s.theory)} in {s.holds} of {s.scored} cells" for s in ranked if s.holds]
     if not parts:
@@ -42,6 +43,7 @@ def reference_law(results: Results, at: Slice, depth: int, observable: str) -> t
 
 
 def error_caption(results: Results, fits: dict[str, RateFit], reference: str | None, *, floored: bool) -> str:
+    """How D moves with width: fitted exponents, theories that do not improve, what bands and carets mean."""
     parts, flat = [], []
     for theory, fit in fits.items():
         low, high = fit.interval("b")
@@ -65,6 +67,7 @@ def error_caption(results: Results, fits: dict[str, RateFit], reference: str | N
 
 
 def fit_table(results: Results, heading: str, fits: dict[str, RateFit]) -> Table | None:
+    """Fitted parameters, None where nothing could be fitted."""
     rows = [
         (results.theory_title(t), *map(number, (f.a, f.b, *f.interval("b"), f.k, f.pvalue))) for t, f in fits.items()
     ]

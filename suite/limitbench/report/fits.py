@@ -74,7 +74,7 @@ def fit_errors(errors: Errors) -> RateFit | None:
     se = np.maximum((errors.high - errors.low)[use] / (2 * INTERVAL_ERRORS), 1e-6 * distance)
     plain = fit_rate(widths, distance, se)
     if use.sum() >= 4 and plain.pvalue < 0.01:
-        corrected = fit_rate(widths, distance, se, correction=True)
+        corrected = fit_rate(widths, distance, se, corrected=True)
         if INTERVAL_ERRORS * corrected.b_se <= 0.25 and corrected.a > 0 and bool((corrected.predict(widths) > 0).all()):
             return corrected
     return plain if plain.a > 0 else None

@@ -11,6 +11,7 @@ from limitbench.report.results import Results
 
 
 def provenance(results: Results) -> Iterator[tuple[str, str]]:
+    """Label and value of everything that says how the numbers were made."""
     attrs = results.tree.attrs
     yield "study", results.name
     for label, name in (("spec hash", "spec_hash"), ("limitbench", "limitbench_version"), ("created", "created")):

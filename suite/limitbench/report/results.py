@@ -167,7 +167,8 @@ class Results:
         """Networks drawn per cell, dims as `axes`; zero where nothing is finished."""
         if "n_samples" not in self.run:
             return np.zeros([len(self.values(a)) for a in self.axes], dtype=int)
-        return np.nan_to_num(self.run["n_samples"].transpose(*self.axes).to_numpy().astype(float)).astype(int)
+        stored = np.asarray(self.run["n_samples"].transpose(*self.axes).to_numpy(), dtype=float)
+        return np.nan_to_num(stored).astype(int)
 
     # -- scores ----------------------------------------------------------------------------------------------------
     @cached_property

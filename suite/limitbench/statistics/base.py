@@ -66,5 +66,5 @@ def quantile_moments(law: Law, *, nodes: int = 4097) -> tuple[float, float]:
     weight = np.exp(-z * z / 2) * (step / math.sqrt(2 * math.pi))
     weight /= weight.sum()
     x = law.quantile(ndtr(z))
-    mean = float(weight @ x)
-    return mean, math.sqrt(max(float(weight @ (x - mean) ** 2), 0.0))
+    mean = float((weight * x).sum())
+    return mean, math.sqrt(max(float((weight * (x - mean) ** 2).sum()), 0.0))

@@ -69,8 +69,9 @@ class Resampling:
         groups = self.weights.shape[1]
         sums = np.stack([np.bincount(self.group, column, minlength=groups) for column in values.T], axis=1)
         sizes = np.bincount(self.group, minlength=groups)
-        weights = self.weights.astype(float)
-        return np.asarray((weights @ sums) / (weights @ sizes)[:, None])
+        # einsum, not BLAS: the same bits for any number of threads
+        totals = np.einsum("rg,gc->rc", self.weights.astype(float), np.column_stack([sums, sizes]))
+        return np.asarray(totals[:, :-1] / totals[:, -1:])
 
     def reference_noise(
         self, law: Law, x: Float[np.ndarray, " nodes"], mass: Float[np.ndarray, " nodes"]
@@ -113,9 +114,8 @@ def _grouped_noise(
     groups = weights.shape[1]
     table = np.bincount(group * (nodes + 1) + bins, minlength=groups * (nodes + 1)).reshape(groups, nodes + 1)
     counts = np.cumsum(table, axis=1)
-    sizes = counts[:, -1]
-    mass = counts.sum(axis=0) / sizes.sum()
-    # centred before the product: single precision then holds the small differences
-    centred = (counts[:, :-1] - sizes[:, None] * mass[:-1]).astype(np.float32)
-    drawn = weights @ sizes.astype(np.float32)
-    return np.asarray((weights @ centred) / drawn[:, None])
+    mass = counts[:, :-1].sum(axis=0) / group.size
+    # sums of integers below 2^24 are exact in single precision, so the product has the same bits for any BLAS threads
+    exact = np.float32 if group.size < 2**20 else np.float64
+    drawn = weights.astype(exact) @ counts.astype(exact)
+    return np.asarray(drawn[:, :-1].astype(float) / drawn[:, -1:] - mass, dtype=np.float32)

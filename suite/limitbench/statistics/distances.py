@@ -79,7 +79,7 @@ class Comparison:
         u, v, width = a[crossing], b[crossing], self.widths[crossing]
         # the mean of |linear| is (a + b)/2, less a b/(a + b) where it changes sign
         total = np.where(u + v > 0, u + v, 1.0)
-        return float(self.widths @ (a + b) / 2 - (width * u) @ (v / total))
+        return weighted_sum(self.widths, a + b) / 2 - weighted_sum(width, u * v / total)
 
     @cached_property
     def excess(self) -> float:
@@ -131,7 +131,7 @@ def noise_scale(mass: Float[np.ndarray, "*shape"], size: float) -> Float[np.ndar
     return np.asarray(np.minimum(np.sqrt(spread / size), math.sqrt(2 * math.pi) * spread))
 
 
-def noise_excess(gap: Float[np.ndarray, "*shape"], sigma: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+def noise_excess(gap: Float[np.ndarray, "*shape"], sigma: Float[np.ndarray, "*#shape"]) -> Float[np.ndarray, "*shape"]:
     """The part of |F_N - F| that noise of standard deviation σ adds: a erfc(a/(√2 σ)) + 2 σ φ(a/σ), a = |gap|.
 
     It is |a| less E[sign(a + σZ) (a - σZ)]: the sign is read from one half of the data and the difference from the
@@ -162,7 +162,12 @@ def null_wasserstein(law: Law, size: float) -> float:
         return math.nan
     x = law.quantile(LEVELS)
     density = math.sqrt(2 / math.pi) * noise_scale(LEVELS, size)
-    return float(np.diff(x) @ (density[1:] + density[:-1]) / 2)
+    return weighted_sum(np.diff(x), density[1:] + density[:-1]) / 2
+
+
+def weighted_sum(weights: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"]) -> float:
+    """Σ weights values by pairwise summation: the same bits whatever the number of BLAS threads."""
+    return float((weights * values).sum())
 
 
 def support_nodes(size: int, bins: int) -> Int[np.ndarray, " nodes"]:

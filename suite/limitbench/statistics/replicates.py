@@ -12,7 +12,14 @@ from jaxtyping import Float, Float32
 
 from limitbench.statistics.base import Law
 from limitbench.statistics.bootstrap import NODES, Resampling
-from limitbench.statistics.distances import Comparison, noise_excess, noise_scale, null_wasserstein, support_nodes
+from limitbench.statistics.distances import (
+    Comparison,
+    noise_excess,
+    noise_scale,
+    null_wasserstein,
+    support_nodes,
+    weighted_sum,
+)
 
 #: A distance stands clear of noise from this multiple of the null mean on.
 CLEAR = 5.0
@@ -45,7 +52,7 @@ class Ceiling:
     def _table(self) -> tuple[Float[np.ndarray, " distances"], Float[np.ndarray, "distances replicates"]]:
         hidden = np.linspace(0, CLEAR + 4, 19) * self.null
         half, share = self.shape.astype(np.float32), self.share.astype(np.float32)
-        return hidden, np.stack([np.sort(np.abs(self.noise + np.float32(d) * half) @ share) for d in hidden])
+        return hidden, np.stack([(np.abs(self.noise + np.float32(d) * half) * share).sum(axis=1) for d in hidden])
 
     def limit(self, wasserstein: float, level: float, inflation: float = 1.0) -> float:
         """The limit for W1 = `wasserstein`; `inflation` is √(1 + N/M) for a law estimated by M draws."""
@@ -166,7 +173,7 @@ def compare_cell(
     noise = resampling.cdf_noise(order, ranks)
     share = _shares(ordered[ranks])
     sigma = noise_scale((ranks + 0.5) / size, size)
-    total = float(sigma @ share)
+    total = weighted_sum(sigma, share)
     ceiling = Ceiling(noise, sigma / total if total > 0 else sigma, share, std, math.sqrt(2 / math.pi) * total)
     found: dict[str, TheoryDistance] = {}
     for name, law in laws.items():
@@ -198,9 +205,9 @@ def _continuous(
         sigma = np.hypot(sigma, noise_scale(ours, law.reference_size))
         shaken = shaken - resampling.reference_noise(law, nodes, theirs)
     single = shaken.astype(np.float32)
-    again = (np.abs(single) - noise_excess(single, sigma.astype(np.float32))) @ share
+    again = ((np.abs(single) - noise_excess(single, sigma.astype(np.float32))) * share).sum(axis=1)
     # what the nodes miss (the tails and the quadrature error) stays as it is in every replicate
-    rest = held.wasserstein - float(np.abs(gap) @ share)
+    rest = held.wasserstein - weighted_sum(np.abs(gap), share)
     null = null_wasserstein(law, held.effective_size)
     notes: tuple[str, ...] = ()
     distance, errors = (held.wasserstein - held.excess) / std, (rest + again) / stds - held.wasserstein / std

@@ -6,7 +6,6 @@ import abc
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
 
 from limitbench.sweep.blocks import Unit
 from limitbench.sweep.worker import Job, Receipt
@@ -44,7 +43,7 @@ class Executor(abc.ABC):
     name: str
 
     @abc.abstractmethod
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Executor: ...
 
     @abc.abstractmethod
     def __exit__(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 
+@runtime_checkable
 class Reporter(Protocol):
     """What the sweep tells while it runs. Counts are networks."""
 
@@ -69,7 +70,7 @@ class Terminal:
         self._title, self._total, self._done, self._first = "", 0, 0, 0
         self._began = self._told = 0.0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Terminal:
         return self
 
     def __exit__(

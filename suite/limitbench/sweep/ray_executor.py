@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from limitbench.errors import InputError
 from limitbench.sweep.blocks import Unit
@@ -101,7 +101,7 @@ class RayExecutor(Executor):
         self._limits = (unit_seconds, max_deaths)
         self._stack = ExitStack()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> RayExecutor:
         self._stack.enter_context(ray_session(self._address, self._workers))
         return self
 

@@ -6,7 +6,6 @@ import heapq
 import itertools
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self
 
 from limitbench.sweep.blocks import Unit
 from limitbench.sweep.executors import MAX_ATTEMPTS, Executor, Handler, Outcome, describe
@@ -18,7 +17,7 @@ class SerialExecutor(Executor):
 
     name = "serial"
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> SerialExecutor:
         return self
 
     def __exit__(

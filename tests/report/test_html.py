@@ -1,0 +1,190 @@
+"""The page as a whole: self-contained, accessible, escaped, small, deterministic, and fit for unfinished runs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from limitbench.errors import InputError
+from limitbench.report import render
+from limitbench.report.html import SIZE_LIMIT, render_page
+from limitbench.report.results import Results
+
+Maker = Callable[..., xr.DataTree]
+VOID = {"meta", "link", "input", "br", "img", "hr"}
+RESOURCES = {"src", "srcset", "href", "data", "action", "poster", "xlink:href"}
+
+
+class Page(HTMLParser):
+    """Collects tags and checks that they nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def page_text(synthetic_tree: xr.DataTree) -> str:
+    return render_page([Results(synthetic_tree)])
+
+
+@pytest.fixture(scope="module")
+def page(page_text: str) -> Page:
+    return Page(page_text)
+
+
+def test_page_parses_has_a_language_and_unique_ids(page: Page) -> None:
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert page.named("html")[0]["lang"] == "en"
+    assert len(ids) == len(set(ids))
+    labelled = {name for _, a in page.tags for name in str(a.get("aria-labelledby") or "").split()}
+    assert labelled <= set(ids)
+    assert {str(a["for"]) for a in page.named("label")} <= set(ids)
+
+
+def test_page_loads_nothing_and_runs_nothing(page: Page, page_text: str) -> None:
+    for _, attributes in page.tags:
+        for name in RESOURCES & set(attributes):
+            assert str(attributes[name]).startswith(("#", "data:")), attributes
+        assert not any(name.startswith("on") for name in attributes)
+    assert page.named("script") == []
+    assert "@import" not in page_text
+    assert not re.search(r"url\((?!#)", page_text)
+
+
+def test_page_is_small(page_text: str) -> None:
+    assert len(page_text.encode()) < SIZE_LIMIT
+
+
+def test_every_drawing_has_title_and_description(page: Page, page_text: str) -> None:
+    drawings = [a for a in page.named("svg") if a.get("aria-hidden") != "true"]
+    assert len(drawings) > 20
+    assert all(a["role"] == "img" for a in drawings)
+    assert len(drawings) == len(page.named("title")) - 1 == len(page.named("desc"))
+    assert not re.search(r"<(title|desc)[^>]*></", page_text)
+
+
+def test_every_choice_shows_exactly_one_panel(page: Page, page_text: str) -> None:
+    """Of the panels of a section, the rules of the checked options leave one."""
+    section = page_text.split('id="synthetic-grid"')[1].split("</section>")[0]
+    groups: dict[str, list[str]] = {}
+    for name, ident in re.findall(r'<input type="radio" name="([^"]+)" id="([^"]+)"', section):
+        groups.setdefault(name, []).append(ident.removeprefix("synthetic-grid-"))
+    panels = [set(classes.split()) for classes in re.findall(r'<div class="panel ([^"]+)"', section)]
+    assert [len(options) for options in groups.values()] == [2, 2, 3]
+    assert len(panels) == 12
+    for option in (o for options in groups.values() for o in options):
+        assert (
+            f"#synthetic-grid:has(#synthetic-grid-{option}:checked) .panel:not(.{option}){{display:none}}" in page_text
+        )
+    for first in groups["synthetic-grid-observable"]:
+        for second in groups["synthetic-grid-c_minus"]:
+            for third in groups["synthetic-grid-rate p"]:
+                assert sum({first, second, third} <= panel for panel in panels) == 1
+
+
+def test_verdict_comes_before_claims_ranking_maps_rates_laws_and_run(page_text: str) -> None:
+    order = ["verdict", "claims", "ranking", "maps", "nstar", "rates", "overlays", "run"]
+    places = [page_text.index(f'<h3 id="synthetic-{name}"') for name in order]
+    assert places == sorted(places)
+
+
+def test_failed_claims_come_first_and_commands_are_shown(page_text: str) -> None:
+    ledger = page_text.split('class="ledger"')[1].split("</table>")[0]
+    assert re.findall(r'<tr class="(\w+)"', ledger) == ["fails", "undecided", "holds"]
+    assert "limitbench run synthetic --set width=16" in ledger
+    assert "Not measured &lt;here&gt;." in ledger
+
+
+def test_rendering_twice_gives_the_same_bytes(synthetic: Maker) -> None:
+    one, other = (render_page([Results(synthetic(finished=0.2))]) for _ in range(2))
+    assert one == other
+
+
+def test_names_and_errors_are_shown_as_text(synthetic: Maker) -> None:
+    tree = synthetic(finished=0.1, study="<script>alert(1)</script>")
+    tree["run"]["error"][0, 0, 0, 0] = "ValueError: <img src=x onerror=alert(2)>"
+    tree["run"]["status"][0, 0, 0, 0] = "failed"
+    text = render_page([Results(tree)])
+    assert "<script" not in text
+    assert "<img" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "ValueError: &lt;img src=x onerror=alert(2)&gt;" in text
+    Page(text)
+
+
+@pytest.mark.parametrize("finished", [0.0, 0.3])
+def test_unfinished_run_renders_with_a_notice(synthetic: Maker, finished: float) -> None:
+    text = render_page([Results(synthetic(finished=finished))])
+    Page(text)
+    assert "This run is not finished" in text
+
+
+def test_store_without_scores_or_claims_renders(synthetic: Maker) -> None:
+    tree = synthetic(finished=0.1)
+    for group in ("scores", "claims", "laws", "samples"):
+        del tree[group]
+    Page(render_page([Results(tree)]))
+
+
+def test_two_studies_have_a_summary_with_links(synthetic: Maker) -> None:
+    text = render_page([Results(synthetic(finished=0.1, study=name)) for name in ("one", "two", "one")])
+    page = Page(text)
+    links = [str(a["href"]) for a in page.named("a")]
+    assert links == ["#main", "#one", "#two", "#one-2"]
+    assert {a.get("id") for a in page.named("article")} == {"one", "two", "one-2"}
+
+
+def test_directory_without_store_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(str(tmp_path))):
+        render([tmp_path], tmp_path / "report.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _chromium() -> str | None:
+    return next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
+
+
+@pytest.mark.skipif(_chromium() is None, reason="no Chromium on this machine")
+def test_chromium_opens_the_page_without_errors_or_requests(page_text: str, tmp_path: Path) -> None:
+    """The page asks for nothing: the browser's own log of requests holds the file alone; its console stays empty."""
+    file, log = tmp_path / "report.html", tmp_path / "net.json"
+    file.write_text(page_text, encoding="utf-8")
+    options = [
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+        "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+        f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--window-size=400,1000",
+        f"--log-net-log={log}", "--dump-dom", file.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run([str(_chromium()), *options], capture_output=True, text=True, timeout=120, check=True)
+    assert "Which scaling-limit theory" in done.stdout
+    assert ":CONSOLE" not in done.stderr
+    asked = set(re.findall(r'"url":"(https?:[^"]+)"', log.read_text(encoding="utf-8"))) if log.exists() else set()
+    assert asked == set()

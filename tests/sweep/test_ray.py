@@ -1,0 +1,179 @@
+"""Real Ray on this machine: same numbers from any number of workers, and misbehaving blocks set aside."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from limitbench.errors import InputError
+from limitbench.sweep import ray_session
+from limitbench.sweep.executors import MAX_ATTEMPTS
+from limitbench.sweep.ray_executor import RayExecutor
+from limitbench.sweep.run import run, status
+from limitbench.testing.store import assert_same_numbers
+from limitbench.testing.toy import STUDY
+
+pytestmark = [
+    pytest.mark.ray,
+    # Ray leaves the pipes of its processes and its log files to the garbage collector.
+    pytest.mark.filterwarnings("ignore:.*:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+SLOW = {"fault": ["slow"], "width": [4, 8]}
+SLOW_SAMPLES = 64 * 24
+
+
+@pytest.fixture(scope="module")
+def session():
+    with ray_session.ray_session(workers=2):
+        yield
+
+
+@pytest.mark.usefixtures("session")
+class TestInOneSession:
+    def test_stores_of_one_worker_two_workers_and_serial_are_bit_identical(self, tmp_path):
+        grid = {"width": [4, 8, 16]}
+        run(STUDY, grid, out=tmp_path / "serial")
+        for workers in (1, 2):
+            run(STUDY, grid, out=tmp_path / f"{workers}", executor="ray", workers=workers)
+            assert_same_numbers(tmp_path / "serial" / "toy.zarr", tmp_path / f"{workers}" / "toy.zarr")
+
+    def test_blocks_that_raise_crash_or_hang_are_set_aside_while_all_others_finish(self, tmp_path):
+        grid = {"width": [4, 8], "fault": ["none", "raise", "exit", "segfault", "hang"]}
+        executor = RayExecutor(workers=2, unit_seconds=4.0, max_deaths=2)
+        tree = run(STUDY, {**grid, "width": [4]}, samples=64, out=tmp_path, executor=executor)
+        states = tree["run"].to_dataset().isel(width=0, depth=0).load()
+        assert {str(f): str(s) for f, s in zip(states["fault"].values, states["status"].values, strict=True)} == {
+            "none": "done",
+            "raise": "failed",
+            "exit": "failed",
+            "segfault": "failed",
+            "hang": "failed",
+        }
+        attempts = {str(f): int(a) for f, a in zip(states["fault"].values, states["attempts"].values, strict=True)}
+        assert attempts == {"none": 2, "raise": MAX_ATTEMPTS, "exit": 2, "segfault": 2, "hang": MAX_ATTEMPTS}
+        errors = states["error"]
+        assert "ArithmeticError: this network always raises" in errors.sel(fault="raise").item()
+        assert "its worker process died every time" in errors.sel(fault="exit").item()
+        assert "not finished within 4 s" in errors.sel(fault="hang").item()
+
+    def test_ray_listens_on_the_loopback_interface_only(self):
+        import ray
+
+        addresses = {node["NodeManagerAddress"] for node in ray.nodes()}
+        assert addresses == {"127.0.0.1"}
+
+
+DRIVER = """
+    import sys
+    from limitbench.sweep.executors import Interrupted
+    from limitbench.sweep.run import run
+    from limitbench.testing.toy import STUDY
+
+    try:
+        run(STUDY, {grid!r}, samples={samples}, out=sys.argv[1], executor="ray", workers=2)
+    except Interrupted as stop:
+        print(stop)
+        sys.exit(130)
+"""
+
+
+def _start_driver(out):
+    code = textwrap.dedent(DRIVER.format(grid=SLOW, samples=SLOW_SAMPLES))
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _wait_for_blocks(out, count, driver):
+    done = out / "toy.run" / "done"
+    deadline = time.monotonic() + 120
+    while len(list(done.glob("*.b*.json"))) < count:
+        assert driver.poll() is None, driver.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _children(pid):
+    found, todo = [], [pid]
+    while todo:
+        parent = todo.pop()
+        try:
+            with open(f"/proc/{parent}/task/{parent}/children") as file:
+                children = [int(child) for child in file.read().split()]
+        except OSError:
+            continue
+        found += children
+        todo += children
+    return found
+
+
+def _command(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="finds workers through /proc")
+def test_a_run_killed_at_any_moment_resumes_to_the_same_numbers(tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    for count, delay in ((3, 0.031), (14, 0.077), (30, 0.003)):
+        driver = _start_driver(killed)
+        try:
+            _wait_for_blocks(killed, count, driver)
+            family = _children(driver.pid)
+            workers = [pid for pid in family if "SweepWorker" in _command(pid)]
+            assert workers
+            os.kill(workers[0], signal.SIGKILL)
+            _wait_for_blocks(killed, count + 2, driver)
+            time.sleep(delay)
+        finally:
+            driver.kill()
+            driver.communicate()
+        (state,) = status(killed)
+        assert count <= state.blocks_done < state.blocks_total
+    run(STUDY, SLOW, samples=SLOW_SAMPLES, out=killed)
+    run(STUDY, SLOW, samples=SLOW_SAMPLES, out=whole)
+    assert_same_numbers(killed / "toy.zarr", whole / "toy.zarr")
+    assert not list(killed.rglob("*.partial"))
+
+
+def test_ctrl_c_ends_a_ray_run_with_one_line_and_keeps_its_blocks(tmp_path):
+    driver = _start_driver(tmp_path)
+    try:
+        _wait_for_blocks(tmp_path, 3, driver)
+        os.killpg(driver.pid, signal.SIGINT)
+        printed, errors = driver.communicate(timeout=60)
+    finally:
+        driver.kill()
+    assert driver.returncode == 130, errors
+    assert printed.startswith("interrupted; finished blocks are kept, the same command resumes")
+    assert "Traceback" not in printed + errors
+    assert status(tmp_path)[0].blocks_done >= 3
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:6379", "6379", "ray://127.0.0.1:1", "host:port"])
+def test_an_unreachable_cluster_is_one_line_and_no_file(tmp_path, address, monkeypatch):
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with pytest.raises(InputError, match=r"^address: got .*, expected the address of a running Ray cluster"):
+        run(STUDY, out=tmp_path / "out", executor="ray", address=address)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_is_not_ray_is_refused_soon(monkeypatch):
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr(ray_session, "HEALTH_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(InputError, match="does not answer as Ray"):
+        ray_session._check_answers(f"127.0.0.1:{server.getsockname()[1]}")
