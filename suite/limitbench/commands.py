@@ -165,7 +165,7 @@ def _check_device(options: RunOptions) -> None:
         return
     import ray
 
-    if not ray.cluster_resources().get("GPU"):
+    if not ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
         raise InputError("device", "cuda", "a device that the cluster has (it has no GPU)")
 
 

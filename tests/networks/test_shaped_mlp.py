@@ -49,9 +49,6 @@ def test_samplers_have_the_law_of_the_definition(widths, c_plus, c_minus, rate, 
     def deviation(constant):
         literal = literal_network(widths, c_plus, c_minus, rate, rho0, 8192, seed=2, constant=constant)
         sample = {name: drawn[name].values[:, None] for name in literal}
-        # features that are parallel up to rounding tie at 1
-        for values in (sample, literal):
-            values["correlation"] = np.round(values["correlation"], 12)
         return largest_deviation(sample, literal)
 
     assert deviation(2.0) < CRITICAL
@@ -78,7 +75,7 @@ def test_mean_gram_matrix_of_a_layer_is_the_finite_size_identity(network):
     assert deviation(cross, network.rho0 + drift) > 4.5  # without the factor c
 
 
-@pytest.mark.parametrize(("inputs", "depth"), [(1, 10_000), (2, 2_500)])
+@pytest.mark.parametrize(("inputs", "depth"), [(1, 4_000), (2, 2_500)])
 def test_norm_of_an_unshaped_linear_network_has_its_exact_moments_where_it_underflows(inputs, depth):
     gram = ((1.0,),) if inputs == 1 else None
     width = 4

@@ -37,7 +37,7 @@ def test_ids_of_two_figures_never_clash() -> None:
     both = "".join(inline_svg(_figure(), title="t", desc="d", drawings=drawings) for _ in range(2))
     ids = re.findall(r' id="([^"]+)"', both)
     assert len(ids) == len(set(ids)) > 4
-    assert {name for name in re.findall(r'(?:href="#|url\(#)([^")]+)', both)} <= set(ids)
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', both)) <= set(ids)
 
 
 def test_colours_become_variables_and_text_stays_text() -> None:

@@ -14,7 +14,7 @@ from limitbench.statistics.laws import Empirical, Normal, PointMass, Tabulated, 
 from limitbench.statistics.replicates import compare_cell
 from limitbench.statistics.scores import Score, score, score_cells, verdict
 
-NETWORKS, REPETITIONS, MARGIN = 512, 300, 0.05
+NETWORKS, REPETITIONS, MARGIN = 512, 200, 0.05
 
 
 def distance_to_standard_normal(law) -> float:

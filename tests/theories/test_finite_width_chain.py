@@ -131,6 +131,26 @@ def test_nearer_to_networks_than_the_drift_corrected_sde(shape: Shape) -> None:
     assert wasserstein(draws, shape.theory.law("correlation")) < wasserstein(draws, sde) / 4
 
 
+def test_norm_is_the_one_of_simulated_networks_and_its_mean_exact() -> None:
+    """The independent-layer law of ln V_d/V_0 by simulation; the SDE's N(-1, 2) is noticed; E V_d/V_0 = 1."""
+    rng = np.random.Generator(np.random.SFC64(9))
+    law = FiniteWidthChain(12, 12, 0.0, -1.5).law("log_norm")
+    s_plus, s_minus = 1.0, 1 - 1.5 / math.sqrt(12)
+    draws = np.zeros(60_000)
+    for _ in range(12):
+        g = rng.standard_normal((60_000, 12))
+        draws += np.log(2 / (s_plus**2 + s_minus**2) * np.mean((np.where(g > 0, s_plus, s_minus) * g) ** 2, axis=1))
+    assert mean_score(draws, law) < SIGMAS
+    assert draws.std() == pytest.approx(law.std, rel=0.015)
+    assert kstest(draws, law.cdf).pvalue > P_VALUE
+    sde = CovarianceSDE(1.0, 0.0, -1.5, 0.0).law("log_norm")
+    assert kstest(draws, sde.cdf).pvalue < P_VALUE
+    levels = (np.arange(400_000) + 0.5) / 400_000
+    assert np.mean(np.exp(FiniteWidthChain(4, 64, 1.0, -1.0).law("log_norm").quantile(levels))) == pytest.approx(
+        1, abs=1e-4
+    )
+
+
 def test_one_linear_layer_misses_students_law_by_its_fourth_cumulant_only() -> None:
     """sqrt(n - 1) sinh z is Student's t with n - 1 degrees of freedom at rho0 = 0, depth 1: cdf error O(1/n)."""
     z = np.linspace(-3, 3, 601)

@@ -168,7 +168,7 @@ class Results:
         if "n_samples" not in self.run:
             return np.zeros([len(self.values(a)) for a in self.axes], dtype=int)
         stored = np.asarray(self.run["n_samples"].transpose(*self.axes).to_numpy(), dtype=float)
-        return np.nan_to_num(stored).astype(int)
+        return np.asarray(np.nan_to_num(stored), dtype=int)
 
     # -- scores ----------------------------------------------------------------------------------------------------
     @cached_property

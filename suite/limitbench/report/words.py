@@ -37,6 +37,8 @@ def standings(results: Results, observable: str | None = None, where: dict[str, 
         observable: one observable, or all of them together.
         where: positions on axes to restrict the grid to.
     """
+    if not results.theories or not results.observables:
+        return []
     index: list[object] = [(where or {}).get(a, slice(None)) for a in results.axes]
     index.append(slice(None) if observable is None else results.observables.index(observable))
 

@@ -101,7 +101,8 @@ class Resampling:
 
 
 def _multinomial(rng: np.random.Generator, replicates: int, groups: int) -> Float32[np.ndarray, "replicates groups"]:
-    return rng.multinomial(groups, np.full(groups, 1 / groups), size=replicates).astype(np.float32)
+    chosen = rng.integers(groups, size=(replicates, groups)) + groups * np.arange(replicates)[:, None]
+    return np.bincount(chosen.ravel(), minlength=replicates * groups).reshape(replicates, groups).astype(np.float32)
 
 
 def _grouped_noise(

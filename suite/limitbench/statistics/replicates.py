@@ -50,7 +50,7 @@ class Ceiling:
 
     @cached_property
     def _table(self) -> tuple[Float[np.ndarray, " distances"], Float[np.ndarray, "distances replicates"]]:
-        hidden = np.linspace(0, CLEAR + 4, 19) * self.null
+        hidden = np.linspace(0, CLEAR + 4, 13) * self.null
         half, share = self.shape.astype(np.float32), self.share.astype(np.float32)
         return hidden, np.stack([(np.abs(self.noise + np.float32(d) * half) * share).sum(axis=1) for d in hidden])
 
@@ -253,7 +253,15 @@ def _bare(
     distance: float, errors: Float[np.ndarray, " replicates"], w1: float, null: float, note: str
 ) -> TheoryDistance:
     return TheoryDistance(
-        distance, errors, w1, null, math.nan, math.nan, np.zeros(0), np.zeros((0, 0), dtype=np.float32), (note,)
+        distance,
+        errors,
+        w1,
+        null,
+        math.nan,
+        math.nan,
+        np.zeros(0),
+        np.zeros((errors.size, 0), dtype=np.float32),
+        (note,),
     )
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from limitbench.errors import InputError
+from limitbench.numerics.characteristic import score_nodes, tail_probabilities
+from limitbench.numerics.log_piecewise_norm import LogPiecewiseNorm
 from limitbench.numerics.sample_correlation import FisherZExpansion, fisher_z_expansion
 from limitbench.numerics.transition_chain import StepMoments, propagate
 from limitbench.statistics.laws import Law, PointMass, Tabulated, Transformed
@@ -29,6 +31,11 @@ _NARROWEST = 8
 _OPPOSITE = -40.0
 #: Levels beyond this tail probability are left to the table's own continuation.
 _TAIL = 1e-13
+
+#: Ratio of slopes, below and from width 32 on, that the law of the norm needs: layers do not die.
+_SMALLEST_SLOPE = (0.2, 0.1)
+#: Points of the table of `log_norm`, whose probit is nearly straight.
+_NORM_POINTS = 301
 
 Expansion = Callable[[Float[np.ndarray, " states"], float, float], FisherZExpansion]
 
@@ -49,6 +56,9 @@ class FiniteWidthChain(Theory):
     cumulants are right to O(n^-3), so depth ~ n layers sum to a weak error of O(n^-2), where the covariance SDE has
     O(n^-1/2) and its drift correction alone O(1/n). The transition matrix carries the law through the layers.
 
+    `log_norm` is exact: layers are independent, each with the law of ln((c/n) chi2_n M), M a mixture of Beta variables
+    (`limitbench.numerics.log_piecewise_norm`), inverted from its generating function.
+
     Arguments:
         depth: number of hidden layers, at most 64 widths.
         width: hidden width n, at least 8, the same in every layer.
@@ -56,7 +66,7 @@ class FiniteWidthChain(Theory):
         rate: exponent p >= 0 in the slopes; 0 is unshaped.
         rho0: correlation of the two inputs, in [-1, 1]. A point mass at 1, and at -1 where the slopes are equal.
 
-    Raises `InputError` for other values. Cost: 0.1 s at depth = width <= 1024, cached by parameters.
+    Raises `InputError` for other values. Cost: 0.1 s at depth = width <= 1024 (`log_norm` 0.5 s), cached.
     """
 
     depth: int
@@ -87,8 +97,11 @@ class FiniteWidthChain(Theory):
 
     @property
     def observables(self) -> tuple[str, ...]:
-        """`correlation`, and `log_gap` where the gap is not 0."""
-        return ("correlation",) if self.rho0 == 1 else ("correlation", "log_gap")
+        """`correlation`, `log_gap` where the gap is not 0, `log_norm` where no slope is near 0."""
+        gap = () if self.rho0 == 1 else ("log_gap",)
+        small, large = sorted(abs(s) for s in self._slopes)
+        smallest = _SMALLEST_SLOPE[self.width >= 32]
+        return ("correlation", *gap, *(("log_norm",) if small >= smallest * large else ()))
 
     @property
     def _slopes(self) -> tuple[float, float]:
@@ -96,6 +109,8 @@ class FiniteWidthChain(Theory):
 
     def _law(self, observable: str) -> Law:
         slopes = self._slopes
+        if observable == "log_norm":
+            return _norm_law(LogPiecewiseNorm(self.depth, self.width, *slopes))
         if self.rho0 == 1 or (self.rho0 == -1 and slopes[0] == slopes[1]):
             return PointMass(self.rho0 if observable == "correlation" else math.log(2))
         z = chain_law(self.depth, self.width, *slopes, self.rho0)
@@ -133,3 +148,10 @@ def chain_law(
     return Tabulated(
         law.nodes[inside], law.cdf[inside], mean=mean, std=std, cdf_error=1e-7, survival=law.survival[inside]
     )
+
+
+@lru_cache(maxsize=1024)
+def _norm_law(law: LogPiecewiseNorm) -> Tabulated:
+    x = score_nodes(law, _NORM_POINTS)
+    cdf, survival = tail_probabilities(law, x)
+    return Tabulated(x, cdf, mean=law.mean, std=math.sqrt(law.variance), cdf_error=1e-7, survival=survival)

@@ -30,7 +30,7 @@ class InfiniteWidthCLT(Theory):
     method; `log_norm` ~ N(0, sum_l (c_l^2 E phi_l(g)^4 - 1)/n_l). Means are those of infinite width: the O(1/n) shift
     is beyond this order. A point mass where nothing fluctuates (parallel inputs).
 
-    Arguments, errors: those of `InfiniteWidth`. Cost: 100 microseconds a layer, cached by parameters.
+    Arguments, errors: those of `InfiniteWidth`. Cost: about 200 microseconds a layer, cached by parameters.
     """
 
     depth: int
