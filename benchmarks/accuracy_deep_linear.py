@@ -16,12 +16,7 @@ from limitbench.numerics.triangular_sde import triangular_draws
 from limitbench.statistics.base import quantile_moments
 from limitbench.theories.deep_linear import FiniteWidth, ProportionalLimit, limit_second_moments
 
-
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError(f"the tracked error is {value}")
-    # asv compares ratios: below this, rounding alone would change them.
-    return max(float(value), 1e-12)
+from .tracking import error
 
 
 class CharacteristicInversion:
@@ -37,13 +32,13 @@ class CharacteristicInversion:
         below, above = tail_probabilities(law, x)
         exact_below, exact_above = gammainc(half, y), gammaincc(half, y)
         low, high = (exact_below > 1e-14) & (exact_below < 0.5), (exact_above > 1e-14) & (exact_above < 0.5)
-        return _finite(max(np.abs(below / exact_below - 1)[low].max(), np.abs(above / exact_above - 1)[high].max()))
+        return error(max(np.abs(below / exact_below - 1)[low].max(), np.abs(above / exact_above - 1)[high].max()))
 
 
 class FiniteWidthLaw:
     """The tabulated law of ln Q_11 as it is used, at width and depth."""
 
-    params = ((2, 1), (16, 16), (64, 256))
+    params = ([(2, 1), (16, 16), (64, 256)],)
     param_names = ("width_depth",)
 
     def track_cdf_error(self, shape: tuple[int, int]) -> float:
@@ -60,12 +55,12 @@ class FiniteWidthLaw:
 
             return 0.5 - quad(integrand, 1e-12, reach, epsabs=1e-12, epsrel=1e-12, limit=500)[0] / math.pi
 
-        return _finite(np.max(np.abs(law.cdf(x) - np.array([cdf(float(point)) for point in x]))))
+        return error(np.max(np.abs(law.cdf(x) - np.array([cdf(float(point)) for point in x]))))
 
     def track_std_error(self, shape: tuple[int, int]) -> float:
         """Relative error of the tabulated law's standard deviation against trigamma sums."""
         law = FiniteWidth(width=shape[0], depth=shape[1]).law("log_q11")
-        return _finite(abs(quantile_moments(law)[1] / law.std - 1))
+        return error(abs(quantile_moments(law)[1] / law.std - 1))
 
 
 class RateToTheLimit:
@@ -85,10 +80,10 @@ class RateToTheLimit:
         self.kolmogorov, self.wasserstein = shift.max(), sigma * np.trapezoid(shift, z)
 
     def track_kolmogorov_constant_error(self, alpha: float) -> float:
-        return _finite(abs(1024 * deterministic_ks(self.finite, self.limit) / self.kolmogorov - 1))
+        return error(abs(1024 * deterministic_ks(self.finite, self.limit) / self.kolmogorov - 1))
 
     def track_wasserstein_constant_error(self, alpha: float) -> float:
-        return _finite(abs(1024 * deterministic_wasserstein(self.finite, self.limit) / self.wasserstein - 1))
+        return error(abs(1024 * deterministic_wasserstein(self.finite, self.limit) / self.wasserstein - 1))
 
 
 class TwoOutputLaws:
@@ -99,7 +94,7 @@ class TwoOutputLaws:
 
     def track_coupling_variance_error(self, alpha: float) -> float:
         law = ProportionalLimit(alpha).law("q12")
-        return _finite(abs(quantile_moments(law)[1] ** 2 / limit_second_moments(alpha).q12_squared - 1))
+        return error(abs(quantile_moments(law)[1] ** 2 / limit_second_moments(alpha).q12_squared - 1))
 
     def track_trace_error(self, alpha: float) -> float:
         """E(lambda_min + lambda_max) = 2."""
@@ -109,7 +104,7 @@ class TwoOutputLaws:
             np.exp(ProportionalLimit(alpha).law(name).quantile(ndtr(z)))
             for name in ("log_lambda_min", "log_lambda_max")
         )
-        return _finite(abs(weight @ trace / weight.sum() - 2))
+        return error(abs(weight @ trace / weight.sum() - 2))
 
 
 class TriangularEquation:
@@ -124,4 +119,4 @@ class TriangularEquation:
         psi = np.sort((logs[1] - logs[0]) / 2)
         r = np.linspace(0, radial_reach(1.0), 8001)
         below = np.interp(psi, r, 1 - radial_survival(r, 1.0))
-        return _finite(np.max(np.abs(below - np.arange(draws) / draws)))
+        return error(np.max(np.abs(below - np.arange(draws) / draws)))

@@ -19,6 +19,7 @@ os.environ["COLUMNS"] = "160"
 import pytest
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that start Ray share one worker of pytest-xdist: two clusters at once would fight for the cores."""
     for item in items:

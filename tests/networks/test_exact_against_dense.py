@@ -151,10 +151,10 @@ def test_defect_of_the_pair_kernel_is_noticed(monkeypatch, defect, name):
 
 @pytest.mark.parametrize("name", ["shaped-4", "shaped-64", "one-input-8"])
 def test_wrong_normalising_constant_is_noticed(monkeypatch, name):
-    wrong = property(lambda layer: 1.05 * 2.0 / (layer.slope_plus**2 + layer.slope_minus**2))
+    wrong = property(lambda layer: 1.15 * 2.0 / (layer.slope_plus**2 + layer.slope_minus**2))
     dense = dense_observables(name)
     monkeypatch.setattr(ShapedLayer, "constant", wrong)
-    monkeypatch.setattr(ShapedLayer, "canonical_constant", property(lambda layer: 1.05 * 2 / (1 + layer.ratio**2)))
+    monkeypatch.setattr(ShapedLayer, "canonical_constant", property(lambda layer: 1.15 * 2 / (1 + layer.ratio**2)))
     assert largest_deviation(observables(NETWORKS[name], "exact"), dense) > POWERFUL
 
 

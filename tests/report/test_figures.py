@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from limitbench.report.figures.maps import distance_map
 from limitbench.report.figures.overlays import overlay_figure
 from limitbench.report.fits import errors_of, fit_errors, predicted_errors
+from limitbench.report.heatmap import heat_map
 from limitbench.report.results import Results
 from limitbench.report.style import HEAT_EDGES, heat_class, log_ticks
 
@@ -23,21 +23,22 @@ def _at(results: Results, **values: float) -> int:
 
 def test_map_prints_a_verdict_in_every_cell_and_describes_the_extremes(synthetic_tree: xr.DataTree) -> None:
     results = Results(synthetic_tree)
-    at = results.slices[_at(results, rate=0.5, c_minus=-1.0)]
-    figure, desc = distance_map(results, at, "correlation", "covariance-sde")
-    texts = [text.get_text() for text in figure.texts]
-    assert [t for t in texts if t.startswith("✗")] == ["✗ 0.75", "✗ 0.38", "✗ 0.19"] * 2
-    assert desc.replace("\u00a0", " ").startswith("D from 0.19 (n = 256, d/n = 0.25) to 0.75 (n = 16, d/n = 0.25)")
+    found = heat_map(results, results.slices[_at(results, rate=0.5, c_minus=-1.0)], "correlation", "covariance-sde")
+    assert [depth for depth, _ in found.rows] == ["1", "0.25"]
+    assert [text for _, cells in found.rows for _, text in cells] == ["✗ 0.75", "✗ 0.38", "✗ 0.19"] * 2
+    description = found.description.replace("\u00a0", " ")
+    assert description.startswith("D from 0.19 (n = 256, d/n = 0.25) to 0.75 (n = 16, d/n = 0.25)")
 
 
-def test_map_draws_the_margin_only_where_it_is_crossed(synthetic: Maker) -> None:
-    def heavy(offset: Callable[..., float]) -> int:
+def test_map_marks_the_margin_only_where_it_is_crossed(synthetic: Maker) -> None:
+    def edges(offset: Callable[..., float]) -> list[str]:
         results = Results(synthetic(offset=offset))
-        figure, _ = distance_map(results, results.slices[0], "correlation", "covariance-sde")
-        return sum(patch.get_linewidth() > 2 for patch in figure.patches + list(figure.artists))
+        found = heat_map(results, results.slices[0], "correlation", "covariance-sde")
+        return [css.partition(" ")[2] for _, cells in found.rows for css, _ in cells]
 
-    assert heavy(lambda theory, **cell: 0.01) == 0
-    assert heavy(lambda theory, width, **cell: 0.01 if width > 16 else 0.4) == 1
+    assert edges(lambda theory, **cell: 0.01) == [""] * 6
+    assert edges(lambda theory, width, **cell: 0.01 if width > 16 else 0.4) == ["r", "", ""] * 2
+    assert edges(lambda theory, aspect, **cell: 0.01 if aspect < 1 else 0.4) == ["b"] * 3 + [""] * 3
 
 
 def test_heat_classes_part_at_the_margin() -> None:

@@ -70,7 +70,7 @@ def test_simultaneous_band_covers_all_cells_together():
         estimates = root @ rng.standard_normal(20)
         replicates = rng.standard_normal((500, 20)) @ root.T
         low, high = simultaneous(estimates, replicates)
-        together += bool(((low <= 0) & (0 <= high)).all())
+        together += bool(((low <= 0) & (high >= 0)).all())
         apart += bool((np.abs(estimates) <= 1.96).all())
     assert stats.binom.cdf(together, 200, 0.95) > 1e-6
     assert stats.binom.cdf(apart, 200, 0.95) < 1e-6  # companion: intervals of each cell alone do not

@@ -214,4 +214,5 @@ class TestContract(TheoryContract):
         FiniteWidthChain(64, 64, 1.0, -1.0, rate=0.25, rho0=-1.0),
         FiniteWidthChain(4, 8, 0.0, 0.0, rho0=-1.0),
         FiniteWidthChain(4, 8, 0.0, 0.0, rho0=1.0),
+        FiniteWidthChain(4, 8, 0.0, -2.0, rate=0.0, rho0=-1.0),
     )

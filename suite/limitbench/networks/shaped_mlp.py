@@ -41,8 +41,8 @@ class ShapedMLP(Network):
     (arXiv 2206.02768, 2310.12079). With one input the observable is `log_norm`; with more, `correlation`, `log_gap` and
     `log_norm` are those of inputs 1 and 2. Where the final layers of both are parallel, `log_gap` is -inf; where every
     unit of input 1 is off in some layer, `log_norm` is -inf; where that happens to either input, `correlation` and
-    `log_gap` are NaN. Only narrow layers with a zero slope do either. `exact` keeps 1 - rho to 1e-3 relative at any size
-    and 1 + rho to 1e-5 absolute; `dense` keeps 1 - rho down to 1e-28.
+    `log_gap` are NaN. Only narrow layers with a zero slope do either. `exact` keeps 1 - rho to 1e-3 relative at any
+    size and 1 + rho to 1e-5 absolute; `dense` keeps 1 - rho down to 1e-28.
 
     Arguments:
         depth: number of hidden layers.

@@ -14,7 +14,7 @@ from limitbench.errors import InputError
 from limitbench.report.provenance import spec_text
 from limitbench.report.results import Results
 from limitbench.report.svg import Drawings
-from limitbench.report.view import DETAILS, Detail, StudyView, slug
+from limitbench.report.view import DETAILS, MOST_TABLED_SCORES, Detail, StudyView, slug
 from limitbench.studies.base import Study
 from limitbench.sweep.markers import DONE, FAILED, Marker, read_markers
 
@@ -101,7 +101,8 @@ def known_study(name: str) -> Study | None:
 def render_page(results: Sequence[Results]) -> str:
     """The page as text, with as much detail as fits the size limit."""
     page = ""
-    for detail in DETAILS:
+    scores = sum(int(np.isfinite(one.distance).sum()) for one in results)
+    for detail in DETAILS[1:] if scores > MOST_TABLED_SCORES else DETAILS:
         page = _page(results, detail)
         if len(page.encode()) < SIZE_LIMIT:
             break

@@ -20,7 +20,6 @@ MUTED = PLACEHOLDER + "01"
 LINE = PLACEHOLDER + "02"
 NETWORK = PLACEHOLDER + "03"
 N_THEORY_COLOURS = 8
-N_HEAT = 7
 
 CSS_VARIABLES: dict[str, str] = {
     "00": "ink",
@@ -28,8 +27,6 @@ CSS_VARIABLES: dict[str, str] = {
     "02": "line",
     "03": "network",
     **{f"{0x10 + k:02x}": f"t{k}" for k in range(N_THEORY_COLOURS)},
-    **{f"{0x20 + k:02x}": f"h{k}" for k in range(N_HEAT)},
-    **{f"{0x30 + k:02x}": f"hi{k}" for k in range(N_HEAT)},
 }
 
 
@@ -70,17 +67,7 @@ HEAT_EDGES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 def heat_class(distance: float, margin: float) -> int:
     """Colour class of D: 0 to 2 are within the margin, 3 to 6 beyond."""
-    return next((k for k, edge in enumerate(HEAT_EDGES) if distance <= edge * margin), N_HEAT - 1)
-
-
-def heat_colour(k: int) -> str:
-    """Fill of colour class `k`."""
-    return f"{PLACEHOLDER}{0x20 + k:02x}"
-
-
-def heat_ink(k: int) -> str:
-    """Text colour that is readable on colour class `k`."""
-    return f"{PLACEHOLDER}{0x30 + k:02x}"
+    return next((k for k, edge in enumerate(HEAT_EDGES) if distance <= edge * margin), len(HEAT_EDGES))
 
 
 #: Mark and word of each verdict: never colour alone.

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from limitbench.report import tables, words
 from limitbench.report.captions import error_caption, fit_table, map_caption, reference_law
 from limitbench.report.figures.errors import error_figure
-from limitbench.report.figures.maps import distance_map
 from limitbench.report.figures.overlays import overlay_figure
 from limitbench.report.figures.throughput import throughput_figure
 from limitbench.report.fits import errors_of, fit_errors
+from limitbench.report.heatmap import HeatMap, heat_map
 from limitbench.report.provenance import provenance, repeat_command
 from limitbench.report.results import Results, Slice, spread
 from limitbench.report.style import HEAT_EDGES, VERDICTS, number, plain, theory_style
@@ -26,16 +26,18 @@ from limitbench.report.tables import Table
 
 @dataclass(frozen=True)
 class Detail:
-    """How much a page draws, so that it stays small: numbers in maps, overlays and error figures per study, tables."""
+    """How much a page shows of each study, so that it stays small: figures by kind, and tables of every score."""
 
-    map_numbers: bool = True
-    overlays: int = 24
-    error_figures: int = 48
-    score_rows: bool = True
+    overlays: int
+    error_figures: int
+    score_tables: bool = True
+    n_star_tables: bool = True
 
 
 #: From the most to the least; the first that fits the size limit is used.
-DETAILS = (Detail(), Detail(overlays=12, error_figures=24), Detail(False, 8, 12, False))
+DETAILS = (Detail(24, 48), Detail(16, 48, False, False), Detail(8, 12, False, False))
+#: Beyond this many scores the tables of every score never fit.
+MOST_TABLED_SCORES = 2500
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Panel:
     pictures: list[Picture]
     caption: str
     table: Table | None = None
+    maps: list[HeatMap] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ class StudyView:
     def score_tables(self) -> list[Table]:
         """Every score in full."""
         return (
-            [tables.scores_table(self.results, o) for o in self.results.observables] if self.detail.score_rows else []
+            [tables.scores_table(self.results, o) for o in self.results.observables] if self.detail.score_tables else []
         )
 
     @property
@@ -182,27 +185,25 @@ class StudyView:
         panels = []
         for observable, at, classes in self._choices():
             heading = self._heading(observable, at)
-            pictures = []
-            for theory in self.results.said(observable):
-                figure, desc = distance_map(self.results, at, observable, theory, values=self.detail.map_numbers)
-                title = self.results.theory_title(theory)
-                svg = self._svg(figure, f"D of {title}: {heading}", desc)
-                pictures.append(Picture(title, svg, theory))
+            maps = [heat_map(self.results, at, observable, theory) for theory in self.results.said(observable)]
             caption = map_caption(self.results, at, observable)
-            panels.append(
-                Panel(classes, heading, pictures, caption, tables.detectability(self.results, at, observable))
-            )
+            n_star = tables.detectability(self.results, at, observable) if self.detail.n_star_tables else None
+            panels.append(Panel(classes, heading, [], caption, n_star, maps))
         return selector, panels
 
     def error_panels(self) -> tuple[Selector, list[Panel]]:
         """D against width at one depth, one panel per observable and slice; empty without two widths."""
         results = self.results
-        selector = self._selector("errors")
         if results.width_axis is None or len(results.values("width")) < 2:
-            return selector, []
+            return Selector(f"{self.ident}-errors", []), []
+        choices = list(self._choices())
+        if len(choices) <= self.detail.error_figures:
+            selector = self._selector("errors")
+        else:
+            selector, choices = self._some("errors", self.detail.error_figures)
         depth = reference_depth(results)
         panels = []
-        for observable, at, classes in list(self._choices())[: self.detail.error_figures]:
+        for observable, at, classes in choices:
             errors = {t: errors_of(results, at, depth, observable, t) for t in results.said(observable)}
             fits = {t: fit for t, e in errors.items() if (fit := fit_errors(e)) is not None}
             heading = self._heading(observable, at, depth)
@@ -218,36 +219,23 @@ class StudyView:
         """Densities and cdf differences at the smallest and the largest width, for a few slices."""
         results = self.results
         widths = sorted({0, len(results.values("width")) - 1}) if results.width_axis else [0]
-        most = max(1, self.detail.overlays // max(1, len(widths) * len(results.observables)))
-        default = next(
-            (s for s in results.slices if all(s.at[a] == leading(results, a) for a in results.varying)), None
-        )
-        shown = spread(results.slices, most)
-        if default is not None and default not in shown:
-            shown[len(shown) // 2] = default
+        selector, choices = self._some("laws", self.detail.overlays // len(widths))
         depth = reference_depth(results)
-        observables = [Option(f"o{k}", results.observable_title(o), k == 0) for k, o in enumerate(results.observables)]
-        cells = [Option(f"c{k}", s.label, s is (default or shown[0])) for k, s in enumerate(shown)]
-        selector = Selector(
-            f"{self.ident}-laws", [g for g in (("observable", observables), ("cell", cells)) if len(g[1]) > 1]
-        )
-        self.selectors.append(selector)
         panels = []
-        for o, observable in enumerate(results.observables):
-            for k, at in enumerate(shown):
-                pictures, said = [], []
-                for width in widths:
-                    index = results.cell_index(at, width, depth)
-                    drawn = overlay_figure(results, observable, index)
-                    if drawn is not None:
-                        label = results.cell_label(index)
-                        title = f"Network against theories, {results.observable_title(observable)}: {label}"
-                        svg = self._svg(drawn[0], title, drawn[1])
-                        above = results.where({"width": results.values("width")[width]}) if results.width_axis else ""
-                        pictures.append(Picture(above, svg))
-                        said.append(f"{above}: {drawn[2]}" if above else drawn[2])
-                if pictures:
-                    panels.append(Panel(f"o{o} c{k}", self._heading(observable, at, depth), pictures, " ".join(said)))
+        for observable, at, classes in choices:
+            pictures, said = [], []
+            for width in widths:
+                index = results.cell_index(at, width, depth)
+                drawn = overlay_figure(results, observable, index)
+                if drawn is not None:
+                    label = results.cell_label(index)
+                    title = f"Network against theories, {results.observable_title(observable)}: {label}"
+                    svg = self._svg(drawn[0], title, drawn[1])
+                    above = results.where({"width": results.values("width")[width]}) if results.width_axis else ""
+                    pictures.append(Picture(above, svg))
+                    said.append(f"{above}: {drawn[2]}" if above else drawn[2])
+            if pictures:
+                panels.append(Panel(classes, self._heading(observable, at, depth), pictures, " ".join(said)))
         return selector, panels
 
     def throughput(self) -> tuple[Picture | None, Table]:
@@ -279,10 +267,29 @@ class StudyView:
                     names = [f"o{o}", *(f"a{k}v{at.at[a]}" for k, a in enumerate(self.results.varying))]
                     yield observable, at, " ".join(names)
 
+    def _some(self, name: str, figures: int) -> tuple[Selector, list[tuple[str, Slice, str]]]:
+        """A selector over a few slices, the leading one among them, and the choices that it offers."""
+        results = self.results
+        leaders = {a: leading(results, a) for a in results.varying}
+        default = next((s for s in results.slices if all(s.at[a] == k for a, k in leaders.items())), None)
+        shown = spread(results.slices, max(1, figures // max(1, len(results.observables))))
+        if default is not None and default not in shown:
+            shown[len(shown) // 2] = default
+        cells = [Option(f"c{k}", s.label, s is (default or shown[0])) for k, s in enumerate(shown)]
+        groups = [g for g in (("observable", self._observables()), ("cell", cells)) if len(g[1]) > 1]
+        selector = Selector(f"{self.ident}-{name}", groups)
+        self.selectors.append(selector)
+        choices = [(o, s, f"o{i} c{k}") for i, o in enumerate(results.observables) for k, s in enumerate(shown)]
+        return selector, choices
+
+    def _observables(self) -> list[Option]:
+        return [
+            Option(f"o{k}", self.results.observable_title(o), k == 0) for k, o in enumerate(self.results.observables)
+        ]
+
     def _selector(self, name: str) -> Selector:
         results = self.results
-        observables = [Option(f"o{k}", results.observable_title(o), k == 0) for k, o in enumerate(results.observables)]
-        groups = [("observable", observables)] if len(observables) > 1 else []
+        groups = [("observable", self._observables())] if len(results.observables) > 1 else []
         for k, axis in enumerate(results.varying):
             first = leading(results, axis)
             options = [Option(f"a{k}v{i}", plain(v), i == first) for i, v in enumerate(results.values(axis))]

@@ -163,10 +163,12 @@ def compare_cell(
     ordered = samples[order]
     if not np.isfinite(ordered[[0, -1]]).all():
         return _infinite(samples, laws, resampling)
-    mean, std = float(samples.mean()), float(samples.std(ddof=1))
+    mean = float(samples.mean())
+    # equal values can have a rounded mean and so a standard deviation of 1e-17
+    std = float(samples.std(ddof=1)) if ordered[0] < ordered[-1] else 0.0
     centred = samples - mean
-    fourth = float((centred**4).mean())
-    relative = math.sqrt(max(fourth / std**4 - 1, 0.0) / (4 * size)) if std > 0 else 0.0
+    kurtosis = float(((centred / std) ** 4).mean()) if std > 0 else 1.0
+    relative = math.sqrt(max(kurtosis - 1, 0.0) / (4 * size))
     moments = resampling.means(np.stack([centred, centred**2], axis=1))
     stds = np.sqrt(np.maximum(moments[:, 1] - moments[:, 0] ** 2, 0) * size / (size - 1))
     ranks = support_nodes(size, NODES)

@@ -22,14 +22,27 @@ from limitbench.sweep.executors import MAX_ATTEMPTS, Executor, Handler, Outcome,
 from limitbench.sweep.ray_session import ray_session
 from limitbench.sweep.worker import Job, Receipt, check_device, execute
 
-#: Deaths of its worker after which a unit is quarantined.
-MAX_DEATHS = 6
 #: Pause before a unit whose worker died is tried again, doubled with each death.
 FIRST_PAUSE_SECONDS = 0.25
 #: Actors that may die before they are ready, in a row, before the run is given up.
 MAX_FAILED_STARTS = 6
 #: Threads of every numerical library in an actor.
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a unit is given up and set aside.
+
+    Attributes:
+        unit_seconds: time limit of one attempt.
+        attempts: attempts that raised or ran out of time.
+        deaths: attempts during which the worker process died.
+    """
+
+    unit_seconds: float = 6 * 3600.0
+    attempts: int = MAX_ATTEMPTS
+    deaths: int = 6
 
 
 class SweepWorker:
@@ -84,8 +97,7 @@ class RayExecutor(Executor):
     Arguments:
         address: Ray cluster to join; a local Ray if left out.
         workers: number of actors; one per CPU (per GPU for `cuda`) of the cluster if left out.
-        unit_seconds: time limit of one unit.
-        max_deaths: deaths of its worker after which a unit is quarantined.
+        limits: when a unit is given up.
     """
 
     name = "ray"
@@ -94,11 +106,9 @@ class RayExecutor(Executor):
         self,
         address: str | None = None,
         workers: int | None = None,
-        unit_seconds: float = 6 * 3600.0,
-        max_deaths: int = MAX_DEATHS,
+        limits: Limits = Limits(),
     ) -> None:
-        self._address, self._workers = address, workers
-        self._limits = (unit_seconds, max_deaths)
+        self._address, self._workers, self._limits = address, workers, limits
         self._stack = ExitStack()
 
     def __enter__(self) -> RayExecutor:
@@ -117,7 +127,7 @@ class RayExecutor(Executor):
             InputError: no worker of the cluster has the device of the spec.
             RuntimeError: actors die before they are ready, over and over.
         """
-        dispatch = _Dispatch(job, handle, self._workers, *self._limits)
+        dispatch = _Dispatch(job, handle, self._workers, self._limits)
         try:
             dispatch.work(units)
         finally:
@@ -127,7 +137,7 @@ class RayExecutor(Executor):
 class _Dispatch:
     """The state of one `RayExecutor.run`."""
 
-    def __init__(self, job: Job, handle: Handler, workers: int | None, unit_seconds: float, max_deaths: int) -> None:
+    def __init__(self, job: Job, handle: Handler, workers: int | None, limits: Limits) -> None:
         import ray
 
         self._gpu = job.spec.meaning.device == "cuda"
@@ -135,8 +145,8 @@ class _Dispatch:
         available = int(resources.get("GPU" if self._gpu else "CPU", 0))
         if self._gpu and not available:
             raise InputError("device", "cuda", "a device that the cluster has (it has no GPU)")
-        self._limit = workers or max(1, available)
-        self._unit_seconds, self._max_deaths, self._handle = unit_seconds, max_deaths, handle
+        self._actors = workers or max(1, available)
+        self._limits, self._handle = limits, handle
         self._job = ray.put(job)
         self._order = itertools.count()
         self._queue: list[tuple[float, int, _Task]] = []
@@ -186,7 +196,8 @@ class _Dispatch:
         """Seconds until something may have to be done that no call announces."""
         pause = self._paused[0][0] - time.monotonic() if self._paused else 1.0
         overdue = min(
-            (slot.since + self._unit_seconds - time.monotonic() for slot in self._slots if slot.task), default=1.0
+            (slot.since + self._limits.unit_seconds - time.monotonic() for slot in self._slots if slot.task),
+            default=1.0,
         )
         return min(1.0, max(0.01, min(pause, overdue)))
 
@@ -198,7 +209,7 @@ class _Dispatch:
                 slot.call = slot.actor.execute.remote(slot.task.unit, slot.task.attempts + 1)
         starting = sum(not slot.node for slot in self._slots)
         outstanding = len(self._queue) + len(self._paused) + self._busy()
-        while len(self._slots) < min(self._limit, outstanding) and starting < len(self._queue):
+        while len(self._slots) < min(self._actors, outstanding) and starting < len(self._queue):
             self._slots.append(self._start())
             starting += 1
 
@@ -254,7 +265,7 @@ class _Dispatch:
             self._slots.remove(slot)
             return
         task.failures += 1
-        if task.failures >= MAX_ATTEMPTS:
+        if task.failures >= self._limits.attempts:
             self._end(Outcome(task.unit, None, error, task.attempts))
         else:
             self._push(task)
@@ -267,7 +278,7 @@ class _Dispatch:
             self._push(task)
             return
         task.deaths += 1
-        if task.deaths >= self._max_deaths:
+        if task.deaths >= self._limits.deaths:
             text = "its worker process died every time (a crash, or killed for its memory)"
             self._end(Outcome(task.unit, None, text, task.attempts))
             return
@@ -287,10 +298,10 @@ class _Dispatch:
         import ray
 
         now = time.monotonic()
-        for slot in [s for s in self._slots if s.task is not None and now - s.since > self._unit_seconds]:
+        for slot in [s for s in self._slots if s.task is not None and now - s.since > self._limits.unit_seconds]:
             self._slots.remove(slot)
             ray.kill(slot.actor)
-            self._failed(slot, f"TimeoutError: not finished within {self._unit_seconds:g} s")
+            self._failed(slot, f"TimeoutError: not finished within {self._limits.unit_seconds:g} s")
 
 
 def _node_lost(error: Exception, node: str) -> bool:

@@ -271,4 +271,6 @@ def _readable(data: xr.Dataset, order: Mapping[str, int]) -> xr.Dataset:
             changed[name] = (variable.dims, words[variable.to_numpy()], attributes)
     data = data.assign({k: v for k, v in changed.items() if k not in data.coords})
     data = data.assign_coords({k: v for k, v in changed.items() if k in data.coords})
-    return data[sorted(map(str, data), key=lambda name: (order.get(name, len(order)), name))]
+    names: list[str] = sorted(str(name) for name in data)
+    names.sort(key=lambda name: order.get(name, len(order)))
+    return data[names]

@@ -72,8 +72,8 @@ def _draw(
     look = theory_style(results.theories.index(theory))
     shown = np.isfinite(points.distance) & (points.distance > floor)
     bars = shown & (points.high > floor)
-    for x, low, high in zip(points.widths[bars], points.low[bars], points.high[bars], strict=True):
-        axes.plot([x, x], [max(low, floor), min(high, ceiling)], color=look.colour, lw=1.2, clip_on=False)
+    ends = np.stack([np.maximum(points.low, floor), np.minimum(points.high, ceiling), np.full(len(points.low), np.nan)])
+    axes.plot(np.repeat(points.widths[bars], 3), ends[:, bars].T.ravel(), color=look.colour, lw=1.2, clip_on=False)
     axes.plot(
         points.widths[shown],
         points.distance[shown],
@@ -86,7 +86,7 @@ def _draw(
     )
     below = np.isfinite(points.distance) & ~shown
     axes.plot(points.widths[below], np.full(below.sum(), floor), ls="none", marker=11, color=look.colour, clip_on=False)
-    grid = np.geomspace(points.widths.min(), points.widths.max(), 25)
+    grid = np.geomspace(points.widths.min(), points.widths.max(), 12)
     if fit is not None:
         curve = fit.predict(grid)
         axes.plot(grid[curve > floor], curve[curve > floor], ls=look.dashes, color=look.colour)

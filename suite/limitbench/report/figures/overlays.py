@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from limitbench.report.results import Results
 from limitbench.report.style import INK, MUTED, NETWORK, count, house_style, number, plain, theory_style
 
-BINS = 36
+BINS = 32
 #: 95 % point of the Kolmogorov distribution: half width of the band times sqrt(N).
 BAND = 1.358
 

@@ -64,7 +64,8 @@ class FiniteWidthChain(Theory):
         width: hidden width n, at least 8, the same in every layer.
         c_plus, c_minus: shaping constants.
         rate: exponent p >= 0 in the slopes; 0 is unshaped.
-        rho0: correlation of the two inputs, in [-1, 1]. A point mass at 1, and at -1 where the slopes are equal.
+        rho0: correlation of the two inputs, in [-1, 1]. A point mass at 1, and at -1 where the activation is
+            odd or even.
 
     Raises `InputError` for other values. Cost: 0.1 s at depth = width <= 1024 (`log_norm` 0.5 s), cached.
     """
@@ -98,7 +99,7 @@ class FiniteWidthChain(Theory):
     @property
     def observables(self) -> tuple[str, ...]:
         """`correlation`, `log_gap` where the gap is not 0, `log_norm` where no slope is near 0."""
-        gap = () if self.rho0 == 1 else ("log_gap",)
+        gap = () if self._fixed == 1 else ("log_gap",)
         small, large = sorted(abs(s) for s in self._slopes)
         smallest = _SMALLEST_SLOPE[self.width >= 32]
         return ("correlation", *gap, *(("log_norm",) if small >= smallest * large else ()))
@@ -107,12 +108,20 @@ class FiniteWidthChain(Theory):
     def _slopes(self) -> tuple[float, float]:
         return layer_slopes(self.c_plus, self.c_minus, self.width, self.rate)
 
+    @property
+    def _fixed(self) -> float | None:
+        """The correlation where it is not random: parallel inputs, or opposite ones and an odd or even activation."""
+        s_plus, s_minus = self._slopes
+        if abs(self.rho0) < 1 or (self.rho0 == -1 and s_plus not in (s_minus, -s_minus)):
+            return None
+        return -1.0 if self.rho0 == -1 and s_plus == s_minus else 1.0
+
     def _law(self, observable: str) -> Law:
         slopes = self._slopes
         if observable == "log_norm":
             return _norm_law(LogPiecewiseNorm(self.depth, self.width, *slopes))
-        if self.rho0 == 1 or (self.rho0 == -1 and slopes[0] == slopes[1]):
-            return PointMass(self.rho0 if observable == "correlation" else math.log(2))
+        if self._fixed is not None:
+            return PointMass(self._fixed if observable == "correlation" else math.log(2))
         z = chain_law(self.depth, self.width, *slopes, self.rho0)
         if observable == "correlation":
             return Transformed(z, np.tanh, fisher_from_correlation)
