@@ -24,8 +24,10 @@ $(READY): pyproject.toml constraints.txt
 run: $(READY)  ## quick preset of every study on local Ray; report in $(OUT)/report.html
 	$(BIN)/limitbench run --all --preset quick --out $(OUT)
 
+# Tests that start Ray run by themselves: two clusters at once would fight for the cores.
 test: $(READY)  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray"
+	$(BIN)/python -m pytest -m ray
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -195,7 +195,6 @@ def test_cuda_without_a_gpu(workplace: Path, capsys: pytest.CaptureFixture[str])
     assert "cuda" in line
 
 
-@pytest.mark.ray
 @pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
 def test_address_where_no_cluster_answers(form: str, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     address = form.format(closed_port())

@@ -210,6 +210,8 @@ def test_interrupted_run_keeps_its_blocks_and_the_same_command_finishes(tmp_path
     assert kept.items() <= after.items()
 
 
+# Ray leaves the pipes of its processes and its log files to the garbage collector.
+@pytest.mark.filterwarnings("ignore:.*:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.ray
 def test_run_on_ray_then_status_then_report(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out = tmp_path / "results"

@@ -76,6 +76,9 @@ def test_standings_count_cells_and_ties(synthetic: Maker) -> None:
 def test_missing_cells_are_said(synthetic: Maker) -> None:
     assert words.completeness(Results(synthetic())) is None
     assert "18 of 36 cells are missing" in str(words.completeness(Results(synthetic(finished=0.5))))
+    partial = synthetic()
+    partial["run"]["status"][0, 0, 0, 0] = "partial"
+    assert "1 of 36 cells lack some of their networks" in str(words.completeness(Results(partial)))
     nothing = Results(synthetic(finished=0.0))
     assert words.verdict_sentences(nothing) == ["No cell is scored yet, so there is no verdict."]
 

@@ -119,3 +119,12 @@ def test_studies_are_values(small_run):
     study = studies.get("deep-linear")
     assert dataclasses.is_dataclass(study)
     assert study is studies.get("deep-linear")
+
+
+def test_one_output_has_no_coupling_and_still_completes():
+    tree = limitbench.run("deep-linear", {"outputs": [1, 2], "width": [16], "aspect": [1.0]}, samples=4096)
+    assert (tree["run"]["status"] == "done").all()
+    coupling = tree["samples"]["q12"].squeeze()
+    assert coupling.sel(outputs=1).isnull().all()
+    assert coupling.sel(outputs=2).notnull().all()
+    assert tree["scores"]["distance"].sel(observable="q12", outputs=1).isnull().all()

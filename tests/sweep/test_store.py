@@ -288,6 +288,7 @@ def test_damaged_and_foreign_stores_are_refused_and_nothing_changes(tmp_path, wh
         ({"samples": -5}, "samples"),
         ({"sampler": "sparse"}, "sampler"),
         ({"executor": "dask"}, "executor"),
+        ({"device": "cuda"}, "device"),
         ({"out": "/proc/nowhere/results"}, "out"),
         ({"out": "/dev/null"}, "out"),
         ({"out": "/dev/null/results"}, "out"),
@@ -296,6 +297,7 @@ def test_damaged_and_foreign_stores_are_refused_and_nothing_changes(tmp_path, wh
 def test_bad_input_leaves_no_file_behind(tmp_path, monkeypatch, options, field):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(InputError) as caught:
         run(**{"study": STUDY, "out": tmp_path / "a" / "b", **options})
     assert caught.value.field == field

@@ -170,6 +170,11 @@ class Results:
         stored = np.asarray(self.run["n_samples"].transpose(*self.axes).to_numpy(), dtype=float)
         return np.asarray(np.nan_to_num(stored), dtype=int)
 
+    @property
+    def unfinished(self) -> int:
+        """Cells whose status is not `done`."""
+        return int((self.run["status"].to_numpy() != "done").sum()) if "status" in self.run else 0
+
     # -- scores ----------------------------------------------------------------------------------------------------
     @cached_property
     def scores(self) -> xr.Dataset:
@@ -188,6 +193,11 @@ class Results:
             if "theory" in group.coords:
                 return tuple(str(t) for t in group["theory"].to_numpy())
         return tuple(t.name for t in self.study.theories) if self.study else ()
+
+    def is_check(self, theory: str) -> bool:
+        """Whether a theory only checks another one: scored and shown, but not ranked."""
+        known = {t.name: t.role for t in self.study.theories} if self.study else {}
+        return known.get(theory) == "check"
 
     def score(self, field: str) -> Float[np.ndarray, "*cells observables theories"]:
         """One score field with dims (*axes, observable, theory); NaN where it is missing."""

@@ -30,7 +30,7 @@ class Standing:
 
 
 def standings(results: Results, observable: str | None = None, where: dict[str, int] | None = None) -> list[Standing]:
-    """Every scored theory's standing, best first: by share of cells where it holds, then by median D.
+    """Every scored competitor's standing, best first: by share of cells where it holds, then by median D.
 
     Arguments:
         results: the study's results.
@@ -46,9 +46,10 @@ def standings(results: Results, observable: str | None = None, where: dict[str, 
         return values[tuple(index)].reshape(-1, len(results.theories))  # type: ignore[arg-type]
 
     distance, verdicts, low = flat(results.distance), flat(results.verdicts), flat(results.score("distance_low"))
-    smallest = np.where(np.isfinite(distance), distance, np.inf).min(axis=1, initial=np.inf)
+    ranked = [t for t, theory in enumerate(results.theories) if not results.is_check(theory)]
+    smallest = np.where(np.isfinite(distance), distance, np.inf)[:, ranked].min(axis=1, initial=np.inf)
     found = []
-    for t, theory in enumerate(results.theories):
+    for t in ranked:
         d, v = distance[:, t], verdicts[:, t]
         scored = np.isfinite(d)
         if not scored.any():
@@ -58,7 +59,16 @@ def standings(results: Results, observable: str | None = None, where: dict[str, 
         holds, fails, undecided = (int((v[scored] == word).sum()) for word in ("holds", "fails", "undecided"))
         median = float(np.median(d[scored]))
         found.append(
-            Standing(theory, int(scored.sum()), holds, fails, undecided, median, int(tied.sum()), int(alone.sum()))
+            Standing(
+                results.theories[t],
+                int(scored.sum()),
+                holds,
+                fails,
+                undecided,
+                median,
+                int(tied.sum()),
+                int(alone.sum()),
+            )
         )
     return sorted(found, key=lambda s: (-s.holds / s.scored, s.median))
 
@@ -200,7 +210,7 @@ def _moves(results: Results, axis: str, theory: str) -> tuple[int, int, int]:
 
 def completeness(results: Results) -> str | None:
     """A notice where cells are missing; None where the grid is complete."""
-    missing = int((results.counts == 0).sum())
+    missing, partial = int((results.counts == 0).sum()), results.unfinished
     if results.n_cells == 0:
         return "This store has no grid yet."
     if missing:
@@ -208,6 +218,11 @@ def completeness(results: Results) -> str | None:
             f"This run is not finished: {missing} of {results.n_cells} cells are missing "
             f"({percent(missing, results.n_cells)}). Everything below is about the cells that are there; the command "
             "under provenance resumes the run."
+        )
+    if partial:
+        return (
+            f"This run is not finished: {partial} of {results.n_cells} cells lack some of their networks or scores; "
+            "the command under provenance resumes the run."
         )
     if not np.isfinite(results.distance).any():
         return "All cells are drawn but nothing is scored yet."

@@ -51,6 +51,10 @@ class Executor(abc.ABC):
     ) -> None: ...
 
     @abc.abstractmethod
+    def check(self, device: str) -> None:
+        """Raises `InputError` where no worker has the device kind; called once connected, before anything is written."""
+
+    @abc.abstractmethod
     def run(self, job: Job, units: Iterable[Unit], handle: Handler) -> None:
         """Do all `units` and those that `handle` returns; a unit that keeps failing never stops the others."""
 

@@ -120,11 +120,16 @@ class RayExecutor(Executor):
     ) -> None:
         self._stack.close()
 
+    def check(self, device: str) -> None:
+        """The cluster must have a GPU for `cuda`."""
+        if device == "cuda" and not _available("GPU"):
+            raise InputError("device", device, "a device that the cluster has (it has no GPU)")
+
     def run(self, job: Job, units: Iterable[Unit], handle: Handler) -> None:
         """Do all units; a unit that keeps failing is reported and the others go on.
 
         Raises:
-            InputError: no worker of the cluster has the device of the spec.
+            InputError: a worker refuses the device of the spec.
             RuntimeError: actors die before they are ready, over and over.
         """
         dispatch = _Dispatch(job, handle, self._workers, self._limits)
@@ -141,11 +146,7 @@ class _Dispatch:
         import ray
 
         self._gpu = job.spec.meaning.device == "cuda"
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        available = int(resources.get("GPU" if self._gpu else "CPU", 0))
-        if self._gpu and not available:
-            raise InputError("device", "cuda", "a device that the cluster has (it has no GPU)")
-        self._actors = workers or max(1, available)
+        self._actors = workers or max(1, _available("GPU" if self._gpu else "CPU"))
         self._limits, self._handle = limits, handle
         self._job = ray.put(job)
         self._order = itertools.count()
@@ -302,6 +303,13 @@ class _Dispatch:
             self._slots.remove(slot)
             ray.kill(slot.actor)
             self._failed(slot, f"TimeoutError: not finished within {self._limits.unit_seconds:g} s")
+
+
+def _available(resource: str) -> int:
+    import ray
+
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return int(resources.get(resource, 0))
 
 
 def _node_lost(error: Exception, node: str) -> bool:

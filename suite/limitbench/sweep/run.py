@@ -5,24 +5,24 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from limitbench.errors import InputError
-from limitbench.sweep.blocks import ScoreUnit, Unit, block_id, column_blocks, score_id
-from limitbench.sweep.executors import Executor, Interrupted, Outcome
+from limitbench.sweep.executors import Executor, Interrupted
 from limitbench.sweep.finalise import finalise, mark_unfinished
-from limitbench.sweep.grid import Column, resolve_grid
-from limitbench.sweep.layout import check_writable, clear_failures, forget, lay_out, read_existing
-from limitbench.sweep.markers import DONE, FAILED, Marker, read_markers, remove_marker, write_marker
+from limitbench.sweep.grid import resolve_grid
+from limitbench.sweep.layout import check_writable, clear_failures, lay_out, read_existing
+from limitbench.sweep.ledger import Ledger
+from limitbench.sweep.markers import DONE, read_markers
 from limitbench.sweep.progress import Reporter, Silent
 from limitbench.sweep.serial import SerialExecutor
 from limitbench.sweep.spec import Spec, check_same_meaning, meaning_of, plan, request
-from limitbench.sweep.store import Paths, find_stores, open_results, read_spec
-from limitbench.sweep.worker import Job, score_key
+from limitbench.sweep.status import StudyStatus as StudyStatus
+from limitbench.sweep.status import status as status
+from limitbench.sweep.store import Paths, open_results
+from limitbench.sweep.worker import Job
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from limitbench.studies.base import Study
 
 EXECUTORS = ("serial", "ray")
-#: Times a block is drawn again because its chunks turned out damaged.
-MAX_REPAIRS = 3
 
 
 def run(
@@ -121,11 +119,12 @@ def _sweep(
     began = time.monotonic()
     try:
         with runner:
+            runner.check(device)
             done = lay_out(paths, spec)
             clear_failures(paths)
             for note in notes:
                 reporter.note(note)
-            ledger = _Ledger(Job(_by_name(study), spec, paths), done, reporter)
+            ledger = Ledger(Job(_by_name(study), spec, paths), done, reporter)
             reporter.start(study.name, sum(spec.samples.values()), ledger.drawn)
             if units := list(ledger.first()):
                 mark_unfinished(paths)
@@ -136,142 +135,6 @@ def _sweep(
     failures = f", {ledger.failures} units quarantined" if ledger.failures else ""
     reporter.finish(f"{ledger.drawn:,} networks in the store, {time.monotonic() - began:.1f} s{failures}")
     return open_results(paths.store)
-
-
-class _Ledger:
-    """Which units are finished, which are to do, and what follows when one ends."""
-
-    def __init__(self, job: Job, done: dict[str, Marker], reporter: Reporter) -> None:
-        self.job, self._done, self._reporter = job, done, reporter
-        self._waiting: dict[str, int] = {}
-        self._repairs: dict[str, int] = {}
-        self.failures = 0
-        self._columns = {column.slug: (position, column) for position, column in job.spec.axis_grid().columns()}
-
-    @property
-    def drawn(self) -> int:
-        """Networks in the store."""
-        return sum(marker.get("samples", 0) for marker in self._done.values())
-
-    def first(self) -> Iterator[Unit]:
-        """Units that can start at once: missing blocks, and scores of columns that are drawn."""
-        size = self.job.spec.meaning.block_samples
-        for position, column in self._columns.values():
-            blocks = column_blocks(column, position, self.job.spec.samples[column.slug], size)
-            missing = [unit for unit in blocks if unit.id not in self._done]
-            self._waiting[column.slug] = len(missing)
-            yield from missing or self._score(column)
-
-    def handle(self, outcome: Outcome) -> Iterable[Unit]:
-        """Book an ended unit."""
-        unit, run = outcome.unit, self.job.paths.run
-        if outcome.receipt is None:
-            self.failures += 1
-            failure = {"block": unit.id, "error": outcome.error, "attempts": outcome.attempts}
-            write_marker(run, FAILED, unit.id, failure)
-            self._reporter.fail(unit.id, outcome.error)
-        elif damaged := outcome.receipt.get("damaged"):
-            return self._repair(unit, damaged)
-        else:
-            self._done[unit.id] = outcome.receipt
-            remove_marker(run, FAILED, unit.id)
-            if not isinstance(unit, ScoreUnit):
-                self._reporter.advance(unit.samples)
-        if isinstance(unit, ScoreUnit):
-            return ()
-        self._waiting[unit.column.slug] -= 1
-        return () if self._waiting[unit.column.slug] else self._score(unit.column)
-
-    def _score(self, column: Column) -> list[Unit]:
-        position, _ = self._columns[column.slug]
-        count = self.job.spec.samples[column.slug] // self.job.spec.meaning.block_samples
-        finished = [k for k in range(count) if block_id(column, k) in self._done]
-        sums = tuple(self._done[block_id(column, k)]["checksums"] for k in finished)
-        unit = ScoreUnit(column, position, tuple(finished), sums)
-        fresh = self._done.get(score_id(column), {}).get("key") == score_key(self.job.spec, unit)
-        return [] if fresh or not finished else [unit]
-
-    def _repair(self, unit: Unit, damaged: list[int]) -> list[Unit]:
-        """Draw damaged blocks again; one that is damaged over and over is quarantined like any other failure."""
-        column, size = unit.column, self.job.spec.meaning.block_samples
-        blocks = column_blocks(column, unit.position, self.job.spec.samples[column.slug], size)
-        again: list[Unit] = []
-        for number in damaged:
-            name = block_id(column, number)
-            forget(self.job.paths, name)
-            self._done.pop(name, None)
-            self._repairs[name] = self._repairs.get(name, 0) + 1
-            if self._repairs[name] <= MAX_REPAIRS:
-                again.append(blocks[number])
-                continue
-            self.failures += 1
-            error = "its chunks are damaged whenever they are read back"
-            write_marker(self.job.paths.run, FAILED, name, {"block": name, "error": error, "attempts": MAX_REPAIRS})
-            self._reporter.fail(name, error)
-        self._waiting[column.slug] = len(again)
-        return again or self._score(column)
-
-
-@dataclass(frozen=True)
-class StudyStatus:
-    """State of one study's store.
-
-    Attributes:
-        study: name.
-        cells: cells of the grid.
-        blocks_done, blocks_failed, blocks_total: units of work, scores of columns among them.
-        samples, samples_total: networks in the store, and those it is meant to hold.
-        last_activity: time of the last marker, None where there is none.
-        path: the store.
-    """
-
-    study: str
-    cells: int
-    blocks_done: int
-    blocks_failed: int
-    blocks_total: int
-    samples: int
-    samples_total: int
-    last_activity: datetime | None
-    path: Path
-
-
-def status(directory: str | Path) -> list[StudyStatus]:
-    """State of every store under `directory`, whole or half finished; reads markers and metadata only.
-
-    Raises:
-        InputError: no such directory, no store in it, or a store with damaged metadata.
-    """
-    from limitbench.sweep.layout import valid_markers
-
-    folder = Path(directory)
-    if not folder.is_dir():
-        raise InputError("directory", str(folder), "an existing directory")
-    stores = find_stores(folder)
-    if not stores:
-        raise InputError("directory", str(folder), "a directory that holds a result store")
-    found = []
-    for store in stores:
-        spec, _ = read_spec(store)
-        paths = Paths(folder, store.name.removesuffix(".zarr"))
-        done, failed = valid_markers(paths, spec), read_markers(paths.run, FAILED)
-        columns, size = list(spec.axis_grid().columns()), spec.meaning.block_samples
-        total = sum(spec.samples[column.slug] // size + 1 for _, column in columns)
-        times = [path.stat().st_mtime for state in (DONE, FAILED) for path in (paths.run / state).glob("*.json")]
-        found.append(
-            StudyStatus(
-                study=spec.meaning.study,
-                cells=len(columns) * len(spec.axis_grid().values[-1]),
-                blocks_done=len(done),
-                blocks_failed=len(failed),
-                blocks_total=total,
-                samples=sum(marker.get("samples", 0) for marker in done.values()),
-                samples_total=sum(spec.samples[column.slug] for _, column in columns),
-                last_activity=datetime.fromtimestamp(max(times), UTC) if times else None,
-                path=store,
-            )
-        )
-    return found
 
 
 def _study(study: str | Study) -> Study:

@@ -25,9 +25,12 @@ class SerialExecutor(Executor):
     ) -> None:
         return None
 
+    def check(self, device: str) -> None:
+        """This process must have the device."""
+        check_device(device)
+
     def run(self, job: Job, units: Iterable[Unit], handle: Handler) -> None:
         """Do all units; exceptions count as attempts."""
-        check_device(job.spec.meaning.device)
         order = itertools.count()
         queue = [(-unit.cost, next(order), unit) for unit in units]
         heapq.heapify(queue)

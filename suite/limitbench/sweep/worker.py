@@ -173,7 +173,9 @@ def _sample(
         batches = block_batches(unit, network.batch_size(sampler))
         parts.append(network.sample_batches(batches, seed=seed, depths=depths, sampler=sampler, device=device))
         seeds.append(network.batch_seed(seed, batches.start, sampler))
-    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in study.observables}, seeds
+    missing = np.full((unit.samples, len(column.depths)), np.nan)  # one output has no Q12, say
+    drawn = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+    return {name: drawn.get(name, missing) for name in study.observables}, seeds
 
 
 def _score(job: Job, unit: ScoreUnit, root: zarr.Group) -> Receipt:

@@ -1,0 +1,90 @@
+"""The books of a run: which units are finished, which are to do, and what follows when one ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from limitbench.sweep.blocks import ScoreUnit, Unit, block_id, column_blocks, score_id
+from limitbench.sweep.executors import Outcome
+from limitbench.sweep.grid import Column
+from limitbench.sweep.layout import forget
+from limitbench.sweep.markers import FAILED, Marker, remove_marker, write_marker
+from limitbench.sweep.progress import Reporter
+from limitbench.sweep.worker import Job, score_key
+
+#: Times a block is drawn again because its chunks turned out damaged.
+MAX_REPAIRS = 3
+
+
+class Ledger:
+    """Books of one run of `job`; `done` are the markers of units that were finished before, and it grows."""
+
+    def __init__(self, job: Job, done: dict[str, Marker], reporter: Reporter) -> None:
+        self.job, self._done, self._reporter = job, done, reporter
+        self._waiting: dict[str, int] = {}
+        self._repairs: dict[str, int] = {}
+        self.failures = 0
+        self._columns = {column.slug: (position, column) for position, column in job.spec.axis_grid().columns()}
+
+    @property
+    def drawn(self) -> int:
+        """Networks in the store."""
+        return sum(marker.get("samples", 0) for marker in self._done.values())
+
+    def first(self) -> Iterator[Unit]:
+        """Units that can start at once: missing blocks, and scores of columns that are drawn."""
+        size = self.job.spec.meaning.block_samples
+        for position, column in self._columns.values():
+            blocks = column_blocks(column, position, self.job.spec.samples[column.slug], size)
+            missing = [unit for unit in blocks if unit.id not in self._done]
+            self._waiting[column.slug] = len(missing)
+            yield from missing or self._score(column)
+
+    def handle(self, outcome: Outcome) -> Iterable[Unit]:
+        """Book an ended unit."""
+        unit, run = outcome.unit, self.job.paths.run
+        if outcome.receipt is None:
+            self.failures += 1
+            failure = {"block": unit.id, "error": outcome.error, "attempts": outcome.attempts}
+            write_marker(run, FAILED, unit.id, failure)
+            self._reporter.fail(unit.id, outcome.error)
+        elif damaged := outcome.receipt.get("damaged"):
+            return self._repair(unit, damaged)
+        else:
+            self._done[unit.id] = outcome.receipt
+            remove_marker(run, FAILED, unit.id)
+            if not isinstance(unit, ScoreUnit):
+                self._reporter.advance(unit.samples)
+        if isinstance(unit, ScoreUnit):
+            return ()
+        self._waiting[unit.column.slug] -= 1
+        return () if self._waiting[unit.column.slug] else self._score(unit.column)
+
+    def _score(self, column: Column) -> list[Unit]:
+        position, _ = self._columns[column.slug]
+        count = self.job.spec.samples[column.slug] // self.job.spec.meaning.block_samples
+        finished = [k for k in range(count) if block_id(column, k) in self._done]
+        sums = tuple(self._done[block_id(column, k)]["checksums"] for k in finished)
+        unit = ScoreUnit(column, position, tuple(finished), sums)
+        fresh = self._done.get(score_id(column), {}).get("key") == score_key(self.job.spec, unit)
+        return [] if fresh or not finished else [unit]
+
+    def _repair(self, unit: Unit, damaged: list[int]) -> list[Unit]:
+        """Draw damaged blocks again; one that is damaged over and over is quarantined like any other failure."""
+        column, size = unit.column, self.job.spec.meaning.block_samples
+        blocks = column_blocks(column, unit.position, self.job.spec.samples[column.slug], size)
+        again: list[Unit] = []
+        for number in damaged:
+            name = block_id(column, number)
+            forget(self.job.paths, name)
+            self._done.pop(name, None)
+            self._repairs[name] = self._repairs.get(name, 0) + 1
+            if self._repairs[name] <= MAX_REPAIRS:
+                again.append(blocks[number])
+                continue
+            self.failures += 1
+            error = "its chunks are damaged whenever they are read back"
+            write_marker(self.job.paths.run, FAILED, name, {"block": name, "error": error, "attempts": MAX_REPAIRS})
+            self._reporter.fail(name, error)
+        self._waiting[column.slug] = len(again)
+        return again or self._score(column)
