@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from limitbench.numerics.law_distance import deterministic_ks
+from limitbench.statistics.laws import Empirical
 from limitbench.statistics.ranking import paired_ratio, rank
 from limitbench.statistics.rates import fit_rate
+from limitbench.statistics.tests_of_difference import ks_one_sample
 from limitbench.studies.base import Claim, Verdict
-from limitbench.studies.evidence import STANDARD_ERRORS, CellEvidence, Evidence, missing
+from limitbench.studies.evidence import STANDARD_ERRORS, CellEvidence, Evidence, missing, within_errors
 
 #: Half-width of a 95 % interval in standard errors.
 _HALF_95 = 1.959963984540054
@@ -132,7 +135,7 @@ def paired_gain_claim(
 
 def signed_mean_errors(
     cells: Sequence[CellEvidence], observable: str, theory: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[Float[np.ndarray, " cells"], Float[np.ndarray, " cells"], Float[np.ndarray, " cells"]]:
     """Widths, signed errors of the mean (network minus theory) and their standard errors."""
     widths, errors, ses = [], [], []
     for cell in cells:
@@ -171,6 +174,43 @@ def rate_claim(
     )
 
 
+def amplitude_claim(
+    evidence: Evidence,
+    cells: Sequence[CellEvidence],
+    observable: str,
+    theory: str,
+    reference: str,
+    *,
+    exponent: float,
+    name: str,
+    text: str,
+) -> Claim:
+    """Amplitude a of the signed mean error a n^-b (1 + k n^-1/2) at fixed b, against that of a law without sampling.
+
+    The same model is fitted, with the same weights, to the error curve of `reference`. Holds where the amplitudes agree
+    and the model fits the networks (chi-square p-value above 1e-3).
+    """
+    if len({cell.parameters["width"] for cell in cells}) < 4:
+        return missing(name, text, math.nan, "at least four widths at d/n = 1 and rate 1/2")
+    widths, errors, ses = signed_mean_errors(cells, observable, theory)
+    curve = predicted_mean_errors(cells, observable, theory, reference)
+    drawn = fit_rate(widths, errors, ses, corrected=True, exponent=exponent)
+    predicted = fit_rate(widths, curve, ses, corrected=True, exponent=exponent)
+    verdict = within_errors(predicted.a, drawn.a, drawn.a_se)
+    if drawn.pvalue < 1e-3:
+        verdict = "fails"
+    text = f"{text} (k = {drawn.k:.2f} ± {drawn.k_se:.2f}, predicted {predicted.k:.2f}; fit p = {drawn.pvalue:.2g})"
+    seconds = sum(c.seconds for c in cells)
+    return Claim(name, text, predicted.a, drawn.a, drawn.a_se, verdict, seconds, evidence.command(cells))
+
+
+def predicted_mean_errors(
+    cells: Sequence[CellEvidence], observable: str, theory: str, reference: str
+) -> Float[np.ndarray, " cells"]:
+    """Mean of `reference` less mean of `theory` in each cell: the error of `theory` without sampling."""
+    return np.array([c.theory(reference).law(observable).mean - c.theory(theory).law(observable).mean for c in cells])
+
+
 def predicted_curve_claim(
     evidence: Evidence,
     cells: Sequence[CellEvidence],
@@ -188,7 +228,7 @@ def predicted_curve_claim(
     if len(cells) < 3:
         return missing(name, text, math.nan, "at least three widths at d/n = 1 and rate 1/2")
     _, errors, ses = signed_mean_errors(cells, observable, theory)
-    curve = np.array([c.theory(reference).law(observable).mean - c.theory(theory).law(observable).mean for c in cells])
+    curve = predicted_mean_errors(cells, observable, theory, reference)
     worst = int(np.argmax(np.abs(errors - curve) / ses))
     verdict: Verdict = "holds" if abs(errors[worst] - curve[worst]) <= STANDARD_ERRORS * ses[worst] else "fails"
     text = f"{text} (furthest off: width {cells[worst].parameters['width']})"
@@ -202,6 +242,38 @@ def predicted_curve_claim(
         sum(c.seconds for c in cells),
         evidence.command(cells),
     )
+
+
+def solutions_agree_claim(
+    evidence: Evidence,
+    cells: Sequence[CellEvidence],
+    observable: str,
+    solved: str,
+    simulated: str,
+    *,
+    name: str,
+    text: str,
+    alarm: float = 1e-6,
+) -> Claim:
+    """Is a solved law the law of independently simulated paths? Kolmogorov-Smirnov, false alarm `alarm` in all.
+
+    Measured is the largest distance over distinct laws, predicted the distance that a perfect solution has on average,
+    0.87 M^-1/2 with M paths.
+    """
+    if not cells:
+        return missing(name, text, math.nan, "cells at the critical rate")
+    found = {}
+    for cell in cells:
+        paths = cell.theory(simulated).law(observable)
+        if isinstance(paths, Empirical) and cell.theory(solved) not in found:
+            found[cell.theory(solved)] = (
+                ks_one_sample(paths.draws, cell.theory(solved).law(observable)),
+                len(paths.draws),
+            )
+    (worst, _), paths_drawn = max(found.values(), key=lambda pair: pair[0][0])
+    verdict: Verdict = "holds" if min(p for (_, p), _ in found.values()) >= alarm / len(found) else "fails"
+    floor = 0.87 / math.sqrt(paths_drawn)
+    return Claim(name, text, floor, worst, 0.26 / math.sqrt(paths_drawn), verdict, 0.0, evidence.command(cells))
 
 
 def limit_distance_claim(

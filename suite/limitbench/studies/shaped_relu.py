@@ -15,11 +15,13 @@ from limitbench.studies.axes import ASPECT, DEPTH, WIDTH
 from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
 from limitbench.studies.evidence import CellEvidence, Evidence, missing, moment_claim
 from limitbench.studies.ledger import (
+    amplitude_claim,
     best_theory_claim,
     growth_with_depth_claim,
     paired_gain_claim,
     predicted_curve_claim,
     rate_claim,
+    solutions_agree_claim,
     worst_score_claim,
 )
 from limitbench.theories.base import Theory
@@ -118,7 +120,21 @@ OBSERVABLE = "correlation"
 
 def _claims(tree: xr.DataTree) -> list[Claim]:
     evidence = Evidence(STUDY, tree)
-    return [*_rates(evidence), *_critical_exponent(evidence), *_infinite_width(evidence), *_norm(evidence)]
+    return [
+        *_rates(evidence),
+        *_critical_exponent(evidence),
+        *_infinite_width(evidence),
+        *_norm(evidence),
+        solutions_agree_claim(
+            evidence,
+            evidence.where(rate=CRITICAL, alpha=1.0),
+            OBSERVABLE,
+            "covariance-sde",
+            "matrix-covariance-sde",
+            name="sde-solved-twice",
+            text="The Kolmogorov-forward law is that of independently simulated m-point paths (largest KS, d = n).",
+        ),
+    ]
 
 
 def _scaling(evidence: Evidence, c_plus: float, c_minus: float) -> list[CellEvidence]:
@@ -149,6 +165,16 @@ def _rates(evidence: Evidence) -> list[Claim]:
             corrected=True,
             name="rate-asymmetric",
             text="For c = (0, -2) the error falls as n^-b (1 + k n^-1/2) with b = 1/2.",
+        ),
+        amplitude_claim(
+            evidence,
+            _scaling(evidence, 0.0, -2.0),
+            OBSERVABLE,
+            "covariance-sde",
+            "finite-width-chain",
+            exponent=0.5,
+            name="rate-asymmetric-amplitude",
+            text="For c = (0, -2) the error is a n^-1/2 (1 + k n^-1/2) with the a that the finite-width chain predicts.",
         ),
         *(
             predicted_curve_claim(
