@@ -167,6 +167,10 @@ def run(
         str | None,
         typer.Option(metavar="ray|serial", help="Ray workers, or one block after another here. [default: ray]"),
     ] = None,
+    mix_versions: Annotated[
+        bool,
+        typer.Option("--mix-versions", help="Let blocks of one store be drawn by different torch versions or CPUs."),
+    ] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Do not write DIR/report.html.")] = False,
 ) -> None:
     """Run studies over a grid; store samples, laws and scores; write the report.
@@ -207,6 +211,7 @@ def run(
         "workers": workers,
         "device": device,
         "executor": executor,
+        "mix-versions": mix_versions or None,
         "no-report": no_report or None,
     }
     options = run_options(given, config)

@@ -86,6 +86,7 @@ class RunOptions(BaseModel):
     workers: Annotated[int | None, BeforeValidator(_no_bool)] = Field(None, ge=1, description="a positive integer")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
     executor: Literal["ray", "serial"] = Field("ray", description="ray or serial")
+    mix_versions: bool = Field(False, alias="mix-versions", description="true or false")
     no_report: bool = Field(False, alias="no-report", description="true or false")
 
 

@@ -67,7 +67,7 @@ class TestInOneSession:
         class StopAtThird(Silent):
             left = 3
 
-            def advance(self, networks):
+            def advance(self, networks, seconds):
                 self.left -= 1
                 if not self.left:
                     signal.raise_signal(signal.SIGINT)

@@ -114,6 +114,11 @@ class ShapedMLP(Network):
             return min(max(power_of_two_below(2**17 // widest), 32), 2048)
         return min(power_of_two_below(2**20 // widest**2), 256)
 
+    def cost(self, sampler: Sampler) -> float:
+        """Normals a network at 1.5e8 a second, and 0.3 µs a layer."""
+        normals = sum(2 * n if sampler == "exact" else n * n for n in self._widths)
+        return normals / 1.5e8 + 3e-7 * self.depth
+
     def sample_batch(
         self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:

@@ -15,7 +15,7 @@ from limitbench.networks.deep_linear import DeepLinear
 from limitbench.studies.axes import ASPECT, DEPTH, WIDTH
 from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
 from limitbench.studies.evidence import Evidence, Moment, missing, moment_claim
-from limitbench.studies.ledger import limit_distance_claim, worst_score_claim
+from limitbench.studies.ledger import growth_with_depth_claim, limit_distance_claim, worst_score_claim
 from limitbench.theories.deep_linear import FiniteWidth, InfiniteWidth, ProportionalLimit
 
 
@@ -126,6 +126,14 @@ def _nngp(evidence: Evidence) -> list[Claim]:
             expected="fails",
             name="nngp-fails",
             text="Infinite width (NNGP) fails for ln Q11 wherever depth/width >= 1/4 (smallest D on the grid).",
+        ),
+        growth_with_depth_claim(
+            evidence,
+            [group for group in evidence.groups("aspect", "depth") if len(group) > 1],
+            "log_q11",
+            "infinite-width",
+            name="nngp-worse-with-depth",
+            text="Infinite width's (NNGP's) D for ln Q11 grows with depth at every width (share of columns).",
         ),
         worst_score_claim(
             evidence,

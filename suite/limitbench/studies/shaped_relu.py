@@ -174,7 +174,7 @@ def _rates(evidence: Evidence) -> list[Claim]:
             "finite-width-chain",
             exponent=0.5,
             name="rate-asymmetric-amplitude",
-            text="For c = (0, -2) the error is a n^-1/2 (1 + k n^-1/2) with the a that the finite-width chain predicts.",
+            text="For c = (0, -2) the error is a n^-1/2 (1 + k n^-1/2), with the a of the finite-width chain.",
         ),
         *(
             predicted_curve_claim(
@@ -242,10 +242,10 @@ def _infinite_width(evidence: Evidence) -> list[Claim]:
         growth_with_depth_claim(
             evidence,
             [group for group in groups if len(group) > 1],
-            OBSERVABLE,
+            "log_norm",
             "infinite-width",
             name="infinite-width-worse-with-depth",
-            text="Infinite width's D grows with depth at every width (share of columns; rate 1/2).",
+            text="Infinite width's D for the log norm grows with depth at every width (share of columns; rate 1/2).",
         )
     ]
 

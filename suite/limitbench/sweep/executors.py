@@ -52,7 +52,7 @@ class Executor(abc.ABC):
 
     @abc.abstractmethod
     def check(self, device: str) -> None:
-        """Raises `InputError` where no worker has the device kind; called once connected, before anything is written."""
+        """Raises `InputError` where no worker has the device kind; called before anything is written."""
 
     @abc.abstractmethod
     def run(self, job: Job, units: Iterable[Unit], handle: Handler) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from limitbench.sweep.blocks import ScoreUnit, Unit, block_id, column_blocks, score_id
+from limitbench.sweep.blocks import SampleUnit, ScoreUnit, Unit, block_id, column_blocks, score_id, score_seconds
 from limitbench.sweep.executors import Outcome
 from limitbench.sweep.grid import Column
 from limitbench.sweep.layout import forget
@@ -25,17 +25,31 @@ class Ledger:
         self._repairs: dict[str, int] = {}
         self.failures = 0
         self._columns = {column.slug: (position, column) for position, column in job.spec.axis_grid().columns()}
+        study, sampler = job.resolve_study(), job.spec.meaning.sampler
+        self._network_seconds = {
+            slug: study.network(column.cells[-1]).cost(sampler) for slug, (_, column) in self._columns.items()
+        }
 
     @property
     def drawn(self) -> int:
         """Networks in the store."""
         return sum(marker.get("samples", 0) for marker in self._done.values())
 
+    @property
+    def seconds_left(self) -> float:
+        """Estimated seconds, on one worker, of all units that are still to do. Call it after `first`."""
+        total = 0.0
+        for slug, (_, column) in self._columns.items():
+            waiting = self._waiting[slug]
+            total += waiting * self._network_seconds[slug] * self.job.spec.meaning.block_samples
+            if waiting or self._score(column):
+                total += self._score_seconds(column)
+        return total
+
     def first(self) -> Iterator[Unit]:
         """Units that can start at once: missing blocks, and scores of columns that are drawn."""
-        size = self.job.spec.meaning.block_samples
-        for position, column in self._columns.values():
-            blocks = column_blocks(column, position, self.job.spec.samples[column.slug], size)
+        for _, column in self._columns.values():
+            blocks = self._blocks(column)
             missing = [unit for unit in blocks if unit.id not in self._done]
             self._waiting[column.slug] = len(missing)
             yield from missing or self._score(column)
@@ -53,8 +67,7 @@ class Ledger:
         else:
             self._done[unit.id] = outcome.receipt
             remove_marker(run, FAILED, unit.id)
-            if not isinstance(unit, ScoreUnit):
-                self._reporter.advance(unit.samples)
+            self._reporter.advance(0 if isinstance(unit, ScoreUnit) else unit.samples, unit.cost)
         if isinstance(unit, ScoreUnit):
             return ()
         self._waiting[unit.column.slug] -= 1
@@ -65,14 +78,29 @@ class Ledger:
         count = self.job.spec.samples[column.slug] // self.job.spec.meaning.block_samples
         finished = [k for k in range(count) if block_id(column, k) in self._done]
         sums = tuple(self._done[block_id(column, k)]["checksums"] for k in finished)
-        unit = ScoreUnit(column, position, tuple(finished), sums)
+        unit = ScoreUnit(column, position, tuple(finished), sums, self._score_seconds(column))
         fresh = self._done.get(score_id(column), {}).get("key") == score_key(self.job.spec, unit)
         return [] if fresh or not finished else [unit]
 
+    def _blocks(self, column: Column) -> list[SampleUnit]:
+        position, _ = self._columns[column.slug]
+        spec = self.job.spec
+        return column_blocks(
+            column,
+            position,
+            spec.samples[column.slug],
+            spec.meaning.block_samples,
+            self._network_seconds[column.slug],
+        )
+
+    def _score_seconds(self, column: Column) -> float:
+        meaning = self.job.spec.meaning
+        laws = len(meaning.observables) * len(meaning.theories)
+        return score_seconds(column, self.job.spec.samples[column.slug], laws)
+
     def _repair(self, unit: Unit, damaged: list[int]) -> list[Unit]:
         """Draw damaged blocks again; one that is damaged over and over is quarantined like any other failure."""
-        column, size = unit.column, self.job.spec.meaning.block_samples
-        blocks = column_blocks(column, unit.position, self.job.spec.samples[column.slug], size)
+        column, blocks = unit.column, self._blocks(unit.column)
         again: list[Unit] = []
         for number in damaged:
             name = block_id(column, number)

@@ -7,19 +7,21 @@ from types import TracebackType
 from typing import Protocol, runtime_checkable
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 
 @runtime_checkable
 class Reporter(Protocol):
     """What the sweep tells while it runs. Counts are networks."""
 
-    def start(self, title: str, total: int, done: int) -> None:
-        """A run of `total` networks begins, `done` of which are in the store already."""
+    def start(self, title: str, total: int, done: int, seconds: float) -> None:
+        """A run of `total` networks begins, `done` of which are in the store already.
 
-    def advance(self, networks: int) -> None:
-        """A block of `networks` is finished."""
+        `seconds` is what the cost model expects of one worker; only its proportions matter.
+        """
+
+    def advance(self, networks: int, seconds: float) -> None:
+        """A unit of `networks` (0 for scores) that was estimated at `seconds` is finished."""
 
     def fail(self, name: str, error: str) -> None:
         """A unit is quarantined."""
@@ -34,10 +36,10 @@ class Reporter(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def start(self, title: str, total: int, done: int) -> None:
+    def start(self, title: str, total: int, done: int, seconds: float) -> None:
         """Nothing."""
 
-    def advance(self, networks: int) -> None:
+    def advance(self, networks: int, seconds: float) -> None:
         """Nothing."""
 
     def fail(self, name: str, error: str) -> None:
@@ -50,12 +52,6 @@ class Silent:
         """Nothing."""
 
 
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        """Networks a second."""
-        return Text("" if task.speed is None else f"{task.speed:,.0f} networks/s", style="cyan")
-
-
 class Terminal:
     """A bar with rate and time left on a terminal, plain lines elsewhere (at most one in `every` seconds).
 
@@ -66,9 +62,9 @@ class Terminal:
         self._console = console or Console(stderr=True)
         self._every = every
         self._bar: Progress | None = None
-        self._task: Task | None = None
+        self._task = TaskID(0)
         self._title, self._total, self._done, self._first = "", 0, 0, 0
-        self._began = self._told = 0.0
+        self._work = self._worked = self._began = self._told = 0.0
 
     def __enter__(self) -> Terminal:
         return self
@@ -78,36 +74,41 @@ class Terminal:
     ) -> None:
         self._stop()
 
-    def start(self, title: str, total: int, done: int) -> None:
+    def start(self, title: str, total: int, done: int, seconds: float) -> None:
         """Begin a bar, or say how much there is to do."""
         self._stop()
         self._title, self._total, self._done, self._first = title, total, done, done
+        self._work, self._worked = seconds, 0.0
         self._began = self._told = time.monotonic()
         if not self._console.is_terminal:
             self._print(f"{title}: {total - done:,} of {total:,} networks to draw")
             return
         columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn()
-        )  # fmt: skip
-        self._bar = Progress(*columns, console=self._console)
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[counted]}"),
+            TextColumn("left"),
+        )
+        self._bar = Progress(*columns, TimeRemainingColumn(compact=True), console=self._console)
         self._bar.start()
-        task = self._bar.add_task(title, total=total, completed=done)
-        self._task = self._bar.tasks[self._bar.task_ids.index(task)]
+        self._task = self._bar.add_task(title, total=max(seconds, 1e-9), counted=self._counted())
 
-    def advance(self, networks: int) -> None:
+    def advance(self, networks: int, seconds: float) -> None:
         """Move the bar, or print a line now and then."""
         self._done += networks
-        if self._bar is not None and self._task is not None:
-            self._bar.advance(self._task.id, networks)
+        self._worked += seconds
+        if self._bar is not None:
+            self._bar.update(self._task, advance=seconds, counted=self._counted())
             return
         now = time.monotonic()
         if now - self._told >= self._every:
             self._told = now
-            rate = (self._done - self._first) / max(now - self._began, 1e-9)
-            left = (self._total - self._done) / max(rate, 1e-9)
-            self._print(
-                f"{self._title}: {self._done:,} of {self._total:,} networks, {rate:,.0f} networks/s, {left:.0f} s left"
-            )
+            left = (self._work / max(self._worked, 1e-9) - 1) * (now - self._began)
+            self._print(f"{self._title}: {self._counted()}, {max(left, 0.0):.0f} s left")
+
+    def _counted(self) -> str:
+        rate = (self._done - self._first) / max(time.monotonic() - self._began, 1e-9)
+        return f"{self._done:,} of {self._total:,} networks, {rate:,.0f} networks/s"
 
     def fail(self, name: str, error: str) -> None:
         """Say which unit is quarantined and why."""
@@ -128,4 +129,4 @@ class Terminal:
     def _stop(self) -> None:
         if self._bar is not None:
             self._bar.stop()
-            self._bar = self._task = None
+            self._bar = None

@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import Any
 
 from limitbench.errors import InputError
-from limitbench.sweep.blocks import Unit
+from limitbench.sweep.blocks import Unit, urgency
 from limitbench.sweep.executors import MAX_ATTEMPTS, Executor, Handler, Outcome, describe
 from limitbench.sweep.ray_session import ray_session
-from limitbench.sweep.worker import Job, Receipt, check_device, execute
+from limitbench.sweep.worker import Job, Receipt, check_worker, execute
 
 #: Pause before a unit whose worker died is tried again, doubled with each death.
 FIRST_PAUSE_SECONDS = 0.25
@@ -54,7 +54,7 @@ class SweepWorker:
 
         torch.set_num_threads(1)
         threadpool_limits(1)  # a reused process may hold wider pools than its environment says
-        check_device(job.spec.meaning.device)
+        check_worker(job)
         self._job = job
 
     def node(self) -> str:
@@ -150,7 +150,7 @@ class _Dispatch:
         self._limits, self._handle = limits, handle
         self._job = ray.put(job)
         self._order = itertools.count()
-        self._queue: list[tuple[float, int, _Task]] = []
+        self._queue: list[tuple[tuple[bool, float], int, _Task]] = []
         self._paused: list[tuple[float, int, _Task]] = []
         self._slots: list[_Slot] = []
         self._failed_starts = 0
@@ -187,7 +187,7 @@ class _Dispatch:
         return sum(slot.task is not None for slot in self._slots)
 
     def _push(self, task: _Task) -> None:
-        heapq.heappush(self._queue, (-task.unit.cost, next(self._order), task))
+        heapq.heappush(self._queue, (urgency(task.unit), next(self._order), task))
 
     def _resume_paused(self) -> None:
         while self._paused and self._paused[0][0] <= time.monotonic():

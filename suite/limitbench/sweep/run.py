@@ -22,7 +22,7 @@ from limitbench.sweep.spec import Spec, check_same_meaning, meaning_of, plan, re
 from limitbench.sweep.status import StudyStatus as StudyStatus
 from limitbench.sweep.status import status as status
 from limitbench.sweep.store import Paths, open_results
-from limitbench.sweep.worker import Job
+from limitbench.sweep.worker import Job, numerics
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -66,8 +66,8 @@ def run(
         workers: Ray actors; one per CPU (GPU) if left out.
         device: `auto`, `cpu` or `cuda`.
         progress: told what happens; silent if left out.
-        mix_versions: allow a store whose blocks were drawn by another version of torch; numbers are then no longer
-            those of one uninterrupted run.
+        mix_versions: allow blocks of one store to be drawn by different versions of torch or CPU capabilities; numbers
+            are then no longer those of one uninterrupted run.
 
     Returns:
         The results as `open_results` gives them; see there.
@@ -114,7 +114,7 @@ def _sweep(
         check_same_meaning(stored.meaning, meaning, str(paths.store))
     spec, notes = plan(meaning, grid, study.presets[preset], options.samples, options.margin, stored)
     if not mix:
-        _check_torch(paths)
+        _check_numerics(paths)
     check_writable(out)
     began = time.monotonic()
     try:
@@ -124,9 +124,11 @@ def _sweep(
             clear_failures(paths)
             for note in notes:
                 reporter.note(note)
-            ledger = Ledger(Job(_by_name(study), spec, paths), done, reporter)
-            reporter.start(study.name, sum(spec.samples.values()), ledger.drawn)
-            if units := list(ledger.first()):
+            job = Job(_by_name(study), spec, paths, None if mix else numerics())
+            ledger = Ledger(job, done, reporter)
+            units = list(ledger.first())
+            reporter.start(study.name, sum(spec.samples.values()), ledger.drawn, ledger.seconds_left)
+            if units:
                 mark_unfinished(paths)
                 runner.run(ledger.job, units, ledger.handle)
             finalise(study, paths, spec)
@@ -159,13 +161,13 @@ def _device(device: str, stored: Spec | None) -> Literal["cpu", "cuda"]:
     return "cuda" if device == "cuda" else "cpu"
 
 
-def _check_torch(paths: Paths) -> None:
-    import torch
-
-    drawn_by = {marker.get("versions", {}).get("torch") for marker in read_markers(paths.run, DONE).values()}
-    if drawn_by - {torch.__version__}:
-        accepted = "the version that drew the store's blocks, " + ", ".join(sorted(map(str, drawn_by)))
-        raise InputError("torch", torch.__version__, f"{accepted}; or another directory")
+def _check_numerics(paths: Paths) -> None:
+    markers = read_markers(paths.run, DONE).values()
+    for name, now in numerics().items():
+        drawn_by = {str(marker.get("versions", {}).get(name)) for marker in markers}
+        if drawn_by - {now}:
+            accepted = f"{', '.join(sorted(drawn_by))}, which drew the blocks in {paths.store}"
+            raise InputError(name, now, f"{accepted}; or another directory, or --mix-versions")
 
 
 def _executor(executor: str | Executor, address: str | None, workers: int | None) -> Executor:

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable
 from types import TracebackType
 
-from limitbench.sweep.blocks import Unit
+from limitbench.sweep.blocks import Unit, urgency
 from limitbench.sweep.executors import MAX_ATTEMPTS, Executor, Handler, Outcome, describe
 from limitbench.sweep.worker import Job, check_device, execute
 
@@ -32,12 +32,12 @@ class SerialExecutor(Executor):
     def run(self, job: Job, units: Iterable[Unit], handle: Handler) -> None:
         """Do all units; exceptions count as attempts."""
         order = itertools.count()
-        queue = [(-unit.cost, next(order), unit) for unit in units]
+        queue = [(urgency(unit), next(order), unit) for unit in units]
         heapq.heapify(queue)
         while queue:
             unit = heapq.heappop(queue)[-1]
             for follower in handle(_attempt(job, unit)):
-                heapq.heappush(queue, (-follower.cost, next(order), follower))
+                heapq.heappush(queue, (urgency(follower), next(order), follower))
 
 
 def _attempt(job: Job, unit: Unit) -> Outcome:

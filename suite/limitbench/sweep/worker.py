@@ -43,6 +43,8 @@ class Job:
     study: Study | str
     spec: Spec
     paths: Paths
+    #: What every worker must have (`numerics`), None where mixing is allowed.
+    required: dict[str, str] | None = None
 
     def resolve_study(self) -> Study:
         """The study object."""
@@ -76,6 +78,22 @@ def check_device(device: str) -> None:
         raise InputError("device", device, f"a device that {socket.gethostname()} has (it has no usable CUDA device)")
 
 
+def numerics() -> dict[str, str]:
+    """What decides the bits of a number on one device kind: torch's version and the CPU instructions that it uses."""
+    import torch
+
+    return {"torch": torch.__version__, "cpu_capability": torch.backends.cpu.get_cpu_capability()}
+
+
+def check_worker(job: Job) -> None:
+    """Raises `InputError` where this process cannot honour the device or the versions of the job."""
+    check_device(job.spec.meaning.device)
+    for name, wanted in (job.required or {}).items():
+        if numerics()[name] != wanted:
+            accepted = f"{wanted}, as on the driver, or --mix-versions"
+            raise InputError(f"{name} of worker {socket.gethostname()}", numerics()[name], accepted)
+
+
 def execute(job: Job, unit: Unit, attempt: int = 1) -> Receipt:
     """Do one unit of `job`, write its chunks, write its marker; the marker's content is the receipt."""
     started = time.perf_counter()
@@ -105,10 +123,9 @@ def environment(device: str) -> dict[str, Any]:
     return {
         "versions": {
             "limitbench": __version__,
-            "torch": torch.__version__,
+            **numerics(),
             "numpy": np.__version__,
             "python": platform.python_version(),
-            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         },
         "device": device if device == "cpu" else f"{device}: {torch.cuda.get_device_name()}",
         "host": socket.gethostname(),
