@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from limitbench.config import RunOptions
     from limitbench.studies.base import Axis, Preset, Study
 
+RELATION = {"at least": "≥ ", "at most": "≤ "}
 VERDICT_STYLE = {"holds": "green", "fails": "red", "undecided": "yellow"}
 
 
@@ -185,6 +186,7 @@ def _claims(name: str, tree: xr.DataTree) -> list[Table | str]:
         row = {field: measured[field].to_numpy()[position] for field in ("predicted", "measured", "se")}
         verdict = str(measured["verdict"].to_numpy()[position])
         numbers = [_number(float(value)) for value in row.values()]
+        numbers[0] = f"{RELATION.get(str(measured['relation'].to_numpy()[position]), '')}{numbers[0]}"
         text = escape(str(measured["text"].to_numpy()[position]))
         table.add_row(text, *numbers, f"[{VERDICT_STYLE.get(verdict, 'default')}]{verdict}")
     lacking = claims.sizes["claim"] - measured.sizes["claim"]

@@ -40,6 +40,7 @@ class ClaimRow:
     command: str
 
 
+_RELATION = {"at least": "≥ ", "at most": "≤ "}
 _ORDER = {"fails": 0, "undecided": 1, "holds": 2}
 
 
@@ -55,12 +56,13 @@ def ledger(results: Results) -> list[ClaimRow]:
         name = str(claims["claim"][k].item()) if "claim" in claims.coords else f"claim {k + 1}"
         verdict = str(one.get("verdict", "undecided"))
         predicted, measured, se = (float(one.get(f, np.nan)) for f in ("predicted", "measured", "se"))
-        off = (measured - predicted) / se if se > 0 else np.nan
+        relation = _RELATION.get(str(one.get("relation", "")), "")
+        off = (measured - predicted) / se if se > 0 and not relation else np.nan
         rows.append(
             ClaimRow(
                 name=name,
                 text=str(one.get("text", "")),
-                predicted=trimmed(predicted),
+                predicted=relation + trimmed(predicted),
                 measured=number(measured, 4),
                 se=number(se, 2),
                 off=number(round(off, 2), 2) if np.isfinite(off) else "–",

@@ -66,8 +66,8 @@ class Claim:
     """One quantitative statement of a paper, predicted and measured.
 
     `verdict`: `holds`, `fails` or `undecided`; `measured` and `se` are NaN where the run lacks the cells it needs
-    (then the verdict is `undecided` and the text says what is missing). `expected` is the verdict that the paper's
-    statement implies, so that a shown failure ("NNGP fails") is a success of the claim: verdict `holds`.
+    (then the verdict is `undecided` and the text says what is missing). A statement about a failure ("NNGP fails") holds
+    where the failure is seen. `relation` says how `measured` should relate to `predicted`.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Claim:
     verdict: Verdict
     seconds: float = float("nan")
     command: str = ""
+    relation: Literal["equal to", "at least", "at most"] = "equal to"
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ def worst_score_claim(
         verdict,
         sum(c.seconds for c in used),
         evidence.command(used),
+        "at most" if expected == "holds" else "at least",
     )
 
 
@@ -130,6 +131,7 @@ def paired_gain_claim(
         verdict,
         cell.seconds,
         evidence.command([cell]),
+        "at least",
     )
 
 

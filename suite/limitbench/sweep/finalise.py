@@ -49,5 +49,5 @@ def _write_claims(root: Any, claims: list[Claim]) -> None:
         write_coordinate(
             group, field, ("claim",), np.array([getattr(claim, field) for claim in claims], dtype="float64")
         )
-    for field in ("verdict", "text", "command"):
+    for field in ("verdict", "relation", "text", "command"):
         write_coordinate(group, field, ("claim",), np.array([getattr(claim, field) for claim in claims], dtype=object))
