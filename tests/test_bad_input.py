@@ -70,7 +70,7 @@ LINES = {
     "correlation above one": ((*RELU, "--set", "rho0=1.2"), ("rho0", "1.2", "[-1, 1]")),
     "negative rate": ((*RELU, "--set", "rate=-0.5"), ("rate", "-0.5", "number")),
     "depth no integer": ((*RELU, "--set", "aspect=0.3"), ("aspect", "0.3", "integer")),
-    "depth and aspect": ((*RELU, "--set", "aspect=1", "--set", "depth=16"), ("aspect", "not both")),
+    "depth and aspect": ((*RELU, "--set", "aspect=1", "--set", "depth=16"), ("aspect: got 1,", "not both")),
     "more outputs than width": (
         ("run", "deep-linear", "--set", "width=2", "--set", "aspect=1", "--set", "outputs=3"),
         ("outputs", "3"),
@@ -78,6 +78,18 @@ LINES = {
     "unknown preset": (("run", "deep-linear", "--preset", "huge"), ("--preset", "'huge'", "quick, standard or full")),
     "no samples": (("run", "deep-linear", "--samples", "0"), ("--samples", "'0'", "positive integer")),
     "samples no integer": (("run", "deep-linear", "--samples", "1e3"), ("--samples", "'1e3'", "positive integer")),
+    "2^40 samples": ((*SMALL, "--samples", f"{2**40 - 1}"), ("--samples", f"'{2**40 - 1}'", "2^31 - 1")),
+    "10^18 samples": ((*SMALL, "--samples", f"{10**18}"), ("--samples", f"'{10**18}'", "2^31 - 1")),
+    "no name for out": ((*SMALL, "--out", ""), ("--out", "got ''", "directory")),
+    "out of 300 letters": ((*SMALL, "--out", "x" * 300), ("--out", "xxx", "directory (File name too long)")),
+    "out of 300 letters below": ((*SMALL, "--out", "a/" + "x" * 300), ("--out", "'a/xxx", "File name too long")),
+    "status of 300 letters": (("status", "x" * 300), ("DIR", "xxx", "directory")),
+    "report of 300 letters": (("report", "x" * 300), ("DIR", "xxx", "directory")),
+    "bounds in full": (("run", "deep-linear", "--set", "width=0"), ("width: got 0", "1048576]")),
+    "digits with underscore": (("run", "deep-linear", "--set", "width=1_6"), ("--set width: got '1_6',", "like 16")),
+    "full-width digits": (("run", "deep-linear", "--set", "width=１６"), ("--set width", "'１６'", "like 16")),
+    "Arabic digits": (("run", "deep-linear", "--set", "width=١٦"), ("--set width", "'١٦'", "like 16")),
+    "huge aspect": ((*RELU, "--set", "aspect=1e300"), ("aspect: got 1e+300", "at width 16 it is 1.6e+301")),
     "unknown sampler": (("run", "deep-linear", "--sampler", "sparse"), ("--sampler", "'sparse'", "exact or dense")),
     "seed no integer": (("run", "deep-linear", "--seed", "lucky"), ("--seed", "'lucky'", "integer")),
     "negative seed": (("run", "deep-linear", "--seed", "-1"), ("--seed", "'-1'", "integer from 0")),
@@ -117,6 +129,22 @@ def test_out_below_a_file(workplace: Path, capsys: pytest.CaptureFixture[str]) -
 def test_out_that_cannot_be_written(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(capsys, workplace, *SMALL, "--out", "/proc/limitbench")  # not writable, even for root
     assert "/proc/limitbench" in line
+
+
+def test_report_that_is_a_directory(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (workplace / "results" / "report.html").mkdir(parents=True)
+    assert "report: got 'results/report.html'" in refused(capsys, workplace, *SMALL)
+
+
+@pytest.mark.parametrize("arguments", [(), ("list",), ("status", "results"), SMALL])
+def test_current_directory_that_was_deleted(
+    arguments: tuple[str, ...], workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = workplace / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert "current directory: got nothing" in refused(capsys, workplace, *arguments)
 
 
 def test_store_of_another_tool(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,6 +201,19 @@ YAML: dict[str, tuple[str | bytes | None, tuple[str, ...]]] = {
     "axis that is a mapping": ("studies: deep-linear\nset: {width: {a: 1}}\n", ("set width", "axis names")),
     "null in an axis": ("studies: deep-linear\nset: {width: [null]}\n", ("set width", "axis names")),
     "unknown axis": ("studies: deep-linear\nset: {height: 1}\n", ("axis", "'height'", "width")),
+    "5001 digits": ("samples: " + "9" * 5001 + "\n", ("--config", "40 digits in line 1")),
+    "octal": ("studies: deep-linear\nsamples: 010\n", ("--config", "not decimal", "line 2")),
+    "digits with underscore": ("studies: deep-linear\nset: {width: 1_6}\n", ("--config", "not decimal", "line 2")),
+    "fraction with underscore": ("studies: deep-linear\nmargin: 1_0.5\n", ("--config", "not decimal", "line 2")),
+    "full-width digits": ("studies: deep-linear\nset: {width: １６}\n", ("set width", "'１６'", "like 16")),
+    "3000 nested lists": ("studies: " + "[" * 3000 + "]" * 3000 + "\n", ("--config", "nested too deeply")),
+    "repeated key": ("seed: 1\nstudies: deep-linear\nseed: 2\n", ("--config", "key 'seed'", "twice in line 3")),
+    "repeated axis": ("studies: deep-linear\nset: {width: 16, width: 32}\n", ("--config", "key 'width'", "twice")),
+    "truth value on an axis": ("studies: deep-linear\nset: {width: true}\n", ("set width: got True", "numbers")),
+    "impossible date": ("studies: deep-linear\nout: 2024-13-45\n", ("--config", "YAML file", "month")),
+    "no name for out": ("studies: deep-linear\nout: ''\n", ("out: got ''", "directory")),
+    "NUL in out": ('studies: deep-linear\nout: "a\\0b"\n', ("out: got 'a\\x00b'", "directory")),
+    "half a character in out": ('studies: deep-linear\nout: "a\\ud800b"\n', ("--out", "directory", "surrogates")),
 }
 
 
@@ -183,6 +224,13 @@ def test_yaml_file(case: str, workplace: Path, capsys: pytest.CaptureFixture[str
         (workplace / "f.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
     line = refused(capsys, workplace, "run", "--executor", "serial", "--config", "f.yaml")
     assert all(word in line for word in words), line
+
+
+def test_yaml_axes_that_are_no_mapping_beside_axes_given_here(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "f.yaml").write_text("set: [width]\n")
+    assert "set: got ['width'], expected axis names" in refused(capsys, workplace, *SMALL, "--config", "f.yaml")
 
 
 def test_cuda_without_a_gpu(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:

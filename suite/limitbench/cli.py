@@ -6,6 +6,7 @@ answers at once. A value that cannot be accepted ends as one line on stderr and 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,12 +34,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; `arguments` default to those of the process."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        _check_current_directory()
         code = get_command(app).main(given or ["--help"], prog_name="limitbench", standalone_mode=False)
     except InputError as error:
         return _refuse(error)
     except TyperException as error:
         return _refuse(_usage(error, given))
     return code if isinstance(code, int) else COMPLETE
+
+
+def _check_current_directory() -> None:
+    """Raises `InputError` where the current directory was deleted: the libraries below abort the process there."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError("current directory", NOTHING, f"one that exists ({error.strerror})") from None
 
 
 def _refuse(error: InputError) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Container, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from limitbench.config import RunOptions
     from limitbench.studies.base import Axis, Preset, Study
+
+#: File of the report in the directory of a run.
+PAGE = "report.html"
 
 RELATION = {"at least": "≥ ", "at most": "≤ "}
 VERDICT_STYLE = {"holds": "green", "fails": "red", "undecided": "yellow"}
@@ -66,6 +70,7 @@ def run(options: RunOptions) -> bool:
     Everything that can be refused is checked for all studies before the first one starts.
     """
     chosen = _chosen(options)
+    _check_out(options)
     for study in chosen:
         _check(study, options)
     from limitbench.sweep.progress import Terminal
@@ -89,7 +94,7 @@ def run(options: RunOptions) -> bool:
             f"[red]{name}: {blocks} blocks failed and were set aside[/red]; the same command tries them again"
         )
     if not options.no_report:
-        report([options.out], options.out / "report.html")
+        report([options.out], options.out / PAGE)
     return not failed
 
 
@@ -115,8 +120,12 @@ def report(directories: Sequence[Path], output: Path | None) -> None:
     """Render one page from the stores under `directories` and print where it is; `InputError` where there are none."""
     for directory in directories:
         _require_stores(directory)
-    page = output or directories[0] / "report.html"
-    if page.is_dir() or not page.parent.is_dir():
+    page = output or directories[0] / PAGE
+    try:
+        writable = page.parent.is_dir() and not page.is_dir()
+    except OSError:  # for example a name that is too long
+        writable = False
+    if not writable:
         raise InputError("--output", str(page), "a file in an existing directory")
     from limitbench.report import render
 
@@ -136,6 +145,20 @@ def _chosen(options: RunOptions) -> list[Study]:
             if (value := getattr(options, field)) is not None:
                 raise InputError(f"--{field}", value, "nothing with --executor serial, which runs in this process")
     return [studies.get(name) for name in names]
+
+
+def _check_out(options: RunOptions) -> None:
+    """Raises `InputError` where the system accepts no directory of this name, or the report could not be written."""
+    out = options.out.absolute()
+    try:
+        # Each name by itself too: below a directory that is yet to be made, the system does not look at the rest.
+        for name in (str(out), *(f"{out.anchor}{part}" for part in out.parts[1:])):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                os.lstat(name)
+    except (OSError, ValueError) as error:
+        raise InputError("--out", str(options.out), f"a directory ({getattr(error, 'strerror', error)})") from None
+    if not options.no_report and (out / PAGE).is_dir():
+        raise InputError("report", str(options.out / PAGE), "a file that can be written, not a directory")
 
 
 def _check(study: Study, options: RunOptions) -> None:
@@ -173,7 +196,11 @@ def _check_device(options: RunOptions) -> None:
 def _require_stores(directory: Path) -> None:
     from limitbench.sweep.store import find_stores
 
-    if not find_stores(directory):
+    try:
+        stores = find_stores(directory)
+    except OSError:  # for example a name that is too long
+        stores = []
+    if not stores:
         raise InputError("DIR", str(directory), "the output directory of a run, with a STUDY.zarr in it")
 
 

@@ -8,11 +8,13 @@ A YAML file holds the long option names without dashes, and `studies` and `set` 
     samples: 8192
     out: results
 
-What the command line names wins over the file; `set` is merged axis by axis.
+What the command line names wins over the file; `set` is merged axis by axis. Numbers are decimal and ASCII.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -27,12 +29,17 @@ AxisValue: TypeAlias = int | float | str
 
 def axis_value(text: str) -> AxisValue:
     """A number where the text is one (`64`, `0.5`, `1e3`), the text itself otherwise."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    if not _is_number(text):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _is_number(text: str) -> bool:
+    """Whether `text` is a plain decimal number; Python's own forms `1_6` and digits of other scripts are not."""
+    return re.fullmatch(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?inf|nan", text.strip()) is not None
 
 
 def parse_axes(assignments: Sequence[str]) -> dict[str, tuple[AxisValue, ...]]:
@@ -62,6 +69,24 @@ def _no_bool(value: object) -> object:
     return value
 
 
+def _plain(value: object) -> object:
+    """An axis value as it is; refuses truth values and texts that only Python would read as a number."""
+    if isinstance(value, str) and not _is_number(value):
+        try:
+            finite = math.isfinite(float(value))
+        except ValueError:
+            return value
+        if finite:
+            raise ValueError("not a plain number")
+    return _no_bool(value)
+
+
+def _directory(value: object) -> object:
+    if isinstance(value, str) and (not value or "\0" in value):
+        raise ValueError("not the name of a directory")
+    return value
+
+
 class RunOptions(BaseModel):
     """Checked options of `limitbench run`. A field's description says what it accepts, in error messages too."""
 
@@ -70,10 +95,16 @@ class RunOptions(BaseModel):
     studies: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field((), description="names of studies")
     every: bool = Field(False, alias="all", description="true or false")
     preset: Literal["quick", "standard", "full"] = Field("quick", description="quick, standard or full")
-    grid: dict[str, Annotated[tuple[AxisValue, ...], BeforeValidator(_as_list)]] = Field(
-        default_factory=dict, alias="set", description="axis names, each with one value or a list of values"
+    grid: dict[str, Annotated[tuple[Annotated[AxisValue, BeforeValidator(_plain)], ...], BeforeValidator(_as_list)]] = (
+        Field(
+            default_factory=dict,
+            alias="set",
+            description="axis names, each with one value or a list of values (numbers like 16, 0.5, 1e-3, or words)",
+        )
     )
-    samples: Annotated[int | None, BeforeValidator(_no_bool)] = Field(None, ge=1, description="a positive integer")
+    samples: Annotated[int | None, BeforeValidator(_no_bool)] = Field(
+        None, ge=1, lt=2**31, description="a positive integer, at most 2^31 - 1"
+    )
     sampler: Literal["exact", "dense"] = Field("exact", description="exact or dense")
     seed: Annotated[int, BeforeValidator(_no_bool)] = Field(
         0, ge=0, lt=2**63, description="an integer from 0 to 2^63 - 1"
@@ -81,7 +112,7 @@ class RunOptions(BaseModel):
     margin: Annotated[float, BeforeValidator(_no_bool)] = Field(
         0.05, gt=0, allow_inf_nan=False, description="a positive number"
     )
-    out: Path = Field(Path("results"), description="a directory")
+    out: Annotated[Path, BeforeValidator(_directory)] = Field(Path("results"), description="the name of a directory")
     address: str | None = Field(None, min_length=1, description="auto, HOST:PORT or ray://HOST:PORT")
     workers: Annotated[int | None, BeforeValidator(_no_bool)] = Field(None, ge=1, description="a positive integer")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
@@ -103,7 +134,9 @@ def run_options(given: Mapping[str, Any], config: Path | None = None) -> RunOpti
     written = {name: value for name, value in given.items() if value is not None and value != () and value != {}}
     merged = _read(config) if config is not None else {}
     spelled = {name: "STUDY" if name == "studies" else f"--{name}" for name in written}
-    if isinstance(merged.get("set"), dict) and "set" in written:
+    if "set" in merged and "set" in written:
+        if not isinstance(merged["set"], dict):
+            raise InputError("set", merged["set"], str(RunOptions.model_fields["grid"].description))
         written["set"] = {**merged["set"], **written["set"]}
     merged.update(written)
     try:
@@ -117,15 +150,47 @@ def run_options(given: Mapping[str, Any], config: Path | None = None) -> RunOpti
         field, seen = spelled.get(str(name), str(name)), merged[str(name)]
         if name == "set" and inner and isinstance(seen, Mapping):
             field, seen = f"{field} {inner[0]}", seen.get(inner[0], seen)
+            seen = seen[0] if isinstance(seen, tuple) and len(seen) == 1 else seen
         raise InputError(field, seen, accepted or "another value") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose keys are unique and whose numbers are decimal: no `1_6`, octal `010` or sexagesimal `1:30`."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        keys = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in keys:
+                problem = f"the key {key.value!r} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            keys.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return node
+
+    def decimal_integer(self, node: yaml.ScalarNode) -> int:
+        if not re.fullmatch(r"[-+]?(0|[1-9][0-9]{0,39})", node.value):
+            problem = "an integer is not decimal or has more than 40 digits"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return int(node.value)
+
+    def decimal_number(self, node: yaml.ScalarNode) -> float:
+        if re.search("[_:]", node.value):
+            raise yaml.constructor.ConstructorError(None, None, "a number is not decimal", node.start_mark)
+        return self.construct_yaml_float(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.decimal_integer)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.decimal_number)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise InputError("--config", str(path), f"a readable YAML file ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise InputError("--config", str(path), "a YAML file (this one is nested too deeply)") from None
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # the last three: misused YAML tags
         raise InputError("--config", str(path), f"a YAML file ({_reason(error)})") from None
     if not isinstance(content, dict):
         raise InputError("--config", str(path), "a YAML file with a mapping of options: " + ", ".join(OPTION_NAMES))

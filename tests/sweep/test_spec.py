@@ -22,9 +22,9 @@ def _counts(spec):
 @pytest.mark.parametrize(
     ("field", "value", "accepted"),
     [
-        ("samples", 0, "a positive integer"),
-        ("samples", 2.5, "a positive integer"),
-        ("samples", True, "a positive integer"),
+        ("samples", 0, "a positive integer, at most 2^31 - 1"),
+        ("samples", 2.5, "a positive integer, at most 2^31 - 1"),
+        ("samples", True, "a positive integer, at most 2^31 - 1"),
         ("sampler", "sparse", "exact or dense"),
         ("seed", -1, "an integer from 0 to 2^63 - 1"),
         ("margin", float("nan"), "a positive number"),

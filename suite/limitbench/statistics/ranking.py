@@ -117,6 +117,8 @@ def _paired(
     """Mean D over cells for each theory, and its plausible values, joint over theories."""
     table = samples.reshape(samples.shape[0], -1)
     rows = ~np.isnan(table).any(axis=1)
+    if rows.sum() < 2:
+        raise InputError("samples", f"{int(rows.sum())} networks without NaN", "at least two")
     resampling = Resampling.build(table.shape[0], seed=seed, replicates=replicates).keep(rows)
     per_cell = {name: [law] if isinstance(law, Law) else list(law) for name, law in laws.items()}
     for name, row in per_cell.items():

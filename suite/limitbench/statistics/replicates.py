@@ -9,6 +9,7 @@ from functools import cached_property, partial
 
 import numpy as np
 from jaxtyping import Float, Float32
+from scipy.special import ndtr
 
 from limitbench.statistics.base import Law
 from limitbench.statistics.bootstrap import NODES, Resampling
@@ -20,7 +21,10 @@ from limitbench.statistics.distances import (
     support_nodes,
     weighted_sum,
 )
+from limitbench.statistics.laws import Normal
 
+#: Laws within this KS of the samples say how heavy the samples' tails are.
+CLOSE = 0.05
 #: A distance stands clear of noise from this multiple of the null mean on.
 CLEAR = 5.0
 
@@ -138,7 +142,8 @@ class CellDistances:
     Attributes:
         size: networks.
         mean, std: of the networks (divisor N - 1).
-        std_relative_error: relative standard error of std: √((kurtosis - 1)/(4N)).
+        std_relative_error: relative standard error of std, √((kurtosis - 1)/(4N)), with the larger kurtosis of the
+            samples and of the laws that are close to them (KS < 0.05): heavy tails hide from a sample.
         theories: by name.
     """
 
@@ -185,7 +190,22 @@ def compare_cell(
             found[name] = _point_mass(samples, law, std, stds, resampling)
         else:
             found[name] = _continuous(ordered, ranks, ceiling, law, stds, resampling)
+    close = [laws[name] for name, theory in found.items() if theory.ks < CLOSE]
+    relative = max([relative, *(std_relative_error(law, size) for law in close)])
     return CellDistances(size, mean, std, relative, found)
+
+
+def std_relative_error(law: Law, size: int) -> float:
+    """Relative standard error of the standard deviation of `size` samples of `law`: √((kurtosis - 1)/(4N))."""
+    if isinstance(law, Normal):
+        kurtosis = 3.0
+    else:
+        z = np.linspace(-8.2, 8.2, 1025)
+        weight = np.exp(-z * z / 2) / np.exp(-z * z / 2).sum()
+        x = law.quantile(ndtr(z))
+        x = x - weighted_sum(weight, x)
+        kurtosis = weighted_sum(weight, x**4) / max(weighted_sum(weight, x**2) ** 2, np.finfo(float).tiny)
+    return math.sqrt(max(kurtosis - 1, 0.0) / (4 * size))
 
 
 def _continuous(

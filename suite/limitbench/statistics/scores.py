@@ -97,7 +97,7 @@ def score_cells(
     per observable).
 
     Arguments:
-        samples: one row per network, one column per cell; networks with a NaN in any cell are dropped and counted.
+        samples: one row per network, one column per cell; a network with a NaN in a cell is left out there.
         laws: for each theory one law per cell, None where the theory says nothing.
         margin: largest D that counts as holding.
         level: confidence of the interval of D.
@@ -118,13 +118,14 @@ def score_cells(
     for theory, row in laws.items():
         if len(row) != cells:
             raise InputError(f"laws[{theory!r}]", f"{len(row)} laws", f"one law or None for each of {cells} cells")
-    rows = ~np.isnan(samples).any(axis=1)
-    resampling = Resampling.build(networks, seed=seed, replicates=replicates).keep(rows)
-    dropped = int(networks - rows.sum())
+    whole = Resampling.build(networks, seed=seed, replicates=replicates)
     result: dict[str, list[Score | None]] = {theory: [None] * cells for theory in laws}
     for cell in range(cells):
         at_cell = {theory: law for theory, row in laws.items() if (law := row[cell]) is not None}
-        compared = compare_cell(samples[rows, cell], at_cell, resampling) if rows.sum() > 1 else None
+        # by cell: a network that dies deeper down still counts here
+        rows = ~np.isnan(samples[:, cell])
+        dropped = int(networks - rows.sum())
+        compared = compare_cell(samples[rows, cell], at_cell, whole.keep(rows)) if rows.sum() > 1 else None
         for theory, law in at_cell.items():
             result[theory][cell] = (
                 _no_score(f"{int(rows.sum())} networks without NaN", int(rows.sum()), dropped)
@@ -143,6 +144,11 @@ def _score(cell: CellDistances, theory: str, law: Law, *, margin: float, level: 
     found = cell.theories[theory]
     notes = list(found.notes)
     low, high = found.interval(level)
+    if dropped:
+        notes.append(f"{dropped} networks without a value (dead) are left out")
+    if not cell.std_relative_error < RELATIVE_ERROR:
+        low = high = math.nan
+        notes.append("no interval: the tails are so heavy that the samples do not fix their std, the unit of D")
     allowed = 0.01 / math.sqrt(cell.size)
     if law.cdf_error > allowed:
         notes.append(f"cdf error {law.cdf_error:.1e} of the law exceeds 0.01/√N = {allowed:.1e}")

@@ -66,8 +66,8 @@ class Claim:
     """One quantitative statement of a paper, predicted and measured.
 
     `verdict`: `holds`, `fails` or `undecided`; `measured` and `se` are NaN where the run lacks the cells it needs
-    (then the verdict is `undecided` and the text says what is missing). A statement about a failure ("NNGP fails") holds
-    where the failure is seen. `relation` says how `measured` should relate to `predicted`.
+    (then the verdict is `undecided` and the text says what is missing). A statement about a failure ("NNGP fails")
+    holds where the failure is seen. `relation` says how `measured` should relate to `predicted`.
     """
 
     name: str

@@ -125,7 +125,7 @@ def resolve_grid(study: Study, *layers: Mapping[str, object]) -> Grid:
     chosen: dict[str, tuple[Value, ...]] = {}
     for layer in layers:
         if all(name in layer for name in DEPTH_AXES):
-            raise InputError("aspect", layer["aspect"], "either depth or aspect, not both")
+            raise InputError("aspect", _given(layer["aspect"]), "either depth or aspect, not both")
         for name, values in layer.items():
             if name not in axes:
                 raise InputError("axis", name, f"an axis of {study.name}: " + ", ".join(axes))
@@ -145,11 +145,32 @@ def check_cells(study: Study, grid: Grid) -> None:
     """Raises `InputError` where a cell of `grid` is not a network of the study."""
     bounds = {axis.name: axis for axis in study.axes}.get("depth")
     for _, column in grid.columns():
+        if len(set(column.depths)) < len(column.depths):
+            accepted = f"values that give different depths (they give {', '.join(map(str, column.depths))})"
+            raise InputError(grid.depth_axis, list(grid.values[-1]), accepted)
         for cell in column.cells:
             if bounds is not None:
-                axis_value(bounds, cell["depth"])
+                _check_depth(bounds, column.depth_axis, cell)
             study.check(cell)
         study.network(column.cells[-1])
+
+
+def _check_depth(bounds: Axis, depth_axis: str, cell: Mapping[str, Value]) -> None:
+    """Raises `InputError` for a depth outside `bounds`, in terms of the axis that the user named."""
+    try:
+        axis_value(bounds, cell["depth"])
+    except InputError:
+        if depth_axis == "depth":
+            raise
+        product = f"at width {cell['width']} it is {float(cell['depth']):g}"
+        words = f"a value for which aspect x width, the depth, is {accepted(bounds)} ({product})"
+        raise InputError(depth_axis, cell[depth_axis], words) from None
+
+
+def _given(values: object) -> object:
+    """`values` as the user wrote them: a single value without its sequence."""
+    single = isinstance(values, Sequence) and not isinstance(values, str) and len(values) == 1
+    return values[0] if single else values  # type: ignore[index]
 
 
 def axis_values(axis: Axis, values: object) -> tuple[Value, ...]:
@@ -189,8 +210,8 @@ def accepted(axis: Axis) -> str:
         case None, None:
             return kind
         case lower, None:
-            return f"{kind} >= {lower:g}"
+            return f"{kind} >= {lower:.12g}"
         case None, upper:
-            return f"{kind} <= {upper:g}"
+            return f"{kind} <= {upper:.12g}"
         case lower, upper:
-            return f"{kind} in [{lower:g}, {upper:g}]"
+            return f"{kind} in [{lower:.12g}, {upper:.12g}]"

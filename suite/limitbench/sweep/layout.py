@@ -18,7 +18,7 @@ from limitbench.sweep.blocks import block_id, score_id
 from limitbench.sweep.grid import Column
 from limitbench.sweep.markers import DONE, FAILED, Marker, read_markers, remove_marker, sweep_partial_files
 from limitbench.sweep.spec import Spec
-from limitbench.sweep.store import SCORES, Paths, create_store, read_spec, store_attributes
+from limitbench.sweep.store import SCORES, Paths, check_arrays, chunk_path, create_store, read_spec, store_attributes
 
 
 def read_existing(paths: Paths) -> Spec | None:
@@ -33,23 +33,27 @@ def read_existing(paths: Paths) -> Spec | None:
     spec, _ = read_spec(current)
     if spec.meaning.study != paths.study:
         raise InputError("store", str(current), f"a store of the study {paths.study}, not of {spec.meaning.study}")
+    check_arrays(current, spec)
+    if paths.run.exists() and not paths.run.is_dir():
+        raise InputError("store", str(paths.run), "a directory of markers")
     return spec
 
 
 def check_writable(out: Path) -> None:
     """Raises `InputError` where no file can be made under `out`; leaves nothing behind."""
-    existing = next(parent for parent in (out, *out.parents) if parent.exists())
-    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
+    missing: list[Path] = []
     probe = out / ".limitbench-probe"
     try:
+        missing = [folder for folder in (out, *out.parents) if not folder.exists()]
         out.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
-    except OSError as error:
-        raise InputError("out", str(out), f"a directory that can be written ({error.strerror or error})") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL character
+        reason = getattr(error, "strerror", None) or error
+        raise InputError("out", str(out), f"a directory that can be written ({reason})") from None
     finally:
         for folder in missing:
-            if folder != existing and folder.is_dir():
+            if folder.is_dir():
                 folder.rmdir()
 
 
@@ -66,25 +70,43 @@ def lay_out(paths: Paths, spec: Spec) -> dict[str, Marker]:
         _swap(paths)
         return {}
     sweep_partial_files(paths.store, paths.run)
-    done = valid_markers(paths, spec)
     stored, attributes = read_spec(paths.store)
+    done = valid_markers(paths, spec, stored)
     if stored != spec:
-        _build(paths, spec, (stored, str(attributes["created"])), done)
+        _build(paths, spec, (stored, str(attributes.get("created", ""))), done)
         _swap(paths)
     return done
 
 
-def valid_markers(paths: Paths, spec: Spec) -> dict[str, Marker]:
-    """Markers of finished units whose numbers are those that `spec` asks for; others are left on disk."""
+def valid_markers(paths: Paths, spec: Spec, stored: Spec) -> dict[str, Marker]:
+    """Markers of finished units whose numbers are those that `spec` asks for; others are left on disk.
+
+    A unit counts only where its chunks lie in the store, laid out as `stored`, at their full sizes.
+    """
     found = read_markers(paths.run, DONE)
+    places = {column.slug: position for position, column in stored.axis_grid().columns()}
     valid = {}
     for _, column in spec.axis_grid().columns():
         blocks = spec.samples[column.slug] // spec.meaning.block_samples
+        if column.slug not in places:
+            continue
         for name in (*(block_id(column, k) for k in range(blocks)), score_id(column)):
             marker = found.get(name, {})
-            if marker.get("spec_hash") == spec.meaning.hash and marker.get("depths") == list(column.depths):
+            same = marker.get("spec_hash") == spec.meaning.hash and marker.get("depths") == list(column.depths)
+            if same and _whole(paths, marker, places[column.slug]):
                 valid[name] = marker
     return valid
+
+
+def _whole(paths: Paths, marker: Marker, position: tuple[int, ...]) -> bool:
+    for array, size in marker["sizes"].items():
+        trailing = (marker["number"],) if marker["kind"] == "samples" else (0, 0)
+        try:
+            if (paths.store / chunk_path(array, position, *trailing)).stat().st_size != size:
+                return False
+        except OSError:
+            return False
+    return True
 
 
 def forget(paths: Paths, name: str) -> None:
@@ -102,7 +124,7 @@ def _recover(paths: Paths) -> None:
     if not paths.store.exists() and paths.old.exists() and paths.next.exists():
         paths.next.rename(paths.store)  # the swap had begun, so the larger store is whole
     for leftover in (paths.next, paths.old):
-        shutil.rmtree(leftover, ignore_errors=True)
+        leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _build(paths: Paths, spec: Spec, before: tuple[Spec, str] | None, done: dict[str, Marker]) -> None:
@@ -127,19 +149,14 @@ def _chunks(
     for number in range(spec.samples[column.slug] // spec.meaning.block_samples):
         if block_id(column, number) in done:
             for name in names:
-                yield chunk_path("samples", name, old, number), chunk_path("samples", name, new, number)
+                yield chunk_path(f"samples/{name}", old, number), chunk_path(f"samples/{name}", new, number)
     blocks = list(range(spec.samples[column.slug] // spec.meaning.block_samples))
     if done.get(score_id(column), {}).get("key", {}).get("blocks") == blocks:  # else they will be computed anew
         arrays = itertools.chain(
             (("laws", name) for name in (*names, "point_mass")), (("scores", name) for name in (*SCORES, "verdict"))
         )
         for group, name in arrays:
-            yield chunk_path(group, name, old, 0, 0), chunk_path(group, name, new, 0, 0)
-
-
-def chunk_path(group: str, name: str, position: tuple[int, ...], *trailing: int) -> str:
-    """Path of a chunk under the store: the column's position, 0 along depth, then the trailing dimensions."""
-    return "/".join([group, name, "c", *map(str, (*position, 0, *trailing))])
+            yield chunk_path(f"{group}/{name}", old, 0, 0), chunk_path(f"{group}/{name}", new, 0, 0)
 
 
 def _link(source: Path, target: Path) -> None:

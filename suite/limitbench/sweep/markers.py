@@ -10,7 +10,9 @@ import os
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 Marker = dict[str, Any]
 DONE, FAILED = "done", "failed"
@@ -28,16 +30,49 @@ def write_marker(run: Path, state: str, name: str, content: Mapping[str, Any]) -
     partial.replace(folder / f"{name}.json")
 
 
+class _Done(BaseModel):
+    """What every marker of a finished unit holds at least."""
+
+    model_config = ConfigDict(strict=True)
+
+    kind: Literal["samples", "scores"]
+    spec_hash: str
+    depths: list[int]
+    checksums: dict[str, str]
+    sizes: dict[str, int]
+    versions: dict[str, str]
+    seconds: float
+    attempt: int
+    host: str
+    device: str
+    samples: int = 0
+    number: int = 0
+    key: dict[str, Any] = {}
+    skipped: dict[str, list[str]] = {}
+
+
+class _Failed(BaseModel):
+    """What every marker of a unit that was set aside holds."""
+
+    model_config = ConfigDict(strict=True)
+
+    error: str
+    attempts: int
+
+
+_KINDS: dict[str, type[BaseModel]] = {DONE: _Done, FAILED: _Failed}
+
+
 def read_markers(run: Path, state: str) -> dict[str, Marker]:
-    """Every whole marker in `<run>/<state>` by name; files that are no JSON mapping count as absent."""
+    """Every whole marker in `<run>/<state>` by name; files that hold anything else count as absent."""
     found: dict[str, Marker] = {}
     for path in sorted((run / state).glob("*.json")):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            _KINDS[state].model_validate(content)
+        except (OSError, ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
             continue
-        if isinstance(content, dict):
-            found[path.name.removesuffix(".json")] = content
+        found[path.name.removesuffix(".json")] = content
     return found
 
 

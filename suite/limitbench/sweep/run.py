@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from limitbench.errors import InputError
 from limitbench.sweep.executors import Executor, Interrupted
 from limitbench.sweep.finalise import finalise, mark_unfinished
-from limitbench.sweep.grid import resolve_grid
+from limitbench.sweep.grid import check_cells, resolve_grid
 from limitbench.sweep.layout import check_writable, clear_failures, lay_out, read_existing
 from limitbench.sweep.ledger import Ledger
+from limitbench.sweep.lock import exclusive
 from limitbench.sweep.markers import DONE, read_markers
 from limitbench.sweep.progress import Reporter, Silent
 from limitbench.sweep.serial import SerialExecutor
@@ -91,7 +94,7 @@ def run(
             return _sweep(study, chosen, preset, options, folder, runner, reporter).load()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    return _sweep(study, chosen, preset, options, Path(out).absolute(), runner, reporter, mix_versions)
+    return _sweep(study, chosen, preset, options, Path(os.path.abspath(out)), runner, reporter, mix_versions)
 
 
 def _sweep(
@@ -112,14 +115,16 @@ def _sweep(
     meaning = meaning_of(study, grid, options.sampler, options.seed, device)
     if stored is not None:
         check_same_meaning(stored.meaning, meaning, str(paths.store))
+        check_cells(study, grid.union(stored.axis_grid()))
     spec, notes = plan(meaning, grid, study.presets[preset], options.samples, options.margin, stored)
     if not mix:
         _check_numerics(paths)
     check_writable(out)
     began = time.monotonic()
     try:
-        with runner:
+        with runner, ExitStack() as locked:
             runner.check(device)
+            locked.enter_context(exclusive(paths))
             done = lay_out(paths, spec)
             clear_failures(paths)
             for note in notes:

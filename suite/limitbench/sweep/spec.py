@@ -77,7 +77,7 @@ class Request(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    samples: int | None = Field(None, gt=0, lt=2**40, description="a positive integer")
+    samples: int | None = Field(None, gt=0, lt=2**31, description="a positive integer, at most 2^31 - 1")
     sampler: Literal["exact", "dense"] = Field("exact", description=" or ".join(SAMPLERS))
     seed: int = Field(0, ge=0, lt=2**63, description="an integer from 0 to 2^63 - 1")
     margin: float = Field(0.05, gt=0, allow_inf_nan=False, description="a positive number")
@@ -174,8 +174,13 @@ def parse_spec(text: object, where: str) -> Spec:
         spec = Spec.model_validate_json(text)
         if set(spec.grid) != set(spec.meaning.axes) or not all(spec.grid.values()):
             raise ValueError("grid and axes differ")
+        if spec.samples.keys() != {column.slug for _, column in spec.axis_grid().columns()}:
+            raise ValueError("samples and grid differ")
         return spec
-    except ValueError as error:  # pydantic's ValidationError is one
+    except (
+        ValueError,
+        TypeError,
+    ) as error:  # ValidationError is a ValueError; TypeError: text for a number
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise InputError("store", where, f"a result store with an intact spec ({reason})") from None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from limitbench.errors import InputError
 from limitbench.sweep.layout import valid_markers
 from limitbench.sweep.markers import DONE, FAILED, read_markers
-from limitbench.sweep.store import Paths, find_stores, read_spec
+from limitbench.sweep.store import Paths, check_arrays, find_stores, read_spec
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,9 @@ def status(directory: str | Path) -> list[StudyStatus]:
     found = []
     for store in stores:
         spec, _ = read_spec(store)
+        check_arrays(store, spec)
         paths = Paths(folder, store.name.removesuffix(".zarr"))
-        done, failed = valid_markers(paths, spec), read_markers(paths.run, FAILED)
+        done, failed = valid_markers(paths, spec, spec), read_markers(paths.run, FAILED)
         columns, size = list(spec.axis_grid().columns()), spec.meaning.block_samples
         total = sum(spec.samples[column.slug] // size + 1 for _, column in columns)
         times = [path.stat().st_mtime for state in (DONE, FAILED) for path in (paths.run / state).glob("*.json")]

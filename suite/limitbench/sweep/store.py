@@ -245,6 +245,7 @@ def open_results(path: str | Path) -> xr.DataTree:
     if where is None:
         raise InputError("store", str(path), "an existing result store")
     spec, _ = read_spec(where)
+    check_arrays(where, spec)
     tree = xr.open_datatree(where, engine="zarr", consolidated=False, chunks=None)
     if not tree["run"].attrs.get("finalised"):  # a run that is going on or was cut short: its markers know
         table = run_table(spec, read_markers(paths.run, DONE), read_markers(paths.run, FAILED))
@@ -255,8 +256,36 @@ def open_results(path: str | Path) -> xr.DataTree:
 
 
 def find_stores(directory: Path) -> list[Path]:
-    """Result stores directly under `directory`."""
-    return sorted(path for path in directory.glob("*.zarr") if path.is_dir())
+    """Result stores directly under `directory`: named like a built-in study, or with markers beside them."""
+    from limitbench import studies
+
+    stores = [path for path in directory.glob("*.zarr") if path.is_dir()]
+    return sorted(path for path in stores if path.stem in studies.names() or path.with_suffix(".run").is_dir())
+
+
+def chunk_path(array: str, position: tuple[int, ...], *trailing: int) -> str:
+    """Path of a chunk under the store: the column's position, 0 along depth, then the trailing dimensions."""
+    return "/".join([array, "c", *map(str, (*position, 0, *trailing))])
+
+
+def check_arrays(path: Path, spec: Spec) -> None:
+    """Raises `InputError` where an array of the store at `path` is missing or its metadata are damaged."""
+    import zarr
+
+    shape, names = spec.axis_grid().shape, spec.meaning.observables
+    arrays = [(f"{group}/{name}", shape) for group in ("samples", "laws") for name in names]
+    arrays += [(f"scores/{name}", shape) for name in (*SCORES, "verdict")]
+    arrays += [(f"run/{name}", shape) for name in ("n_samples", "status", "error", "skipped")]
+    try:
+        root = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
+        for name, leading in arrays:
+            array = root[name]
+            if not isinstance(array, zarr.Array) or array.shape[: len(leading)] != leading:
+                raise ValueError(f"{name} has another shape than the spec")
+    except Exception as error:  # zarr raises many types for damaged metadata
+        reason = " ".join(str(error).split())[:120]
+        accepted = f"a result store with intact metadata ({type(error).__name__}: {reason})"
+        raise InputError("store", str(path), accepted) from None
 
 
 def _readable(data: xr.Dataset, order: Mapping[str, int]) -> xr.Dataset:

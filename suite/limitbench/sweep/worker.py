@@ -25,7 +25,7 @@ from limitbench.statistics.laws import Law, quantile_levels
 from limitbench.sweep.blocks import SampleUnit, ScoreUnit, Unit, block_batches, recording_network
 from limitbench.sweep.markers import DONE, write_marker
 from limitbench.sweep.spec import Spec
-from limitbench.sweep.store import SCORES, VERDICTS, Paths, layout_hash
+from limitbench.sweep.store import SCORES, VERDICTS, Paths, chunk_path, layout_hash
 
 if TYPE_CHECKING:
     import zarr
@@ -166,6 +166,7 @@ def _draw(job: Job, unit: SampleUnit, root: zarr.Group) -> Receipt:
         checksums[name] = checksum(values)
     return {
         "kind": "samples",
+        "sizes": _sizes(job, [f"samples/{name}" for name in checksums], unit.position, unit.number),
         "column": dict(unit.column.point),
         "number": unit.number,
         "samples": unit.samples,
@@ -173,6 +174,12 @@ def _draw(job: Job, unit: SampleUnit, root: zarr.Group) -> Receipt:
         "first_batch_seeds": seeds,
         "checksums": checksums,
     }
+
+
+def _sizes(job: Job, arrays: list[str], position: tuple[int, ...], *trailing: int) -> dict[str, int]:
+    """Bytes of the chunks that were written: what a resumed run finds out at the price of one look."""
+    files = {name: job.paths.store / chunk_path(name, position, *trailing) for name in arrays}
+    return {name: file.stat().st_size for name, file in files.items()}
 
 
 def _sample(
@@ -226,6 +233,7 @@ def _score(job: Job, unit: ScoreUnit, root: zarr.Group) -> Receipt:
         root[path][(*place, ...)] = values.reshape((1,) * len(place) + values.shape)  # type: ignore[index]
     return {
         "kind": "scores",
+        "sizes": _sizes(job, list(arrays), unit.position, 0, 0),
         "column": dict(unit.column.point),
         "key": score_key(job.spec, unit),
         "skipped": skipped,

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from limitbench.errors import InputError
 from limitbench.numerics.correlation_sde import forward_cdf
 from limitbench.statistics.laws import Law, Normal, PointMass, Transformed
 from limitbench.statistics.tabulated import Tabulated
 
 #: What the solver's cdf does not resolve; the table continues its tails from there.
 _TAIL = 1e-12
+#: Laws whose cdf is solved less well than this are refused.
+_LARGEST_ERROR = 1e-3
 
 
 def sde_observables(rho0: float) -> tuple[str, ...]:
@@ -38,6 +41,9 @@ def sde_law(observable: str, time: float, coefficient: float, rho0: float) -> La
 def fisher_law(time: float, coefficient: float, rho0: float) -> Tabulated:
     """The law of z = atanh(rho) at `time`, tabulated from the Kolmogorov forward equation; cached by parameters."""
     solution = forward_cdf(time, coefficient, rho0)
+    if solution.error > _LARGEST_ERROR:
+        accepted = f"a longer time for inputs this close to parallel: the cdf is solved to {solution.error:.0e} only"
+        raise InputError("time", time, accepted)
     inside = (solution.cdf > _TAIL) & (solution.cdf < 1 - _TAIL)
     first, last = np.flatnonzero(inside)[[0, -1]]
     kept = slice(first, last + 1)
