@@ -61,6 +61,23 @@ def test_standard_errors_are_honest_with_independent_and_with_shared_noise():
         assert abs(np.mean(np.square(z)) - 1) < 4.5 * math.sqrt(2 / 60)
 
 
+def test_standard_errors_of_the_corrected_fit_are_the_spread_of_its_parameters():
+    """Noise whitened to exactly unit covariance: where the fit is linear its spread has no sampling error."""
+    exact = 3.0 * WIDTHS**-0.5 * (1 - 1.5 / np.sqrt(WIDTHS))
+    se = 1e-3 * np.abs(exact)
+    z = np.random.default_rng(0).standard_normal((40, WIDTHS.size))
+    z -= z.mean(axis=0)
+    z = np.linalg.solve(np.linalg.cholesky(np.cov(z.T)), z.T).T
+    fits = [fit_rate(WIDTHS, exact + se * row, se, corrected=True) for row in z]
+    spread = np.cov(np.array([(fit.a, fit.b, fit.k) for fit in fits]).T)
+    fit = fit_rate(WIDTHS, exact, se, corrected=True)
+    assert (fit.a_se, fit.b_se, fit.k_se) == pytest.approx(np.sqrt(np.diag(spread)), rel=0.03)
+    np.testing.assert_allclose(fit.covariance, spread, rtol=0.05)
+    # companion: the standard errors of a fit without k are others
+    plain = fit_rate(WIDTHS, exact, se)
+    assert plain.b_se < 0.5 * math.sqrt(spread[1, 1])
+
+
 def test_ignoring_shared_noise_misjudges_the_error():
     covariance = np.diag((0.001 / WIDTHS) ** 2) + 0.05**2 / WIDTHS[:, None] / WIDTHS
     errors = 1 / WIDTHS

@@ -85,7 +85,7 @@ def test_a_claim_repeats_from_its_own_command(small_run):
 
 
 def test_a_shifted_observable_makes_its_claims_fail(small_run):
-    """The companion: networks whose log determinant is off by a tenth (3 to 6 standard errors) are noticed."""
+    """The companion: a log determinant that is off by 0.5 (a quarter of its sd, 16 standard errors) is noticed."""
     broken = small_run.copy(deep=True)
     shifted = broken["samples"].to_dataset()
     shifted["log_det"] = shifted["log_det"] + 0.5

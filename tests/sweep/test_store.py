@@ -313,3 +313,57 @@ def test_status_and_open_results_name_what_is_missing(tmp_path):
         open_results(tmp_path)
     with pytest.raises(InputError, match="an existing result store"):
         open_results(tmp_path / "toy.zarr")
+
+
+@pytest.mark.parametrize("damage", ["truncate", "delete"])
+@pytest.mark.parametrize("array", ["samples/walk", "scores/distance", "laws/walk"])
+def test_a_damaged_chunk_is_found_and_made_again(tmp_path, array, damage):
+    grid = {"width": [4, 8]}
+    run(STUDY, grid, samples=64, out=tmp_path / "a")
+    run(STUDY, grid, samples=64, out=tmp_path / "b")
+    chunk = next(p for p in sorted((tmp_path / "b" / "toy.zarr" / array / "c").rglob("*")) if p.is_file())
+    chunk.unlink() if damage == "delete" else chunk.write_bytes(chunk.read_bytes()[:-3])
+    state = status(tmp_path / "b")[0]
+    assert state.blocks_done == state.blocks_total - 1
+    run(STUDY, grid, samples=64, out=tmp_path / "b")
+    assert_same_numbers(tmp_path / "a" / "toy.zarr", tmp_path / "b" / "toy.zarr")
+
+
+def test_aspects_that_mean_the_same_depth_are_refused_and_the_store_stays(tmp_path):
+    run(STUDY, {"width": [8], "aspect": [0.5, 1.0]}, samples=64, out=tmp_path)
+    before = files(tmp_path)
+    with pytest.raises(InputError, match=r"aspect: .* different depths"):
+        run(STUDY, {"width": [8], "aspect": [1.0 + 1e-12]}, samples=64, out=tmp_path)
+    assert files(tmp_path) == before
+
+
+def test_a_second_driver_on_the_same_store_is_refused(tmp_path):
+    from limitbench.sweep.lock import exclusive
+
+    paths = Paths(tmp_path, "toy")
+    with exclusive(paths), pytest.raises(InputError, match="no other run of toy is going on"):
+        run(STUDY, {"width": [4]}, samples=64, out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    run(STUDY, {"width": [4]}, samples=64, out=tmp_path)
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("content", ["{}", '{"samples": "x"}', "[]", "null", "\x00"])
+def test_a_marker_that_is_none_counts_as_absent(tmp_path, content):
+    run(STUDY, {"width": [4]}, samples=64, out=tmp_path)
+    marker = next((tmp_path / "toy.run" / "done").glob("*.b000000.json"))
+    marker.write_text(content)
+    assert status(tmp_path)[0].blocks_done == 1
+    run(STUDY, {"width": [4]}, samples=64, out=tmp_path)
+    assert status(tmp_path)[0].blocks_done == 2
+
+
+@pytest.mark.parametrize("array", ["samples/walk", "scores/distance", "laws", "run/status"])
+def test_damaged_array_metadata_are_one_clear_error_everywhere(tmp_path, array):
+    run(STUDY, {"width": [4]}, samples=64, out=tmp_path)
+    (tmp_path / "toy.zarr" / array / "zarr.json").write_text("garbage")
+    before = files(tmp_path)
+    for use in (status, open_results, lambda out: run(STUDY, {"width": [4]}, samples=64, out=out)):
+        with pytest.raises(InputError, match="intact metadata"):
+            use(tmp_path)
+    assert files(tmp_path) == before

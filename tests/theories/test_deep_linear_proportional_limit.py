@@ -13,6 +13,7 @@ from scipy.stats import kstwo
 
 from limitbench.errors import InputError
 from limitbench.numerics.law_distance import deterministic_ks
+from limitbench.statistics.base import quantile_moments
 from limitbench.statistics.laws import Normal
 from limitbench.testing.theories import TheoryContract
 from limitbench.theories.deep_linear import (
@@ -103,6 +104,18 @@ def test_coupling_law_has_its_exact_variance_and_symmetry(alpha):
     assert weight @ law.quantile(u) ** 2 == pytest.approx(limit_second_moments(alpha).q12_squared, rel=1e-6)
     x = law.quantile(np.linspace(0.01, 0.5, 50))
     np.testing.assert_allclose(law.cdf(x) + law.cdf(-x), 1, atol=1e-9)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.25, 1.0])
+def test_coupling_law_states_the_standard_deviation_of_its_quantiles(alpha):
+    """sqrt((e^{2 alpha} - e^{-alpha})/3), stated by the law, by the moments and found by quadrature."""
+    expected = math.sqrt((math.exp(2 * alpha) - math.exp(-alpha)) / 3)
+    assert math.sqrt(limit_second_moments(alpha).q12_squared) == pytest.approx(expected, rel=1e-12)
+    for law in (coupling_law(alpha), ProportionalLimit(alpha).law("q12"), ProportionalLimit(alpha, 3).law("q12")):
+        mean, std = quantile_moments(law, nodes=8001)
+        assert law.std == pytest.approx(expected, rel=1e-6)
+        assert std == pytest.approx(expected, rel=1e-6)
+        assert law.mean == pytest.approx(mean, abs=1e-6 * expected)
 
 
 def test_coupling_is_gaussian_at_small_alpha():

@@ -73,6 +73,23 @@ def test_drift_correction_is_the_factor_c():
     assert np.abs(theory.law("correlation").cdf(x) - plain.cdf(x)).max() > 0.01
 
 
+@pytest.mark.parametrize("rate", [0.25, 0.5, 1.0])
+def test_drift_correction_takes_its_slopes_at_its_own_rate(rate):
+    """c = 2/(s_+^2 + s_-^2), s_pm = 1 + c_pm n^-rate, in the attribute and in the law."""
+    c_plus, c_minus, width = 0.5, -1.0, 256
+
+    def factor(p):
+        return 2 / ((1 + c_plus * width**-p) ** 2 + (1 + c_minus * width**-p) ** 2)
+
+    theory = DriftCorrectedCovarianceSDE(0.5, c_plus, c_minus, 0.3, width, rate=rate)
+    assert theory.drift_factor == pytest.approx(factor(rate), rel=1e-12)
+    x = np.linspace(-0.9, 0.9, 7)
+    laws = {p: CovarianceSDE(0.5, c_plus, c_minus, 0.3, drift_factor=factor(p)) for p in (0.25, 0.5, 1.0)}
+    for p, other in laws.items():
+        gap = np.abs(theory.law("correlation").cdf(x) - other.law("correlation").cdf(x)).max()
+        assert gap < 1e-9 if p == rate else gap > 1e-3
+
+
 def test_drift_corrected_law_is_nearer_to_a_real_network():
     """c = (0, -2), rho0 = -0.3, n = d = 64: mean of 4000 simulated networks, 8 times nearer than the plain SDE."""
     rng = np.random.default_rng(3)

@@ -33,7 +33,8 @@ class Comparison:
         x: grid, increasing; interval i is [x_i, x_{i+1}].
         left, right: F_N - F at the two ends of each interval (F_N is constant inside, F linear between nodes).
         middle: F at the middle of each interval.
-        at_samples, below_samples: F at the order statistics, and just below them where samples are tied.
+        at_samples: F at the order statistics.
+        below_samples, above_samples: F one rounding below and above them where samples are tied, else the same.
         size: N.
         reference_size: M of an estimated law, else None.
     """
@@ -44,6 +45,7 @@ class Comparison:
     middle: Float[np.ndarray, " intervals"]
     at_samples: Float[np.ndarray, " N"]
     below_samples: Float[np.ndarray, " N"]
+    above_samples: Float[np.ndarray, " N"]
     size: int
     reference_size: int | None
 
@@ -57,11 +59,11 @@ class Comparison:
             ours = np.searchsorted(ordered, x, side="right") / n
             gap = (ours - mass)[:-1]
             at_samples = law.cdf(ordered)
-            return cls(x, gap, gap, mass[:-1], at_samples, at_samples, n, law.reference_size)
+            return cls(x, gap, gap, mass[:-1], at_samples, at_samples, at_samples, n, law.reference_size)
         at_samples = law.cdf(ordered)
-        # values that rounding has made equal are an atom of the law as well
-        tied = bool((np.diff(ordered) == 0).any())
-        below_samples = law.cdf(np.nextafter(ordered, -np.inf)) if tied else at_samples
+        below_samples = above_samples = at_samples
+        if (np.diff(ordered) == 0).any():  # made equal by rounding: each stands for all values that round to it
+            below_samples, above_samples = (law.cdf(np.nextafter(ordered, way)) for way in (-np.inf, np.inf))
         places = law.quantile(LEVELS)
         usable = np.isfinite(places)
         places, levels = places[usable], LEVELS[usable]
@@ -71,7 +73,7 @@ class Comparison:
         ours = np.insert(np.arange(1, n + 1), counts, counts)[:-1] / n
         middle = (mass[:-1] + mass[1:]) / 2
         ends = ours - mass[:-1], ours - mass[1:]
-        return cls(x, *ends, middle, at_samples, below_samples, n, law.reference_size)
+        return cls(x, *ends, middle, at_samples, below_samples, above_samples, n, law.reference_size)
 
     @cached_property
     def widths(self) -> Float[np.ndarray, " intervals"]:
@@ -107,7 +109,7 @@ class Comparison:
         if self.reference_size is not None and self.left is self.right:
             return float(np.abs(self.left).max(initial=0.0))
         rank = np.arange(self.size + 1) / self.size
-        return float(max((rank[1:] - self.at_samples).max(), (self.below_samples - rank[:-1]).max()))
+        return float(max((rank[1:] - self.above_samples).max(), (self.below_samples - rank[:-1]).max()))
 
     @property
     def effective_size(self) -> float:

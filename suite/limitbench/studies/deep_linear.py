@@ -78,7 +78,18 @@ def _finite_size_moments(evidence: Evidence) -> list[Claim]:
                 if cell is None:
                     claims.append(missing(name, text, predicted, f"width {width}, depth {depth}, outputs 2"))
                 else:
-                    claims.append(moment_claim(evidence, cell, observable, moment, predicted, name=name, text=text))
+                    claims.append(
+                        moment_claim(
+                            evidence,
+                            cell,
+                            observable,
+                            moment,
+                            predicted,
+                            name=name,
+                            text=text,
+                            resolution=abs(predicted) / 5,
+                        )
+                    )
     return claims
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from limitbench.errors import InputError
 from limitbench.studies.base import Claim, Study, Value, Verdict
 from limitbench.theories.base import Theory
 
@@ -34,10 +35,15 @@ class CellEvidence:
     parameters: dict[str, Value]
 
     def samples(self, observable: str) -> Float[np.ndarray, " networks"]:
-        """The networks' values, without the padding beyond `n_samples`."""
-        values = self.tree["samples"][observable].isel(self.at).to_numpy()
-        count = int(self.tree["run"]["n_samples"].isel(self.at))
-        return np.asarray(values[:count], dtype=float)
+        """The values of the networks that are there and have one; raises `InputError` below two.
+
+        Blocks that are not finished are NaN in every observable, dead networks in some.
+        """
+        values = np.asarray(self.tree["samples"][observable].isel(self.at).to_numpy(), dtype=float)
+        values = values[~np.isnan(values)]
+        if values.size < 2:
+            raise InputError(observable, f"{values.size} networks at {self.parameters}", "at least two")
+        return np.asarray(values)
 
     def score(self, field: str, observable: str, theory: str) -> float:
         """One field of the score, NaN where there is none."""
@@ -59,7 +65,7 @@ class CellEvidence:
 
 
 class Evidence:
-    """All complete cells of a finished run of `study`."""
+    """All cells of a finished run of `study` that have networks."""
 
     def __init__(self, study: Study, tree: xr.DataTree) -> None:
         self.study, self.tree = study, tree

@@ -6,14 +6,16 @@ which it would need. A claim about a failure ("infinite width fails") holds when
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, ParamSpec
 
 import numpy as np
 from jaxtyping import Float
 
+from limitbench.errors import InputError
 from limitbench.numerics.law_distance import deterministic_ks
 from limitbench.statistics.laws import Empirical
 from limitbench.statistics.ranking import paired_ratio, rank
@@ -22,10 +24,27 @@ from limitbench.statistics.tests_of_difference import ks_one_sample
 from limitbench.studies.base import Claim, Verdict
 from limitbench.studies.evidence import STANDARD_ERRORS, CellEvidence, Evidence, missing, within_errors
 
+P = ParamSpec("P")
+#: Below this chi-square p-value a fitted model is not the data's.
+_BAD_FIT = 1e-3
 #: Half-width of a 95 % interval in standard errors.
 _HALF_95 = 1.959963984540054
 
 
+def answering(kind: Callable[P, Claim]) -> Callable[P, Claim]:
+    """Makes a kind of claim say so where its cells do not allow it: a theory outside its range, too few networks."""
+
+    @functools.wraps(kind)
+    def asked(*args: P.args, **kwargs: P.kwargs) -> Claim:
+        try:
+            return kind(*args, **kwargs)
+        except InputError as error:
+            return missing(str(kwargs["name"]), str(kwargs["text"]), math.nan, f"other cells: {error}")
+
+    return asked
+
+
+@answering
 def worst_score_claim(
     evidence: Evidence,
     cells: Sequence[CellEvidence],
@@ -42,6 +61,8 @@ def worst_score_claim(
     scored = [(d, cell) for d, cell in scored if math.isfinite(d)]
     if not scored:
         return missing(name, text, margin, f"cells where {theory} is scored")
+    if len(scored) < len(cells):
+        text = f"{text} ({len(cells) - len(scored)} cells without a score are left out)"
     distance, cell = (max if expected == "holds" else min)(scored, key=lambda pair: pair[0])
     low, high = (cell.score(f, observable, theory) for f in ("distance_low", "distance_high"))
     verdicts = {cell.verdict(observable, theory) for _, cell in scored}
@@ -61,23 +82,34 @@ def worst_score_claim(
     )
 
 
+@answering
 def growth_with_depth_claim(
     evidence: Evidence, columns: Sequence[Sequence[CellEvidence]], observable: str, theory: str, *, name: str, text: str
 ) -> Claim:
-    """Share of columns in which D of `theory` increases at every step in depth."""
+    """Share of columns in which D of `theory` increases at every step in depth.
+
+    Holds where all do, each by more than the intervals of its two ends.
+    """
+    columns = [column for column in columns if len(column) > 1]
     if not columns:
         return missing(name, text, 1.0, "at least two depths per width")
-    growing = [
-        all(b > a for a, b in itertools.pairwise(d))
-        for d in ([cell.score("distance", observable, theory) for cell in column] for column in columns)
-    ]
+    growing, clear = [], []
+    for column in columns:
+        low, middle, high = (
+            [cell.score(field, observable, theory) for cell in column]
+            for field in ("distance_low", "distance", "distance_high")
+        )
+        if not all(map(math.isfinite, (*low, *middle, *high))):
+            return missing(name, text, 1.0, f"scores of {theory} in every cell of the columns")
+        growing.append(all(b > a for a, b in itertools.pairwise(middle)))
+        clear.append(low[-1] > high[0])
     used = [cell for column in columns for cell in column]
-    verdict: Verdict = "holds" if all(growing) else "fails"
-    return Claim(
-        name, text, 1.0, float(np.mean(growing)), 0.0, verdict, sum(c.seconds for c in used), evidence.command(used)
-    )
+    share = float(np.mean(growing))
+    verdict: Verdict = "fails" if share < 1 else "holds" if all(clear) else "undecided"
+    return Claim(name, text, 1.0, share, 0.0, verdict, sum(c.seconds for c in used), evidence.command(used))
 
 
+@answering
 def best_theory_claim(
     evidence: Evidence,
     cells: Sequence[CellEvidence],
@@ -105,6 +137,7 @@ def best_theory_claim(
     )
 
 
+@answering
 def paired_gain_claim(
     evidence: Evidence,
     cell: CellEvidence | None,
@@ -149,6 +182,7 @@ def signed_mean_errors(
     return np.array(widths), np.array(errors), np.array(ses)
 
 
+@answering
 def rate_claim(
     evidence: Evidence,
     cells: Sequence[CellEvidence],
@@ -162,12 +196,15 @@ def rate_claim(
     text: str,
 ) -> Claim:
     """Exponent b of the signed mean error a n^-b, or a n^-b (1 + k n^-1/2) if `corrected`, within `tolerance`."""
-    if len({cell.parameters["width"] for cell in cells}) < (4 if corrected else 3):
-        return missing(name, text, predicted, "at least four widths at d/n = 1 and rate 1/2")
+    least = 4 if corrected else 3
+    if len({cell.parameters["width"] for cell in cells}) < least:
+        return missing(name, text, predicted, f"at least {least} widths at d/n = 1 and rate 1/2")
     widths, errors, ses = signed_mean_errors(cells, observable, theory)
     fit = fit_rate(widths, errors, ses, corrected=corrected)
     verdict: Verdict = "undecided"
-    if abs(fit.b - predicted) <= tolerance and fit.b_se <= tolerance:
+    if fit.pvalue < _BAD_FIT:
+        text = f"{text} (no such power law: fit p = {fit.pvalue:.2g})"
+    elif abs(fit.b - predicted) <= tolerance and fit.b_se <= tolerance:
         verdict = "holds"
     elif abs(fit.b - predicted) > tolerance + STANDARD_ERRORS * fit.b_se:
         verdict = "fails"
@@ -176,6 +213,7 @@ def rate_claim(
     )
 
 
+@answering
 def amplitude_claim(
     evidence: Evidence,
     cells: Sequence[CellEvidence],
@@ -190,7 +228,7 @@ def amplitude_claim(
     """Amplitude a of the signed mean error a n^-b (1 + k n^-1/2) at fixed b, against that of a law without sampling.
 
     The same model is fitted, with the same weights, to the error curve of `reference`. Holds where the amplitudes agree
-    and the model fits the networks (chi-square p-value above 1e-3).
+    and the model fits the networks (chi-square p-value).
     """
     if len({cell.parameters["width"] for cell in cells}) < 4:
         return missing(name, text, math.nan, "at least four widths at d/n = 1 and rate 1/2")
@@ -199,7 +237,7 @@ def amplitude_claim(
     drawn = fit_rate(widths, errors, ses, corrected=True, exponent=exponent)
     predicted = fit_rate(widths, curve, ses, corrected=True, exponent=exponent)
     verdict = within_errors(predicted.a, drawn.a, drawn.a_se)
-    if drawn.pvalue < 1e-3:
+    if drawn.pvalue < _BAD_FIT:
         verdict = "fails"
     text = f"{text} (k = {drawn.k:.2f} ± {drawn.k_se:.2f}, predicted {predicted.k:.2f}; fit p = {drawn.pvalue:.2g})"
     seconds = sum(c.seconds for c in cells)
@@ -213,6 +251,7 @@ def predicted_mean_errors(
     return np.array([c.theory(reference).law(observable).mean - c.theory(theory).law(observable).mean for c in cells])
 
 
+@answering
 def predicted_curve_claim(
     evidence: Evidence,
     cells: Sequence[CellEvidence],
@@ -229,11 +268,14 @@ def predicted_curve_claim(
     """
     if len(cells) < 3:
         return missing(name, text, math.nan, "at least three widths at d/n = 1 and rate 1/2")
-    _, errors, ses = signed_mean_errors(cells, observable, theory)
+    widths, errors, ses = signed_mean_errors(cells, observable, theory)
     curve = predicted_mean_errors(cells, observable, theory, reference)
-    worst = int(np.argmax(np.abs(errors - curve) / ses))
-    verdict: Verdict = "holds" if abs(errors[worst] - curve[worst]) <= STANDARD_ERRORS * ses[worst] else "fails"
-    text = f"{text} (furthest off: width {cells[worst].parameters['width']})"
+    off = np.abs(errors - curve) / ses
+    if not np.isfinite(off).all():
+        return missing(name, text, math.nan, "finite mean errors at every width")
+    worst = int(np.argmax(off))
+    verdict: Verdict = "holds" if off[worst] <= STANDARD_ERRORS else "fails"
+    text = f"{text} (furthest off: width {widths[worst]:g})"
     return Claim(
         name,
         text,
@@ -246,6 +288,7 @@ def predicted_curve_claim(
     )
 
 
+@answering
 def solutions_agree_claim(
     evidence: Evidence,
     cells: Sequence[CellEvidence],
@@ -262,8 +305,6 @@ def solutions_agree_claim(
     Measured is the largest distance over distinct laws, predicted the distance that a perfect solution has on average,
     0.87 M^-1/2 with M paths.
     """
-    if not cells:
-        return missing(name, text, math.nan, "cells at the critical rate")
     found = {}
     for cell in cells:
         paths = cell.theory(simulated).law(observable)
@@ -272,12 +313,17 @@ def solutions_agree_claim(
                 ks_one_sample(paths.draws, cell.theory(solved).law(observable)),
                 len(paths.draws),
             )
+    if not found:
+        return missing(
+            name, text, math.nan, "cells at d = n and the critical rate, inputs neither parallel nor opposite"
+        )
     (worst, _), paths_drawn = max(found.values(), key=lambda pair: pair[0][0])
     verdict: Verdict = "holds" if min(p for (_, p), _ in found.values()) >= alarm / len(found) else "fails"
     floor = 0.87 / math.sqrt(paths_drawn)
     return Claim(name, text, floor, worst, 0.26 / math.sqrt(paths_drawn), verdict, 0.0, evidence.command(cells))
 
 
+@answering
 def limit_distance_claim(
     evidence: Evidence, cell: CellEvidence, constant: float, *, name: str, text: str, tolerance: float
 ) -> Claim:

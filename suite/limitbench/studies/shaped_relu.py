@@ -138,8 +138,11 @@ def _claims(tree: xr.DataTree) -> list[Claim]:
 
 
 def _scaling(evidence: Evidence, c_plus: float, c_minus: float) -> list[CellEvidence]:
-    """Cells at d = n and the critical rate, over width."""
-    return evidence.where(c_plus=c_plus, c_minus=c_minus, rate=CRITICAL, alpha=1.0)
+    """Cells at d = n and the critical rate, over width, for the run's most nearly orthogonal inputs."""
+    cells = evidence.where(c_plus=c_plus, c_minus=c_minus, rate=CRITICAL, alpha=1.0)
+    nearest = min((abs(float(cell.parameters["rho0"])) for cell in cells), default=0.0)
+    pairs = sorted({float(c.parameters["rho0"]) for c in cells if abs(float(c.parameters["rho0"])) == nearest})
+    return [cell for cell in cells if cell.parameters["rho0"] == pairs[-1]]
 
 
 def _rates(evidence: Evidence) -> list[Claim]:
@@ -193,7 +196,7 @@ def _rates(evidence: Evidence) -> list[Claim]:
         ),
         paired_gain_claim(
             evidence,
-            evidence.one(c_plus=0.0, c_minus=-2.0, rate=CRITICAL, alpha=1.0, width=64),
+            next((c for c in _scaling(evidence, 0.0, -2.0) if c.parameters["width"] == 64), None),
             OBSERVABLE,
             "covariance-sde",
             "covariance-sde-corrected",
@@ -206,7 +209,13 @@ def _rates(evidence: Evidence) -> list[Claim]:
 
 def _critical_exponent(evidence: Evidence) -> list[Claim]:
     """Rate 1/2 is critical: below it inputs collapse and the SDE fails, above it the drift nu drops out."""
-    wide = [c for c in evidence.cells if float(c.parameters["width"]) >= 32 and _time(c.parameters) >= 0.5]
+    wide = [
+        cell
+        for cell in evidence.cells
+        if float(cell.parameters["width"]) >= 32
+        and _time(cell.parameters) >= 0.5
+        and cell.parameters["c_plus"] != cell.parameters["c_minus"]  # else nu = 0 at every rate
+    ]
 
     def at(rate: float) -> list[CellEvidence]:
         return [c for c in wide if abs(float(c.parameters["rate"]) - rate) < 1e-9]
@@ -228,7 +237,8 @@ def _critical_exponent(evidence: Evidence) -> list[Claim]:
             "covariance-sde-driftless",
             ("covariance-sde", "covariance-sde-driftless", "infinite-width", "infinite-width-clt"),
             name="driftless-wins-above-critical-rate",
-            text="At rate 1 the SDE with nu = 0 is the best theory in every cell (width >= 32, d/n >= 1/2).",
+            text="At rate 1 the SDE with nu = 0 has the smallest D of the four limits (SDE with and without nu, "
+            "infinite width with and without CLT) in every cell (width >= 32, d/n >= 1/2).",
         ),
     ]
 

@@ -278,6 +278,9 @@ def check_arrays(path: Path, spec: Spec) -> None:
     arrays += [(f"run/{name}", shape) for name in ("n_samples", "status", "error", "skipped")]
     try:
         root = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
+        for name in ("samples", "laws", "scores", "run"):
+            if not isinstance(root[name], zarr.Group):
+                raise ValueError(f"{name} is no group")
         for name, leading in arrays:
             array = root[name]
             if not isinstance(array, zarr.Array) or array.shape[: len(leading)] != leading:
