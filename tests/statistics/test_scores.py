@@ -335,3 +335,7 @@ def test_values_that_rounding_made_equal_are_no_evidence_against_their_law():
     law = Transformed(Normal(18.0, 4.0), np.tanh, np.arctanh)
     found = score(law.sample(20000, seed=1), law)
     assert found.ks_pvalue > 1e-3
+
+
+def test_an_interval_without_a_lower_end_decides_nothing():
+    assert verdict(math.nan, 0.01, 0.05) == "undecided"

@@ -174,6 +174,9 @@ def test_an_unreachable_cluster_is_one_line_and_no_file(tmp_path, address, monke
 
 def test_a_server_that_is_not_ray_is_refused_soon(monkeypatch):
     monkeypatch.setattr("ray.is_initialized", lambda: False)
-    monkeypatch.setattr(ray_session, "HEALTH_SECONDS", 1.0)
-    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(InputError, match="does not answer as Ray"):
+    monkeypatch.setattr(ray_session, "JOIN_SECONDS", 2.0)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        pytest.raises(InputError, match="none that this machine can join"),
+    ):
         ray_session._check_answers(f"127.0.0.1:{server.getsockname()[1]}")

@@ -60,7 +60,9 @@ class Score:
 
 
 def verdict(low: float, high: float, margin: float) -> Verdict:
-    """`holds` where the whole interval is within the margin, `fails` where it is above, else `undecided`."""
+    """`holds` where the whole interval is within the margin, `fails` where it is above, else (or NaN) `undecided`."""
+    if math.isnan(low):
+        return "undecided"
     if high <= margin:
         return "holds"
     return "fails" if low > margin else "undecided"
