@@ -7,7 +7,6 @@ from pathlib import Path
 
 import jinja2
 import numpy as np
-import xarray as xr
 from markupsafe import Markup
 
 from limitbench.errors import InputError
@@ -16,7 +15,7 @@ from limitbench.report.results import Results
 from limitbench.report.svg import Drawings
 from limitbench.report.view import DETAILS, MOST_TABLED_SCORES, Detail, StudyView, slug
 from limitbench.studies.base import Study
-from limitbench.sweep.markers import DONE, FAILED, Marker, read_markers
+from limitbench.sweep.markers import DONE, Marker, read_markers
 
 #: A page beyond this many bytes is drawn again with less detail.
 SIZE_LIMIT = 1_000_000
@@ -59,24 +58,7 @@ def load(path: Path) -> Results:
 
     tree = open_results(path)
     done = read_markers(path.with_suffix(".run"), DONE)
-    _bring_up_to_date(tree, path, done)
     return Results(tree, known_study(str(tree.attrs.get("study", ""))), environment(done))
-
-
-def _bring_up_to_date(tree: xr.DataTree, path: Path, done: Mapping[str, Marker]) -> None:
-    """Take `/run` from the markers, which a run that was ended before its last step has left."""
-    from limitbench.sweep.finalise import run_table
-    from limitbench.sweep.spec import parse_spec
-    from limitbench.sweep.store import STATUSES
-
-    failed = read_markers(path.with_suffix(".run"), FAILED)
-    if not done and not failed:
-        return
-    table = run_table(parse_spec(tree.attrs["spec"], str(path)), done, failed)
-    table["status"] = np.array(STATUSES)[table["status"]]
-    run = tree["run"].to_dataset()
-    changed = {k: (run[k].dims, v.astype(str) if v.dtype == object else v) for k, v in table.items() if k in run}
-    tree["run"] = xr.DataTree(run.assign(changed))
 
 
 def environment(done: Mapping[str, Marker]) -> dict[str, str]:

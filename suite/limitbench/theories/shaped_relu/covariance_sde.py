@@ -21,7 +21,9 @@ class CovarianceSDE(Theory):
         nu(rho) = (c_+ - c_-)^2/(2 pi) (sqrt(1 - rho^2) - rho arccos rho),
         ln V_t/V_0 ~ N(-t, 2t).
 
-    `correlation` and `log_gap` by the Kolmogorov forward equation in z = atanh(rho), to 1e-6 in the cdf. rho0 = 1 is
+    `correlation` and `log_gap` by the Kolmogorov forward equation in z = atanh(rho), to 1e-6 in the cdf for times
+    from 1/16 to 4 and |c_+ - c_-| up to 3; laws with an error above 1e-3 (very short times near |rho0| = 1) are
+    refused. rho0 = 1 is
     absorbing, rho0 = -1 too where c_+ = c_-; otherwise nu(-1) > 0 leads away from -1.
 
     Arguments:

@@ -81,7 +81,9 @@ class FiniteWidthChain(Theory):
     title: ClassVar[str] = "finite-width chain, moments to 1/n²"
     reference: ClassVar[str] = "Markov chain behind Li, Nica & Roy 2022, arXiv 2206.02768; Fisher's z for equal slopes"
     time_variable: ClassVar[str] = "layer l"
-    validity: ClassVar[str] = "width >= 8 and any rate; width >= 32 where a slope is 0 (tails of few active rows)"
+    validity: ClassVar[str] = (
+        "width >= 8 and any rate, to O(n^-2) (0.006 in the cdf at width 8); width >= 32 where a slope is 0 or negative"
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "depth", count("depth", self.depth))

@@ -45,7 +45,7 @@ class InfiniteWidthCLT(Theory):
     title: ClassVar[str] = "infinite width + CLT"
     reference: ClassVar[str] = "first-order fluctuation of arXiv 2310.12079, layer by layer"
     time_variable: ClassVar[str] = "layer l"
-    validity: ClassVar[str] = "depth much smaller than width; the error is of order depth/width"
+    validity: ClassVar[str] = "depth much smaller than width; error of order sqrt(depth/width) in units of D"
 
     def __post_init__(self) -> None:
         checked = self._mean_field
