@@ -197,3 +197,15 @@ def test_chromium_opens_the_page_with_an_empty_console(page_text: str, tmp_path:
 def test_an_outside_request_would_be_seen_on_the_console(page_text: str, tmp_path: Path) -> None:
     planted = page_text.replace("<main", '<img src="http://localhost:9/x.png" alt=""><main', 1)
     assert any("Content Security Policy" in line for line in _console(planted, tmp_path))
+
+
+def test_scores_without_an_interval_are_shown_and_not_fitted(synthetic_tree: xr.DataTree) -> None:
+    """Tails too heavy for an interval: D is a number, its ends are NaN, the verdict is undecided."""
+    tree = synthetic_tree.copy(deep=True)
+    scores = tree["scores"].to_dataset()
+    scores["distance_low"] = scores["distance_low"] * float("nan")
+    scores["distance_high"] = scores["distance_high"] * float("nan")
+    tree["scores"] = xr.DataTree(scores)
+    text = render_page([Results(tree)])
+    assert Page(text).named("figure")
+    assert not re.search(r"\bnan\b", re.sub(r"<[^>]*>", " ", text), re.IGNORECASE)

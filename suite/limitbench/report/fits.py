@@ -16,7 +16,8 @@ INTERVAL_ERRORS = 1.96
 
 @dataclass(frozen=True)
 class Errors:
-    """D against width for one theory at one depth, NaN where not scored; `resolved` where W1 is clear of the noise."""
+    """D against width for one theory at one depth, NaN where not scored; `resolved` where W1 is clear of the noise and D has
+    an interval."""
 
     widths: Float[np.ndarray, " widths"]
     distance: Float[np.ndarray, " widths"]
@@ -32,10 +33,12 @@ def errors_of(results: Results, at: Slice, depth: int, observable: str, theory: 
         return np.asarray(results.plane(results.score(field), at, observable, theory)[depth])
 
     widths = np.array([float(v) for v in results.values("width")])  # type: ignore[arg-type]
-    distance = line("distance")
+    distance, low, high = line("distance"), line("distance_low"), line("distance_high")
     with np.errstate(invalid="ignore"):
-        resolved = np.isfinite(distance) & (distance > 0) & clear_of_null(line("wasserstein"), line("wasserstein_null"))
-    return Errors(widths, distance, line("distance_low"), line("distance_high"), resolved)
+        resolved = (
+            np.isfinite(high - low) & (distance > 0) & clear_of_null(line("wasserstein"), line("wasserstein_null"))
+        )
+    return Errors(widths, distance, low, high, resolved)
 
 
 def predicted_errors(
