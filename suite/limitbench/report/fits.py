@@ -16,8 +16,10 @@ INTERVAL_ERRORS = 1.96
 
 @dataclass(frozen=True)
 class Errors:
-    """D against width for one theory at one depth, NaN where not scored; `resolved` where W1 is clear of the noise and D has
-    an interval."""
+    """D against width for one theory at one depth, NaN where not scored.
+
+    `resolved` marks widths where W1 is clear of the noise and D has an interval.
+    """
 
     widths: Float[np.ndarray, " widths"]
     distance: Float[np.ndarray, " widths"]
