@@ -82,7 +82,6 @@ def run(options: RunOptions) -> bool:
     with ExitStack() as session:
         if options.executor == "ray":
             session.enter_context(ray_session(options.address, options.workers))  # one Ray for all studies
-        _check_device(options)
         progress = session.enter_context(Terminal())
         trees = {s.name: run_study(s.name, options.grid, progress=progress, **passed_on) for s in chosen}
     console = Console()
@@ -176,21 +175,6 @@ def _check(study: Study, options: RunOptions) -> None:
         check_same_meaning(
             stored.meaning, meaning_of(study, grid, options.sampler, options.seed, device), str(paths.store)
         )
-
-
-def _check_device(options: RunOptions) -> None:
-    """Raises `InputError` where the workers-to-be lack the device, before any file is written."""
-    if options.device != "cuda":
-        return
-    if options.executor == "serial":
-        from limitbench.sweep.worker import check_device
-
-        check_device("cuda")
-        return
-    import ray
-
-    if not ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
-        raise InputError("device", "cuda", "a device that the cluster has (it has no GPU)")
 
 
 def _require_stores(directory: Path) -> None:

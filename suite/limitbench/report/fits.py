@@ -34,7 +34,7 @@ def errors_of(results: Results, at: Slice, depth: int, observable: str, theory: 
     def line(field: str) -> Float[np.ndarray, " widths"]:
         return np.asarray(results.plane(results.score(field), at, observable, theory)[depth])
 
-    widths = np.array([float(v) for v in results.values("width")])  # type: ignore[arg-type]
+    widths = results.widths
     distance, low, high = line("distance"), line("distance_low"), line("distance_high")
     with np.errstate(invalid="ignore"):
         resolved = (

@@ -124,6 +124,11 @@ class Results:
         return list(range(self.run.sizes.get(axis, self.scores.sizes.get(axis, 0))))
 
     @property
+    def widths(self) -> Float[np.ndarray, " widths"]:
+        """Grid values of the width axis."""
+        return np.array(self.values("width"), dtype=float)
+
+    @property
     def depth_axis(self) -> str | None:
         """`depth` or `aspect`, whichever the grid uses."""
         return next((a for a in DEPTH_AXES if a in self.axes), None)

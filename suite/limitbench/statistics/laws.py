@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -169,17 +170,20 @@ class Transformed(Law):
     def __post_init__(self) -> None:
         for name in ("is_point_mass", "reference_size", "cdf_error"):
             object.__setattr__(self, name, getattr(self.law, name))
-        object.__setattr__(self, "_moments", quantile_moments(self))
+
+    @cached_property
+    def _moments(self) -> tuple[float, float]:
+        return quantile_moments(self)
 
     @property
     def mean(self) -> float:
         """∫ g(Q(u)) du."""
-        return self.__dict__["_moments"][0]  # type: ignore[no-any-return]
+        return self._moments[0]
 
     @property
     def std(self) -> float:
         """Standard deviation, by the same quadrature."""
-        return self.__dict__["_moments"][1]  # type: ignore[no-any-return]
+        return self._moments[1]
 
     def cdf(self, x: Float[np.ndarray, "*shape"] | float) -> Float[np.ndarray, "*shape"]:
         """P(g(X) <= x)."""

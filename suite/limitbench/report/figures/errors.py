@@ -35,7 +35,7 @@ def error_figure(
         axes.set_yscale("log")
         floor, ceiling = _limits(results, errors)
         axes.set_ylim(floor, ceiling)
-        widths = np.array([float(v) for v in results.values("width")])  # type: ignore[arg-type]
+        widths = results.widths
         axes.set_xlim(widths.min() / 1.2, widths.max() * 1.2)
         axes.axhline(results.margin, color=INK, lw=1, dashes=(4, 3), zorder=1)
         axes.text(widths.max() * 1.2, results.margin * 1.06, "margin", ha="right", va="bottom", fontsize=10, color=INK)

@@ -17,7 +17,7 @@ def throughput_figure(results: Results) -> tuple[Figure, str] | None:
         return None
     lines = np.moveaxis(speed, results.axes.index(results.width_axis), 0)
     lines = lines.reshape(lines.shape[0], -1)
-    widths = np.array([float(v) for v in results.values("width")])  # type: ignore[arg-type]
+    widths = results.widths
     timed = np.isfinite(lines).any(axis=1)
     medians = np.array([np.median(row[np.isfinite(row)]) for row in lines[timed]])
     with house_style():
