@@ -57,6 +57,43 @@ class PointMass(Law):
 
 
 @final
+@dataclass(frozen=True)
+class Bernoulli(Law):
+    """X = 1 with the given probability, else 0: whether a network has died or exploded.
+
+    Scored by the difference of the two frequencies, `reference_size` draws behind an estimated probability included.
+
+    Raises `InputError` where the probability is not in (0, 1); use `PointMass` at its ends.
+    """
+
+    probability: float
+    reference_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.probability < 1:
+            raise InputError("probability", self.probability, "a number between 0 and 1, ends excluded")
+
+    @property
+    def mean(self) -> float:
+        """The probability."""
+        return float(self.probability)
+
+    @property
+    def std(self) -> float:
+        """√(p (1 - p))."""
+        return float(np.sqrt(self.probability * (1 - self.probability)))
+
+    def cdf(self, x: Float[np.ndarray, "*shape"] | float) -> Float[np.ndarray, "*shape"]:
+        """0 below 0, 1 - p from 0 on, 1 from 1 on."""
+        at = np.asarray(x)
+        return np.where(at >= 1, 1.0, np.where(at >= 0, 1.0 - self.probability, 0.0))
+
+    def quantile(self, u: Float[np.ndarray, "*shape"] | float) -> Float[np.ndarray, "*shape"]:
+        """0 up to level 1 - p, then 1."""
+        return np.asarray(np.asarray(u) > 1.0 - self.probability, dtype=float)
+
+
+@final
 @dataclass(frozen=True, init=False)
 class Normal(Law):
     """The normal law with the given mean and standard deviation.

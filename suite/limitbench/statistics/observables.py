@@ -46,6 +46,54 @@ OBSERVABLES: dict[str, Observable] = {
             "Natural log of the ratio of squared feature norms of the first input, layer d over layer 0.",
         ),
         Observable(
+            "log_q",
+            "log of q",
+            "ln q_l",
+            "ln(l² (1 − ρ_l)), layer number squared times one minus the correlation.",
+        ),
+        Observable(
+            "log_output",
+            "log squared norm of the outputs",
+            "ln |z_out|²",
+            "Log of the squared norm of all outputs together, for an input with |x|² = n_in.",
+        ),
+        Observable(
+            "log_jacobian",
+            "log squared norm of Ju",
+            "ln |Ju|²/|u|²",
+            "Log squared gain of the Jacobian of z_d by z_0 in a random direction u, with d ln s taken off.",
+        ),
+        Observable(
+            "active_fraction",
+            "active fraction",
+            "#{z_i > 0}/n",
+            "Share of the entries of z_d that are positive, for the first input.",
+        ),
+        Observable(
+            "relu_share",
+            "share of the norm that passes",
+            "A_d = |φ(z_d)|²/|z_d|²",
+            "Share of the squared norm of z_d that its positive entries carry, for the first input.",
+        ),
+        Observable(
+            "exploded",
+            "exploded",
+            "1{V > 10⁴}",
+            "1 where V^11 or V^22 has exceeded 10⁴ in some layer up to d, else 0; the other observables are NaN there.",
+        ),
+        Observable("output_1", "first output", "S₁", "First output for an input with |x|² = n_in."),
+        Observable("output_2", "second output", "S₂", "Second output for the same input."),
+        *(
+            Observable(
+                f"covariance_{a}{b}",
+                f"covariance of inputs {a} and {b}",
+                f"V_d^{a}{b}",
+                f"Entry ({a}, {b}) of V_d, the covariance of the features of inputs {a} and {b} after d layers.",
+            )
+            for a in (1, 2, 3)
+            for b in range(a, 4)
+        ),
+        Observable(
             "log_q11", "log of Q₁₁", "ln Q₁₁", "Log of the first diagonal entry of the mixing matrix Q_L = M M'."
         ),
         Observable("q12", "Q₁₂", "Q₁₂", "Off-diagonal entry of the mixing matrix: coupling of outputs 1 and 2."),

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 
 import numpy as np
 from jaxtyping import Float, Float32
+from scipy import stats
 from scipy.special import ndtr
 
 from limitbench.statistics.base import Law
@@ -21,12 +22,14 @@ from limitbench.statistics.distances import (
     support_nodes,
     weighted_sum,
 )
-from limitbench.statistics.laws import Normal
+from limitbench.statistics.laws import Bernoulli, Normal
 
 #: Laws within this KS of the samples say how heavy the samples' tails are.
 CLOSE = 0.05
 #: A distance stands clear of noise from this multiple of the null mean on.
 CLEAR = 5.0
+#: Two-sided 5 % points of √N KS and of a standard normal variable.
+KOLMOGOROV_5_PERCENT, NORMAL_5_PERCENT = 1.3580986393225507, 1.959963984540054
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +191,8 @@ def compare_cell(
             found[name] = _undefined(resampling, "D not defined: the networks all take one value")
         elif law.is_point_mass:
             found[name] = _point_mass(samples, law, std, stds, resampling)
+        elif isinstance(law, Bernoulli):
+            found[name] = _bernoulli(samples, law, std, stds, resampling)
         else:
             found[name] = _continuous(ordered, ranks, ceiling, law, stds, resampling)
     close = [laws[name] for name, theory in found.items() if theory.ks < CLOSE]
@@ -269,6 +274,48 @@ def _point_mass(
     replicates = resampling.means(away[:, None])[:, 0]
     note = "KS, its p-value and N* not defined: the law is a point mass"
     return _bare(w1 / std, replicates / stds - w1 / std, w1, 0.0, note)
+
+
+def _bernoulli(
+    samples: Float[np.ndarray, " networks"],
+    law: Bernoulli,
+    std: float,
+    stds: Float[np.ndarray, " replicates"],
+    resampling: Resampling,
+) -> TheoryDistance:
+    """Both cdfs are steps that differ on [0, 1) alone, by the difference of the frequencies; p-value binomial."""
+    size, share = samples.size, float(samples.mean())
+    reference = law.reference_size
+    gap = np.array([law.probability - share])
+    variance = share * (1 - share) / size + (0.0 if reference is None else law.std**2 / reference)
+    sigma = np.array([math.sqrt(variance)])
+    noise = share - resampling.means(samples[:, None])
+    if reference is not None:
+        rng = np.random.default_rng([resampling.seed, 2])
+        noise = noise + law.std / math.sqrt(reference) * rng.standard_normal(noise.shape)
+    wasserstein = abs(float(gap[0]))
+    excess, again = float(noise_excess(gap, sigma)[0]), gap + noise
+    errors = (np.abs(again) - noise_excess(again, sigma))[:, 0] / stds - wasserstein / std
+    if reference is None:
+        pvalue = float(stats.binomtest(round(share * size), size, law.probability).pvalue)
+    else:
+        pvalue = float(2 * ndtr(-wasserstein / math.hypot(law.std / math.sqrt(size), law.std / math.sqrt(reference))))
+    null = math.sqrt(2 / math.pi) * math.hypot(law.std / math.sqrt(size), law.std / math.sqrt(reference or math.inf))
+    ceiling = Ceiling(noise.astype(np.float32), np.ones(1), np.ones(1), std, math.sqrt(2 / math.pi) * float(sigma[0]))
+    # in units in which a 5 % binomial test rejects where a Kolmogorov-Smirnov test does
+    unit = KOLMOGOROV_5_PERCENT / (NORMAL_5_PERCENT * law.std)
+    return TheoryDistance(
+        distance=(wasserstein - excess) / std,
+        errors=errors,
+        wasserstein=wasserstein,
+        wasserstein_null=null,
+        ks=wasserstein,
+        ks_pvalue=pvalue,
+        gap=gap * unit,
+        noise=(noise * (math.sqrt(size) * unit)).astype(np.float32),
+        effective_size=size if reference is None else size * reference / (size + reference),
+        ceiling=ceiling.limit,
+    )
 
 
 def _bare(

@@ -13,11 +13,9 @@ from jaxtyping import Float
 from limitbench.errors import InputError
 from limitbench.statistics.base import Law
 from limitbench.statistics.bootstrap import REPLICATES, Resampling
-from limitbench.statistics.replicates import CellDistances, compare_cell
+from limitbench.statistics.replicates import KOLMOGOROV_5_PERCENT, CellDistances, compare_cell
 
 Verdict = Literal["holds", "fails", "undecided"]
-#: Size and power that define N*.
-CRITICAL_5_PERCENT = 1.3580986393225507
 #: N* is reported only where the Kolmogorov-Smirnov test tells the theory from the networks at this level.
 DISTINGUISHABLE = 0.05
 #: A moment is reported only if its relative standard error is below this.
@@ -169,7 +167,7 @@ def _score(cell: CellDistances, theory: str, law: Law, *, margin: float, level: 
         n_star = math.nan
         notes.append("N* not reported: not distinguishable at this N")
     else:
-        n_star = found.n_star(CRITICAL_5_PERCENT)
+        n_star = found.n_star(KOLMOGOROV_5_PERCENT)
     return Score(
         distance=found.distance,
         distance_low=low,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from limitbench.networks.base import Network, Sampler
+from limitbench.studies.figures import StudyFigure
 from limitbench.theories.base import Theory
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ Value = int | float | str
 #: One point of a grid: a value for every axis, and `depth` resolved where the axis is `aspect`.
 Cell = Mapping[str, Value]
 Verdict = Literal["holds", "fails", "undecided"]
+Relation = Literal["equal to", "at least", "at most"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ class Claim:
 
     `verdict`: `holds`, `fails` or `undecided`; `measured` and `se` are NaN where the run lacks the cells it needs
     (then the verdict is `undecided` and the text says what is missing). A statement about a failure ("NNGP fails")
-    holds where the failure is seen. `relation` says how `measured` should relate to `predicted`.
+    holds where the failure is seen. `relation` says how `measured` should relate to `predicted`. `distance` is the
+    score D of the theory behind the statement in the cell that it was measured in, NaN where there is none.
     """
 
     name: str
@@ -78,7 +81,8 @@ class Claim:
     verdict: Verdict
     seconds: float = float("nan")
     command: str = ""
-    relation: Literal["equal to", "at least", "at most"] = "equal to"
+    relation: Relation = "equal to"
+    distance: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,8 @@ class Study:
         claims: computes the ledger from a finalised tree; never raises for missing cells.
         block_samples: networks per block (the chunk length along `sample`) by sampler.
         check: raises `InputError` where a cell is not a network (beyond each axis' own bounds).
+        figures: curves that an expert expects of this study, from a finalised tree; drawn by the report. Takes at most
+            a few seconds, never raises for missing cells, leaves out what a run cannot show.
     """
 
     name: str
@@ -122,6 +128,7 @@ class Study:
     claims: Callable[[xr.DataTree], list[Claim]]
     block_samples: Mapping[Sampler, int] = field(default_factory=lambda: {"exact": 4096, "dense": 256})
     check: Callable[[Cell], None] = lambda cell: None
+    figures: Callable[[xr.DataTree], list[StudyFigure]] = lambda tree: []
 
     def axis(self, name: str) -> Axis:
         """The axis called `name`; KeyError where there is none."""

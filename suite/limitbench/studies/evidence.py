@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +17,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from limitbench.errors import InputError
-from limitbench.studies.base import Claim, Study, Value, Verdict
+from limitbench.studies.base import Claim, Relation, Study, Value, Verdict
 from limitbench.theories.base import Theory
 
 #: "Within standard errors" means this many (DESIGN: both errors combined where the reference is simulated too).
@@ -150,8 +150,12 @@ def moment_claim(
     text: str,
     resolution: float = math.inf,
     values: Float[np.ndarray, " networks"] | None = None,
+    theory: str = "",
 ) -> Claim:
-    """A moment of one cell's networks (or of `values` made from them) against its predicted value."""
+    """A moment of one cell's networks (or of `values` made from them) against its predicted value.
+
+    `theory` is the one whose D in this cell stands beside it.
+    """
     x = cell.samples(observable) if values is None else values
     if moment == "mean":
         terms = x
@@ -161,4 +165,36 @@ def moment_claim(
         terms = (x - x.mean()) ** 2 * (len(x) / (len(x) - 1))
     measured, se = float(terms.mean()), float(terms.std(ddof=1) / math.sqrt(len(x)))
     verdict = within_errors(predicted, measured, se, resolution=resolution)
-    return Claim(name, text, predicted, measured, se, verdict, cell.seconds, evidence.command([cell]))
+    distance = cell.score("distance", observable, theory) if theory else math.nan
+    return Claim(
+        name, text, predicted, measured, se, verdict, cell.seconds, evidence.command([cell]), distance=distance
+    )
+
+
+def value_claim(
+    evidence: Evidence,
+    cells: Sequence[CellEvidence],
+    predicted: float,
+    measured: float,
+    se: float,
+    *,
+    name: str,
+    text: str,
+    resolution: float = math.inf,
+    relation: Relation = "equal to",
+    distance: float = math.nan,
+) -> Claim:
+    """Any number made from `cells`, with its standard error, against its predicted value.
+
+    `relation` "at least" or "at most" makes `predicted` a bound: `holds` where the number is beyond it by 4.5 standard
+    errors, `fails` where it is on the other side by as many, else `undecided`. `resolution` as in `within_errors`.
+    """
+    if relation == "equal to":
+        verdict = within_errors(predicted, measured, se, resolution=resolution)
+    else:
+        beyond = (measured - predicted) * (1 if relation == "at least" else -1)
+        verdict = "undecided"
+        if math.isfinite(beyond) and math.isfinite(se) and abs(beyond) >= STANDARD_ERRORS * se:
+            verdict = "holds" if beyond >= 0 else "fails"
+    seconds = sum(cell.seconds for cell in cells)
+    return Claim(name, text, predicted, measured, se, verdict, seconds, evidence.command(cells), relation, distance)

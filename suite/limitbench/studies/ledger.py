@@ -79,6 +79,7 @@ def worst_score_claim(
         sum(c.seconds for c in used),
         evidence.command(used),
         "at most" if expected == "holds" else "at least",
+        distance,
     )
 
 

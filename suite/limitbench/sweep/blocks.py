@@ -5,6 +5,7 @@ Pure data: picklable, small, and named so that a marker can be found again after
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from limitbench.networks.base import Network
@@ -95,6 +96,11 @@ def block_batches(unit: SampleUnit, batch_size: int) -> range:
     return range(unit.number * per_block, (unit.number + 1) * per_block)
 
 
-def recording_network(network: Network, column: Column) -> bool:
-    """True where one pass to the deepest cell gives the whole column."""
-    return not network.depends_on_final_depth or len(column.depths) == 1
+def one_pass(networks: Sequence[Network]) -> bool:
+    """True where one pass through the last, deepest network gives all of a column: they differ in depth alone."""
+    return all(
+        not network.depends_on_final_depth
+        and network.family == networks[-1].family
+        and network.parameters == networks[-1].parameters
+        for network in networks[:-1]
+    )

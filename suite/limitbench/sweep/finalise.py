@@ -14,7 +14,7 @@ from limitbench.sweep.store import Paths, consolidate, open_results, write_coord
 if TYPE_CHECKING:
     from limitbench.studies.base import Claim, Study
 
-CLAIM_FIELDS = ("predicted", "measured", "se", "seconds")
+CLAIM_FIELDS = ("predicted", "measured", "se", "distance", "seconds")
 
 
 def finalise(study: Study, paths: Paths, spec: Spec) -> None:

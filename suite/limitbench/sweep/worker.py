@@ -22,7 +22,7 @@ import numpy as np
 from limitbench.errors import InputError
 from limitbench.numerics.random import stream_seed
 from limitbench.statistics.laws import Law, quantile_levels
-from limitbench.sweep.blocks import SampleUnit, ScoreUnit, Unit, block_batches, recording_network
+from limitbench.sweep.blocks import SampleUnit, ScoreUnit, Unit, block_batches, one_pass
 from limitbench.sweep.markers import DONE, write_marker
 from limitbench.sweep.spec import Spec
 from limitbench.sweep.store import SCORES, VERDICTS, Paths, chunk_path, layout_hash
@@ -187,11 +187,11 @@ def _sample(
 ) -> tuple[dict[str, np.ndarray], list[int]]:
     """Samples (networks, depths) of a block, and the seed of its first batch for each pass."""
     column = unit.column
-    deepest = study.network(column.cells[-1])
-    if recording_network(deepest, column):
-        passes = [(deepest, column.depths)]
+    networks = [study.network(cell) for cell in column.cells]
+    if one_pass(networks):
+        passes = [(networks[-1], tuple(network.depth for network in networks))]
     else:
-        passes = [(study.network(cell), (depth,)) for cell, depth in zip(column.cells, column.depths, strict=True)]
+        passes = [(network, (network.depth,)) for network in networks]
     parts, seeds = [], []
     for network, depths in passes:
         batches = block_batches(unit, network.batch_size(sampler))

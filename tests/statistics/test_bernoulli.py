@@ -1,0 +1,81 @@
+"""Atoms as observables: scores of 0/1 networks against a probability, known or estimated by simulation."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from limitbench.errors import InputError
+from limitbench.statistics.laws import Bernoulli, PointMass
+from limitbench.statistics.scores import score
+from limitbench.testing.laws import LawContract
+
+RUNS = 300
+
+
+def draws(probability, size, seed):
+    return (np.random.default_rng(seed).random(size) < probability).astype(float)
+
+
+class TestBernoulli(LawContract):
+    moment_tolerance = 1e-3  # quadrature across the jump
+
+    def make_law(self):
+        return Bernoulli(0.3)
+
+
+@pytest.mark.parametrize("probability", [0.0, 1.0, -0.1, 1.1, math.nan])
+def test_probability_outside_the_open_interval_is_refused(probability):
+    with pytest.raises(InputError, match="probability"):
+        Bernoulli(probability)
+
+
+def test_distance_is_the_difference_of_frequencies_over_the_standard_deviation():
+    x = draws(0.3, 100_000, 1)
+    found = score(x, Bernoulli(0.5))
+    assert found.wasserstein == pytest.approx(0.5 - x.mean(), abs=1e-12)
+    assert found.distance == pytest.approx((0.5 - x.mean()) / x.std(ddof=1), rel=1e-9)
+    assert found.verdict == "fails"
+    assert found.mean_error == pytest.approx(x.mean() - 0.5)
+
+
+@pytest.mark.parametrize(("reference", "true", "said"), [(None, 0.3, 0.3), (None, 0.3, 0.36), (4000, 0.3, 0.3)])
+def test_interval_covers_the_true_distance(reference, true, said):
+    """95 % intervals: at most 5 % + 4.5 binomial standard errors of 300 runs lie beside the true distance."""
+    truth, missed = abs(true - said) / math.sqrt(true * (1 - true)), 0
+    for run in range(RUNS):
+        guess = said if reference is None else float(draws(said, reference, 10_000 + run).mean())
+        found = score(draws(true, 2000, run), Bernoulli(guess, reference), seed=run)
+        missed += not found.distance_low <= truth <= found.distance_high
+    assert missed <= RUNS * 0.05 + 4.5 * math.sqrt(RUNS * 0.05 * 0.95)
+
+
+def test_interval_that_forgets_the_noise_of_the_reference_misses():
+    missed = 0
+    for run in range(RUNS):
+        guess = float(draws(0.3, 500, 10_000 + run).mean())
+        found = score(draws(0.3, 20_000, run), Bernoulli(guess), seed=run)
+        missed += not found.distance_low <= 0 <= found.distance_high
+    assert missed > RUNS * 0.05 + 4.5 * math.sqrt(RUNS * 0.05 * 0.95)
+
+
+def test_p_value_is_binomial():
+    x = draws(0.02, 1000, 3)
+    expected = stats.binomtest(int(x.sum()), 1000, 0.03).pvalue
+    assert score(x, Bernoulli(0.03)).ks_pvalue == pytest.approx(expected)
+
+
+def test_n_star_networks_reject_with_the_stated_power():
+    """Two-sided binomial test at 5 %: power 80 %, within 10 % as N* is itself estimated from 100,000 networks."""
+    true, said = 0.3, 0.33
+    needed = score(draws(true, 100_000, 5), Bernoulli(said)).n_star
+    size = round(needed)
+    counts = np.random.default_rng(7).binomial(size, true, 4000)
+    rejected = np.abs(counts / size - said) > 1.959963984540054 * math.sqrt(said * (1 - said) / size)
+    assert rejected.mean() == pytest.approx(0.8, abs=0.1)
+
+
+def test_networks_that_all_take_one_value_have_no_distance():
+    assert math.isnan(score(np.zeros(100), Bernoulli(0.1)).distance)
+    assert score(np.zeros(100), PointMass(0.0)).verdict == "undecided"
