@@ -47,8 +47,10 @@ class CellEvidence:
 
     def score(self, field: str, observable: str, theory: str) -> float:
         """One field of the score, NaN where there is none."""
-        scores = self.tree["scores"][field].isel(self.at)
-        return float(scores.sel(observable=observable, theory=theory))
+        scores = self.tree["scores"]
+        if field not in scores or observable not in scores["observable"] or theory not in scores["theory"]:
+            return math.nan
+        return float(scores[field].isel(self.at).sel(observable=observable, theory=theory))
 
     def verdict(self, observable: str, theory: str) -> str:
         """The verdict of the score, empty where there is none."""
@@ -83,11 +85,11 @@ class Evidence:
                 )
             self.cells.append(CellEvidence(study, tree, at, parameters))
 
-    def where(self, **wanted: int | float) -> list[CellEvidence]:
+    def where(self, **wanted: Value) -> list[CellEvidence]:
         """Cells whose parameters equal `wanted` (numbers to 1e-9); `alpha` stands for depth/width."""
         return [cell for cell in self.cells if _matches(cell.parameters, wanted)]
 
-    def one(self, **wanted: int | float) -> CellEvidence | None:
+    def one(self, **wanted: Value) -> CellEvidence | None:
         """The first cell that matches, None where the run has none."""
         return next(iter(self.where(**wanted)), None)
 
@@ -117,8 +119,12 @@ class Evidence:
         return " ".join([*parts, f"--samples {samples}"])
 
 
-def _matches(parameters: dict[str, Value], wanted: dict[str, int | float]) -> bool:
+def _matches(parameters: dict[str, Value], wanted: dict[str, Value]) -> bool:
     for name, value in wanted.items():
+        if isinstance(value, str):
+            if parameters.get(name) != value:
+                return False
+            continue
         seen = parameters["depth"] / parameters["width"] if name == "alpha" else parameters.get(name)  # type: ignore[operator]
         if not isinstance(seen, int | float) or not math.isclose(seen, value, rel_tol=1e-9, abs_tol=1e-12):
             return False

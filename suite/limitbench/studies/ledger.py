@@ -166,6 +166,7 @@ def paired_gain_claim(
         cell.seconds,
         evidence.command([cell]),
         "at least",
+        cell.score("distance", observable, better),
     )
 
 
@@ -209,8 +210,17 @@ def rate_claim(
         verdict = "holds"
     elif abs(fit.b - predicted) > tolerance + STANDARD_ERRORS * fit.b_se:
         verdict = "fails"
+    widest = max(cells, key=lambda cell: float(cell.parameters["width"]))
     return Claim(
-        name, text, predicted, fit.b, fit.b_se, verdict, sum(c.seconds for c in cells), evidence.command(cells)
+        name,
+        text,
+        predicted,
+        fit.b,
+        fit.b_se,
+        verdict,
+        sum(c.seconds for c in cells),
+        evidence.command(cells),
+        distance=widest.score("distance", observable, theory),
     )
 
 
@@ -286,6 +296,7 @@ def predicted_curve_claim(
         verdict,
         sum(c.seconds for c in cells),
         evidence.command(cells),
+        distance=cells[worst].score("distance", observable, reference),
     )
 
 

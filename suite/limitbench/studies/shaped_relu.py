@@ -271,7 +271,17 @@ def _norm(evidence: Evidence) -> list[Claim]:
         cell = cells[-1]
         ratio = np.exp(cell.samples("log_norm"))
         claims.append(
-            moment_claim(evidence, cell, "log_norm", "mean", 1.0, values=ratio, name="norm-martingale", text=text)
+            moment_claim(
+                evidence,
+                cell,
+                "log_norm",
+                "mean",
+                1.0,
+                values=ratio,
+                theory="covariance-sde",
+                name="norm-martingale",
+                text=text,
+            )
         )
     critical = [cell for cell in evidence.cells if cell.parameters["rate"] == CRITICAL]
     widest = max((float(cell.parameters["width"]) for cell in critical), default=0.0)
