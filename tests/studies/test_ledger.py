@@ -23,7 +23,7 @@ class Cell(CellEvidence):
         object.__setattr__(self, "_given", (scores or {}, samples, laws or {}))
 
     def score(self, field, observable, theory):
-        return self._given[0][field]
+        return self._given[0].get(field, math.nan)
 
     def verdict(self, observable, theory):
         return self._given[0]["verdict"]
