@@ -24,6 +24,7 @@ from limitbench.studies.ledger import (
     solutions_agree_claim,
     worst_score_claim,
 )
+from limitbench.studies.shaped_relu_figures import figures
 from limitbench.theories.base import Theory
 from limitbench.theories.shaped_relu import (
     CovarianceSDE,
@@ -364,4 +365,5 @@ STUDY = Study(
     },
     claims=_claims,
     check=_check,
+    figures=lambda tree: figures(Evidence(STUDY, tree)),
 )
