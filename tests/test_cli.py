@@ -15,7 +15,7 @@ from limitbench import commands, config
 from limitbench.cli import COMPLETE, INTERRUPTED, QUARANTINED, main
 from limitbench.errors import InputError
 
-COMMANDS = ("list", "show", "run", "status", "report")
+COMMANDS = ("list", "show", "predict", "run", "status", "report")
 
 
 def help_of(capsys: pytest.CaptureFixture[str], *command: str) -> str:
@@ -27,12 +27,12 @@ def test_help_does_not_import_anything_heavy() -> None:
     code = (
         "import sys, json\n"
         "from limitbench.cli import main\n"
-        "codes = [main([*c, '--help']) for c in ([], ['list'], ['show'], ['run'], ['status'], ['report'])]\n"
+        "codes = [main([*c, '--help']) for c in ([], ['list'], ['show'], ['predict'], ['run'], ['status'], ['report'])]\n"
         "heavy = [m for m in ('torch', 'ray', 'xarray', 'zarr', 'scipy', 'numpy', 'matplotlib') if m in sys.modules]\n"
         "print(json.dumps([codes, heavy]), file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(done.stderr) == [[0] * 6, []]
+    assert json.loads(done.stderr) == [[0] * 7, []]
 
 
 def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from limitbench import networks, studies, theories
+    from limitbench.advice.budget import within_budget
+    from limitbench.advice.predict import predict
     from limitbench.errors import InputError
     from limitbench.networks.deep_linear import DeepLinear
+    from limitbench.networks.resnet import ResNet
     from limitbench.networks.shaped_mlp import ShapedMLP
+    from limitbench.networks.smooth_mlp import SmoothMLP
+    from limitbench.networks.unshaped_mlp import UnshapedMLP
     from limitbench.report import render
     from limitbench.statistics import laws, observables
     from limitbench.sweep.run import run, status
@@ -26,11 +31,16 @@ if TYPE_CHECKING:
 _HOME = {
     "DeepLinear": "limitbench.networks.deep_linear",
     "InputError": "limitbench.errors",
+    "ResNet": "limitbench.networks.resnet",
     "ShapedMLP": "limitbench.networks.shaped_mlp",
+    "SmoothMLP": "limitbench.networks.smooth_mlp",
+    "UnshapedMLP": "limitbench.networks.unshaped_mlp",
     "open_results": "limitbench.sweep.store",
+    "predict": "limitbench.advice.predict",
     "render": "limitbench.report",
     "run": "limitbench.sweep.run",
     "status": "limitbench.sweep.run",
+    "within_budget": "limitbench.advice.budget",
 }
 #: Public module -> where it is.
 _MODULES = {
@@ -44,16 +54,21 @@ _MODULES = {
 __all__ = [
     "DeepLinear",
     "InputError",
+    "ResNet",
     "ShapedMLP",
+    "SmoothMLP",
+    "UnshapedMLP",
     "laws",
     "networks",
     "observables",
     "open_results",
+    "predict",
     "render",
     "run",
     "status",
     "studies",
     "theories",
+    "within_budget",
 ]
 
 

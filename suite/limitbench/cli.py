@@ -1,4 +1,4 @@
-"""The command line: list, show, run, status, report.
+"""The command line: list, show, predict, run, status, report.
 
 Everything heavy (torch, ray, xarray, matplotlib) is imported inside the command that needs it, so that `--help`
 answers at once. A value that cannot be accepted ends as one line on stderr and exit code 2.
@@ -16,6 +16,7 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
+from limitbench.advice.command import predict
 from limitbench.errors import NOTHING, InputError
 
 #: Exit codes: every block is stored; some blocks were quarantined; the input cannot be accepted; Ctrl-C.
@@ -97,6 +98,7 @@ def _limitbench(
     Examples:
       limitbench list
       limitbench show shaped-relu
+      limitbench predict mlp --depth 50 --width 256
       limitbench run shaped-relu
       limitbench status results
       limitbench report results
@@ -132,6 +134,9 @@ def show(
     from limitbench import commands
 
     commands.show(study)
+
+
+app.command("predict")(predict)
 
 
 @app.command()
@@ -259,7 +264,7 @@ def report(
         Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="[default: report.html in the first DIR]")
     ] = None,
 ) -> None:
-    """Write one self-contained HTML page from stored results; nothing is computed again.
+    """Write one self-contained HTML page from stored results; no network is drawn again.
 
     \b
     Examples:

@@ -192,9 +192,9 @@ def _claims(name: str, tree: xr.DataTree) -> list[Table | str]:
     """The claims that this run measured, and how many it could not."""
     claims = tree["claims"].to_dataset()
     measured = claims.isel(claim=np.isfinite(claims["measured"].to_numpy()))
-    table = _table("claim", "predicted", "measured", "s.e.", "verdict", title=f"{name}: claims")
+    table = _table("claim", "predicted", "measured", "s.e.", "D", "verdict", title=f"{name}: claims")
     for position in range(measured.sizes["claim"]):
-        row = {field: measured[field].to_numpy()[position] for field in ("predicted", "measured", "se")}
+        row = {field: measured[field].to_numpy()[position] for field in ("predicted", "measured", "se", "distance")}
         verdict = str(measured["verdict"].to_numpy()[position])
         numbers = [_number(float(value)) for value in row.values()]
         numbers[0] = f"{RELATION.get(str(measured['relation'].to_numpy()[position]), '')}{numbers[0]}"

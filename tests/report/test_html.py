@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -9,17 +10,28 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 
 from limitbench.errors import InputError
-from limitbench.report import render
+from limitbench.report import html, render
 from limitbench.report.html import SIZE_LIMIT, render_page
 from limitbench.report.results import Results
+from limitbench.studies.base import Study
+from limitbench.studies.figures import Series, StudyFigure
+from limitbench.testing.toy import STUDY
 
 Maker = Callable[..., xr.DataTree]
 VOID = {"meta", "link", "input", "br", "img", "hr"}
 RESOURCES = {"src", "srcset", "href", "data", "action", "poster", "xlink:href"}
+
+
+def a_study() -> Study:
+    """A study of the synthetic tree with one figure."""
+    points = Series("networks", np.array([16.0, 64.0]), np.array([0.5, 0.25]), se=np.array([0.1, 0.05]))
+    figure = StudyFigure("means", "The mean", "width n", "mean", (points,), "The mean falls.", x_log=True)
+    return dataclasses.replace(STUDY, name="synthetic", theories=(), figures=lambda tree: [figure])
 
 
 class Page(HTMLParser):
@@ -50,7 +62,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page_text(synthetic_tree: xr.DataTree) -> str:
-    return render_page([Results(synthetic_tree)])
+    return render_page([Results(synthetic_tree, a_study())])
 
 
 @pytest.fixture(scope="module")
@@ -108,17 +120,90 @@ def test_every_choice_shows_exactly_one_panel(page: Page, page_text: str) -> Non
                 assert sum({first, second, third} <= panel for panel in panels) == 1
 
 
-def test_verdict_comes_before_claims_ranking_maps_rates_laws_and_run(page_text: str) -> None:
-    order = ["verdict", "claims", "ranking", "maps", "nstar", "rates", "overlays", "run"]
+def test_verdict_comes_before_claims_figures_ranking_maps_rates_laws_and_run(page_text: str) -> None:
+    order = ["verdict", "claims", "figures", "ranking", "maps", "nstar", "rates", "overlays", "run"]
     places = [page_text.index(f'<h3 id="synthetic-{name}"') for name in order]
     assert places == sorted(places)
 
 
 def test_failed_claims_come_first_and_commands_are_shown(page_text: str) -> None:
     ledger = page_text.split('class="ledger"')[1].split("</table>")[0]
-    assert re.findall(r'<tr class="(\w+)"', ledger) == ["fails", "undecided", "holds"]
+    assert re.findall(r'<tr class="(\w+)"', ledger) == ["fails", "holds", "unmeasured"]
     assert "limitbench run synthetic --set width=16" in ledger
     assert "Not measured &lt;here&gt;." in ledger
+
+
+def test_every_claim_has_its_distance(synthetic: Maker) -> None:
+    """A claim without a theory behind it has a dash, and so have all claims of stores that lack the field."""
+
+    def column(tree: xr.DataTree) -> list[str]:
+        ledger = render_page([Results(tree)]).split('class="ledger"')[1].split("</table>")[0]
+        assert ">D</th>" in ledger
+        return re.findall(r'<td data-label="D">([^<]*)</td>', ledger)
+
+    tree = synthetic(finished=0.1)
+    assert column(tree) == ["–"] * 3
+    tree["claims"]["distance"] = tree["claims"]["measured"].copy(data=[float("nan"), 0.0312, 7.5])
+    assert column(tree) == ["0.031", "–", "7.5"], "failures first"
+
+
+def test_figures_of_a_study_are_drawn_and_those_it_cannot_make_are_left_out(synthetic: Maker, page_text: str) -> None:
+    assert '<figure id="synthetic-figure-means">' in page_text
+    assert "The mean falls." in page_text
+
+    def old(tree: xr.DataTree) -> list[StudyFigure]:
+        raise KeyError("log_norm")
+
+    def broken(tree: xr.DataTree) -> list[StudyFigure]:
+        raise ZeroDivisionError
+
+    tree = synthetic(finished=0.1)
+    text = render_page([Results(tree, dataclasses.replace(a_study(), figures=old))])
+    assert "figures are left out" in text
+    assert 'id="synthetic-figures"' not in text
+    with pytest.raises(ZeroDivisionError):  # a defect is not hidden
+        render_page([Results(tree, dataclasses.replace(a_study(), figures=broken))])
+
+
+def test_studies_share_the_room_of_a_page_and_keep_every_ledger_and_figure(
+    synthetic: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine studies with figures of 480 points, on a page that has no room for most of their other drawings."""
+    assert SIZE_LIMIT <= 1_000_000
+    limit = 330_000
+    monkeypatch.setattr(html, "SIZE_LIMIT", limit)
+    x = np.linspace(0.1, 1.0, 60)
+    series = tuple(Series(f"line {k}", x, np.sin(k + x), "theory") for k in range(8))
+    figures = [StudyFigure(f"figure-{k}", "Lines", "x", "y", series, "Lines.") for k in range(1)]
+    study = dataclasses.replace(a_study(), figures=lambda tree: figures)
+    text = render_page([Results(synthetic(study=f"study-{k}"), study) for k in range(9)])
+    assert 0.8 * limit < len(text.encode()) < limit
+    assert text.count('<table class="ledger">') == 9
+    assert len(re.findall(r'<figure id="study-\d-figure-figure-\d"', text)) == 9
+    sizes = [len(part) for part in text.split("<article")[1:]]
+    assert max(sizes) < 1.5 * min(sizes)
+    assert "Shown are" in text, "what is left out is said"
+    Page(text)
+
+
+def test_axes_of_words_and_grids_of_one_width_render(synthetic: Maker) -> None:
+    """`rate` becomes an axis of names; one width and one depth are left, and one observable has no score."""
+    def changed(dataset: xr.Dataset) -> xr.Dataset:
+        if "rate" in dataset.coords:
+            dataset = dataset.isel(width=[1], aspect=[0]).assign_coords(rate=["vanilla", "balanced <1>", "plain"])
+        for name in dataset.data_vars if "observable" in dataset.dims else ():
+            dataset[name].loc[{"observable": "log_norm"}] = "" if name == "verdict" else float("nan")
+        return dataset
+
+    tree = synthetic().map_over_datasets(changed)
+    text = render_page([Results(tree)])
+    page = Page(text)
+    assert "balanced &lt;1&gt;" in text
+    labels = [a["for"] for a in page.named("label")]
+    assert len([label for label in labels if str(label).startswith("synthetic-grid-a1v")]) == 3
+    assert "No theory says anything about log squared norm" in text
+    assert not [label for label in labels if "-o1" in str(label)], "no button for what has no panel"
+    assert 'id="synthetic-errors"' not in text
 
 
 def test_rendering_twice_gives_the_same_bytes(synthetic: Maker) -> None:
@@ -155,9 +240,16 @@ def test_store_without_scores_or_claims_renders(synthetic: Maker) -> None:
 def test_two_studies_have_a_summary_with_links(synthetic: Maker) -> None:
     text = render_page([Results(synthetic(finished=0.1, study=name)) for name in ("one", "two", "one")])
     page = Page(text)
-    links = [str(a["href"]) for a in page.named("a")]
-    assert links == ["#main", "#one", "#two", "#one-2"]
+    links = [str(a["href"]).removeprefix("#") for a in page.named("a")]
+    assert links[:2] == ["main", "one"]
+    assert {"one", "two", "one-2", "two-claims", "one-2-maps"} <= set(links)
+    ids = {a.get("id") for _, a in page.tags}
+    assert set(links) <= ids, "every link of the overview leads somewhere"
     assert {a.get("id") for a in page.named("article")} == {"one", "two", "one-2"}
+    overview = text.split('class="overview"')[1].split("</nav>")[0]
+    assert overview.count("<tr>") == 1 + 3
+    for said in ("✓ 1 holds", "✗ 1 fails", "– 1 not measured", "Unfinished.", "No theory holds"):
+        assert overview.count(said) == 3, said
 
 
 def test_directory_without_store_is_refused(tmp_path: Path) -> None:

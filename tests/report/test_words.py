@@ -17,7 +17,7 @@ Maker = Callable[..., xr.DataTree]
 
 def test_the_theory_that_holds_everywhere_is_named_first(synthetic: Maker) -> None:
     tree = synthetic(offset=lambda theory, **cell: 0.001 if theory == "infinite-width-clt" else 0.5)
-    text = words.overall(Results(tree))
+    text = words.headline(Results(tree))
     assert text.startswith("Infinite-width-clt describes these networks best: it holds (D at most 0.05) in 72 of 72")
 
 
@@ -34,7 +34,7 @@ def test_changing_the_data_changes_the_verdict(synthetic: Maker) -> None:
 
 
 def test_a_best_theory_that_mostly_fails_is_not_praised(synthetic_tree: xr.DataTree) -> None:
-    assert words.overall(Results(synthetic_tree)).startswith("No theory holds (D at most 0.05) on most of this grid")
+    assert words.headline(Results(synthetic_tree)).startswith("No theory holds (D at most 0.05) on most of this grid")
 
 
 def test_worst_cells_are_the_largest_distances(synthetic: Maker) -> None:

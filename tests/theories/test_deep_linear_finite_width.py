@@ -190,7 +190,7 @@ def test_equal_widths_are_a_tuple_of_widths_and_order_does_not_matter():
 
 
 def test_singular_mixing_matrix_has_no_log_determinant():
-    assert FiniteWidth(width=(8, 2, 8), outputs=3).observables == ("log_q11",)
+    assert FiniteWidth(width=(8, 2, 8), outputs=3).observables == ("log_q11", "log_output", "output_1", "output_2")
     with pytest.raises(InputError, match="log_det"):
         FiniteWidth(width=2, depth=4, outputs=3).cumulant("log_det", 1)
 

@@ -6,7 +6,7 @@ weight matrix is again a matrix of normals: so Q is the product of independent f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float
@@ -17,23 +17,57 @@ from limitbench.networks.linear_state import TriangularProduct
 
 
 def sample_mixing(
-    widths: Sequence[int], outputs: int, *, depths: Sequence[int], batch: int, generator: torch.Generator
+    widths: Sequence[int],
+    outputs: int,
+    *,
+    depths: Sequence[int],
+    batch: int,
+    generator: torch.Generator,
+    readout: torch.Generator,
 ) -> dict[str, Float[Tensor, "batch depths"]]:
     """Observables of Q_d = G_d G_d', G_d = T_1 ... T_d, with independent entries of the lower triangular T_l
 
-    (T_ii)^2 ~ chi2_{n_l - i + 1} / n_l,    T_ij ~ N(0, 1 / n_l) for i > j.
+    (T_ii)^2 ~ chi2_{n_l - i + 1} / n_l,    T_ij ~ N(0, 1 / n_l) for i > j,
+
+    and of the outputs S_d = G_d x, x a vector of D standard normals from the stream `readout`, the same at all depths.
     """
+    with torch.inference_mode():
+        vector = torch.randn(batch, outputs, dtype=torch.float64, device=readout.device, generator=readout)
+        recorded = [
+            product.observables() | product.outputs(vector)
+            for product in _products(widths, outputs, depths, batch, generator)
+        ]
+    return {name: torch.stack([values[name] for values in recorded], dim=1) for name in recorded[0]}
+
+
+def sample_outputs(
+    widths: Sequence[int],
+    outputs: int,
+    root: Float[Tensor, "rank inputs"],
+    *,
+    depths: Sequence[int],
+    batch: int,
+    generator: torch.Generator,
+    readout: torch.Generator,
+) -> Float[Tensor, "batch depths outputs inputs"]:
+    """S_d = G_d X with the networks of `sample_mixing`; rows of X are independent N(0, root' root)."""
+    with torch.inference_mode():
+        shape = (batch, outputs, len(root))
+        rows = torch.randn(shape, dtype=torch.float64, device=readout.device, generator=readout) @ root
+        recorded = [product.readout(rows) for product in _products(widths, outputs, depths, batch, generator)]
+    return torch.stack(recorded, dim=1)
+
+
+def _products(
+    widths: Sequence[int], outputs: int, depths: Sequence[int], batch: int, generator: torch.Generator
+) -> Iterator[TriangularProduct]:
+    """G_d at each depth of `depths`: one object that goes on growing."""
     device = generator.device
     product = TriangularProduct(batch, outputs, device)
     order = torch.arange(outputs, dtype=torch.float64, device=device).expand(batch, outputs)
-    recorded = []
-    with torch.inference_mode():
-        for depth, width in enumerate(widths[: depths[-1]], start=1):
-            factor = torch.randn(
-                batch, outputs, outputs, dtype=torch.float64, device=device, generator=generator
-            ).tril_(-1)
-            factor.diagonal(dim1=1, dim2=2).copy_(chi_square(width - order, generator).sqrt())
-            product.append(factor / width**0.5)
-            if depth in depths:
-                recorded.append(product.observables())
-    return {name: torch.stack([values[name] for values in recorded], dim=1) for name in recorded[0]}
+    for depth, width in enumerate(widths[: depths[-1]], start=1):
+        factor = torch.randn(batch, outputs, outputs, dtype=torch.float64, device=device, generator=generator).tril_(-1)
+        factor.diagonal(dim1=1, dim2=2).copy_(chi_square(width - order, generator).sqrt())
+        product.append(factor / width**0.5)
+        if depth in depths:
+            yield product

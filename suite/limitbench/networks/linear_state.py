@@ -39,6 +39,18 @@ class TriangularProduct:
         values["log_lambda_min"] = -2.0 * _log_norm(self._inverse, self._log_columns, dim=1)
         return values
 
+    def readout(self, inputs: Float[Tensor, "batch outputs inputs"]) -> Float[Tensor, "batch outputs inputs"]:
+        """S = G X, which leaves the range of float64 where G does."""
+        return torch.exp(self._log_rows)[:, :, None] * (self._rows @ inputs)
+
+    def outputs(self, vector: Float[Tensor, "batch outputs"]) -> dict[str, Float[Tensor, " batch"]]:
+        """S = G x for one input: ln |S|^2 at any scale, S_1, and S_2 where there are two outputs."""
+        values = (self._rows @ vector[:, :, None]).squeeze(2)
+        scaled = torch.exp(self._log_rows) * values
+        logs = 2.0 * (self._log_rows + values.abs().log())
+        named = {f"output_{i + 1}": scaled[:, i] for i in range(min(scaled.shape[1], 2))}
+        return {"log_output": torch.logsumexp(logs, dim=1)} | named
+
 
 def _rescale(
     matrix: Float[Tensor, "batch outputs outputs"], logs: Float[Tensor, "batch outputs"], dim: int

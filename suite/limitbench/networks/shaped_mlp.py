@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from limitbench.networks import shaped_dense, shaped_gram, shaped_norm, shaped_p
 from limitbench.networks.base import SAMPLERS, Network, Sampler, check_depths
 from limitbench.networks.checks import gram_matrix, layer_widths, number, power_of_two_below, whole, width_parameter
 from limitbench.networks.shaping import ShapedLayer, shaped_layers
+from limitbench.networks.weights import ensemble, real_matrices, weight_parameter
 from limitbench.numerics.random import generator as random_stream
 from limitbench.numerics.random import stream_seed
 
@@ -51,6 +53,9 @@ class ShapedMLP(Network):
         c_plus, c_minus, rate: slopes 1 + c_pm n^-rate; rate 1/2 is the critical shaping, rate 0 an unshaped network.
         rho0: correlation of two inputs of equal norm.
         gram: or V_0 of any number of inputs, m x m; then `rho0` is the correlation of inputs 1 and 2.
+        weights: `gaussian`, or an ensemble of `networks.weights`: then both samplers draw real matrices (no shortcut is
+            exact) and n_in = max(n_1, m). `pytorch` is W x + b as in `torch.nn.Linear` in place of sqrt(c_l / n_l) W x;
+            V_l keeps its c_l / n_l and V_0 has diagonal 1.
 
     Raises:
         InputError: where a value cannot be accepted, naming the field.
@@ -64,6 +69,7 @@ class ShapedMLP(Network):
     rate: float = field(default=0.5, kw_only=True)
     rho0: float = field(default=0.3, kw_only=True)
     gram: tuple[tuple[float, ...], ...] | None = field(default=None, kw_only=True)
+    weights: str = field(default="gaussian", kw_only=True)
 
     family: ClassVar[str] = "shaped-mlp"
     version: ClassVar[int] = 1
@@ -76,8 +82,11 @@ class ShapedMLP(Network):
         values["c_minus"] = number("c_minus", self.c_minus)
         values["rate"] = number("rate", self.rate, 0.0)
         values["rho0"] = number("rho0", self.rho0, -1.0, 1.0)
+        values["weights"] = ensemble(self.weights)
         if self.gram is not None:
             gram = values["gram"] = gram_matrix(self.gram)
+            if self.weights == "pytorch" and any(row[a] != 1.0 for a, row in enumerate(gram)):
+                raise InputError("gram", self.gram, "a diagonal of 1 with pytorch weights, whose biases set a scale")
             if len(gram) > 1:
                 cosine = gram[0][1] / math.sqrt(gram[0][0]) / math.sqrt(gram[1][1])
                 values["rho0"] = min(max(cosine, -1.0), 1.0)
@@ -105,18 +114,19 @@ class ShapedMLP(Network):
         """Widths, shaping and the correlation of inputs 1 and 2, which determine all observables."""
         inputs: dict[str, object] = {"inputs": 1} if self.inputs == 1 else {"rho0": self.rho0}
         shaping = {"c_plus": self.c_plus, "c_minus": self.c_minus, "rate": self.rate}
-        return width_parameter(self._widths) | shaping | inputs
+        return width_parameter(self._widths) | shaping | inputs | weight_parameter(self.weights)
 
     def batch_size(self, sampler: Sampler) -> int:
-        """exact: about 2^17 units, in cache and yet enough to outweigh the calls of a layer; dense: 2^20 weights."""
+        """exact: about 2^17 units, in cache and yet enough to outweigh the calls of a layer; real weights: 2^20."""
         widest = max(self._widths)
-        if sampler == "exact":
-            return min(max(power_of_two_below(2**17 // widest), 32), 2048)
-        return min(power_of_two_below(2**20 // widest**2), 256)
+        if real_matrices(self.weights, sampler):
+            return min(power_of_two_below(2**20 // widest**2), 256)
+        return min(max(power_of_two_below(2**17 // widest), 32), 2048)
 
     def cost(self, sampler: Sampler) -> float:
         """Normals a network at 1.5e8 a second, and 0.3 µs a layer."""
-        normals = sum(2 * n if sampler == "exact" else n * n for n in self._widths)
+        dense = real_matrices(self.weights, sampler)
+        normals = sum(n * n if dense else 2 * n for n in self._widths)
         return normals / 1.5e8 + 3e-7 * self.depth
 
     def sample_batch(
@@ -124,15 +134,18 @@ class ShapedMLP(Network):
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:
         """One batch: O(n) variates a layer and network (O(1) for one input) if exact, n^2 if dense."""
         at, batch, stream = check_depths(depths, self.depth), self.batch_size(sampler), random_stream(seed, device)
+        dense = real_matrices(self.weights, sampler)
         if self.inputs == 1:
-            draw = shaped_norm.sample_norm if sampler == "exact" else shaped_dense.sample_norm
+            draw = partial(shaped_dense.sample_norm, weights=self.weights) if dense else shaped_norm.sample_norm
             return {"log_norm": draw(self.layers, depths=at, batch=batch, generator=stream).cpu().numpy()}
-        if sampler == "exact":
-            gaps, norms = shaped_pair.sample_pair(self.layers, self.rho0, depths=at, batch=batch, generator=stream)
-        else:
+        if dense:
             # the first two inputs of any number are a network of two inputs
             pair = torch.tensor([[1.0, self.rho0], [0.0, math.sqrt(1.0 - self.rho0**2)]], dtype=torch.float64)
-            gaps, norms = shaped_dense.sample_pair(self.layers, pair, depths=at, batch=batch, generator=stream)
+            gaps, norms = shaped_dense.sample_pair(
+                self.layers, pair, depths=at, batch=batch, generator=stream, weights=self.weights
+            )
+        else:
+            gaps, norms = shaped_pair.sample_pair(self.layers, self.rho0, depths=at, batch=batch, generator=stream)
         log_gap = gaps.cpu().numpy()
         return {"correlation": 1.0 - np.exp(log_gap), "log_gap": log_gap, "log_norm": norms.cpu().numpy()}
 
@@ -160,7 +173,8 @@ class ShapedMLP(Network):
         values = torch.where(values > 1e-15 * len(gram), values, 0.0)  # rounding, whose root would part duplicates
         root = values.sqrt()[:, None] * vectors.mT
         name = {"gram": gram.tolist()} | dict(self.parameters)
-        draw = shaped_gram.sample_gram if sampler == "exact" else shaped_dense.sample_gram
+        dense = partial(shaped_dense.sample_gram, weights=self.weights)
+        draw = dense if real_matrices(self.weights, sampler) else shaped_gram.sample_gram
         batch = self.batch_size(sampler)
         parts = [
             draw(

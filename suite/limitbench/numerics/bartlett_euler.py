@@ -8,6 +8,8 @@ matrices, the small-step form of Bartlett's decomposition of a Wishart matrix.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -18,16 +20,28 @@ from limitbench.numerics.shaping import arc_term
 #: Paths stepped together, so that a block stays in the processor's cache.
 _BLOCK = 8192
 
+#: The flow of a drift: moves factors (lower triangular, paths last) in place over a time.
+DriftFlow = Callable[[Float[np.ndarray, "inputs inputs paths"], float], None]
+
 
 def covariance_paths(
-    gram: Float[np.ndarray, "inputs inputs"], time: float, coefficient: float, steps: int, paths: int, seed: int
+    gram: Float[np.ndarray, "inputs inputs"],
+    time: float,
+    coefficient: float,
+    steps: int,
+    paths: int,
+    seed: int,
+    *,
+    flow: DriftFlow | None = None,
 ) -> Float[np.ndarray, "inputs inputs paths"]:
     """Cholesky factors C (lower triangular, paths last) of V_time, V_0 = `gram`.
 
-    A step of length h is half a step of drift, the noise over h, half a step of drift (Strang). The drift moves the
-    correlations alone, by Heun's rule. The noise is C <- C D U D with D = diag exp(sqrt(h/4) xi_i - i h/4) the exact
-    flow of the diagonal over h/2 and U unit lower triangular with entries sqrt(h) eta_ij and Levy areas, so that V
-    keeps its mean and stays positive semi-definite. Weak order two; the law of V^{11} has no step error.
+    A step of length h is half a step of drift, the noise over h, half a step of drift (Strang). The drift of shaped
+    ReLU moves the correlations alone, by Heun's rule; `flow` is another drift in its place, and may set the row of an
+    input that has left its domain to NaN, which the other inputs do not feel. The noise is C <- C D U D with
+    D = diag exp(sqrt(h/4) xi_i - i h/4) the exact flow of the diagonal over h/2 and U unit lower triangular with entries
+    sqrt(h) eta_ij and Levy areas, so that V keeps its mean and stays positive semi-definite. Weak order two; the law of
+    V^{11} has no step error where the drift leaves it alone.
 
     Arguments:
         gram: V_0, positive semi-definite with positive diagonal; singular matrices are ordinary.
@@ -35,6 +49,7 @@ def covariance_paths(
         coefficient: kappa = (c_+ - c_-)^2/(2 pi).
         steps, paths: counts.
         seed: start of the stream.
+        flow: the flow of another drift instead.
 
     Raises `InputError` where a count or the time is not positive. Cost: 0.1 microseconds a step, path and entry.
     """
@@ -44,13 +59,14 @@ def covariance_paths(
     rng = np.random.Generator(np.random.SFC64(seed))
     out = np.empty((*gram.shape, paths))
     h = time / steps
+    move = partial(_drift, coefficient=coefficient) if flow is None else flow
     for start in range(0, paths, _BLOCK):
         block = out[:, :, start : start + _BLOCK]
-        block[...] = _cholesky(np.broadcast_to(gram[:, :, None], block.shape))
-        _drift(block, h / 2, coefficient)
+        block[...] = cholesky_factors(np.broadcast_to(gram[:, :, None], block.shape))
+        move(block, h / 2)
         for step in range(steps):
             _noise(block, h, rng)
-            _drift(block, h if step < steps - 1 else h / 2, coefficient)
+            move(block, h if step < steps - 1 else h / 2)
     return out
 
 
@@ -68,7 +84,7 @@ def _drift(factor: Float[np.ndarray, "inputs inputs paths"], h: float, coefficie
             slope = coefficient * arc_term(np.arccos(rho))
             ahead = np.clip(rho + h * slope, -1, 1)
             v[a, b] = v[b, a] = np.clip(rho + h / 2 * (slope + coefficient * arc_term(np.arccos(ahead))), -1, 1)
-    factor[...] = _cholesky(v) * norms[:, None]
+    factor[...] = cholesky_factors(v) * norms[:, None]
 
 
 def _noise(factor: Float[np.ndarray, "inputs inputs paths"], h: float, rng: np.random.Generator) -> None:
@@ -94,7 +110,7 @@ def _scale(factor: Float[np.ndarray, "inputs inputs paths"], h: float, rng: np.r
     factor *= np.exp(math.sqrt(h / 2) * rng.standard_normal((size, paths)) - column * (h / 2))
 
 
-def _cholesky(v: Float[np.ndarray, "inputs inputs paths"]) -> Float[np.ndarray, "inputs inputs paths"]:
+def cholesky_factors(v: Float[np.ndarray, "inputs inputs paths"]) -> Float[np.ndarray, "inputs inputs paths"]:
     """Lower triangular factors of positive semi-definite matrices; a pivot that vanishes leaves a column of zeros."""
     factor = np.zeros(v.shape)
     for j in range(len(v)):

@@ -30,7 +30,8 @@ class ForwardCdf:
     """Cdf of Z at the final time.
 
     Attributes:
-        z: nodes, increasing; the first and last have F = 0 and F = 1 by construction.
+        z: nodes, increasing; the first has F = 0 and the last F = 1 by construction (if `outflow`, the last has the
+            probability that Z has not left).
         cdf: F at the nodes.
         error: largest change of F when the mesh was last halved in space and time.
     """
@@ -55,6 +56,7 @@ def solve_forward(
     upper: float,
     *,
     initial: Drift | None = None,
+    outflow: bool = False,
     nodes: int = 800,
     steps: int = 150,
 ) -> ForwardCdf:
@@ -71,6 +73,8 @@ def solve_forward(
         time: final time.
         initial: cdf of Z_0, vectorised; a step at `start` if left out.
         lower, upper: Z leaves this interval with negligible probability; F is 0 and 1 at its ends.
+        outflow: Z is absorbed at `upper`, where a strong drift leads out: F is the cdf of what has not left, with no
+            slope at `upper`.
         nodes: about as many intervals in space on the middle mesh, even.
         steps: time steps on the middle mesh, even.
 
@@ -86,7 +90,7 @@ def solve_forward(
             raise InputError(field, count, "an even number of at least 32")
     meshes = [_mesh(start, time, lower, upper, nodes // 2, refine) for refine in (1, 2, 4)]
     coarse, middle, fine = (
-        _march(drift, z, _step(z, at) if initial is None else initial(z), time, steps // 2 * refine)
+        _march(drift, z, _step(z, at) if initial is None else initial(z), time, steps // 2 * refine, outflow)
         for (z, at), refine in zip(meshes, (1, 2, 4), strict=True)
     )
     first = (4 * middle[::2] - coarse) / 3
@@ -128,7 +132,12 @@ def _step(z: Float[np.ndarray, " nodes"], at: int) -> Float[np.ndarray, " nodes"
 
 
 def _march(
-    drift: Drift, z: Float[np.ndarray, " nodes"], f: Float[np.ndarray, " nodes"], time: float, steps: int
+    drift: Drift,
+    z: Float[np.ndarray, " nodes"],
+    f: Float[np.ndarray, " nodes"],
+    time: float,
+    steps: int,
+    outflow: bool,
 ) -> Float[np.ndarray, " nodes"]:
     """The cdf at the nodes at the final time, second order in both meshes."""
     below, above = np.diff(z)[:-1], np.diff(z)[1:]
@@ -137,7 +146,9 @@ def _march(
     lower = (1 + m * above) / (below * (below + above))
     upper = (1 - m * below) / (above * (below + above))
     diagonal = -(lower + upper)
-    inflow = float(upper[-1])  # from F = 1 at the last node
+    inflow = 0.0 if outflow else float(upper[-1])  # from F = 1 at the last node
+    if outflow:
+        diagonal[-1] += upper[-1]  # the last node has the value of its neighbour
 
     def implicit(f: Float[np.ndarray, " inner"], h: float) -> Float[np.ndarray, " inner"]:
         f[-1] += h * inflow
@@ -157,4 +168,4 @@ def _march(
             explicit[:-1] += upper[:-1] * f[1:]
             explicit[-1] += inflow
             f = implicit(f + h * explicit, h)
-    return np.concatenate([[0.0], f, [1.0]])
+    return np.concatenate([[0.0], f, f[-1:] if outflow else [1.0]])

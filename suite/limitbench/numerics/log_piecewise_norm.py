@@ -98,10 +98,10 @@ def _share_rule(width: int) -> tuple[Float[np.ndarray, " nodes"], Float[np.ndarr
         nodes.append(x)
         weights.append(probability * w)
     x, w = np.concatenate(nodes), np.concatenate(weights)
-    return _compress(x, w / w.sum(), _SHARE_NODES)
+    return compressed_rule(x, w / w.sum(), _SHARE_NODES)
 
 
-def _compress(
+def compressed_rule(
     x: Float[np.ndarray, " points"], w: Float[np.ndarray, " points"], count: int
 ) -> tuple[Float[np.ndarray, " nodes"], Float[np.ndarray, " nodes"]]:
     """The `count`-node Gauss rule of a discrete law: Lanczos with full reorthogonalisation, then Golub and Welsch."""

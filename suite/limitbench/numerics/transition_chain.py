@@ -93,6 +93,25 @@ def propagate(step: Step, start: float, depth: int, *, resolution: float = _RESO
     return _table(step, start, nodes, before, resolution)
 
 
+def median_path(step: Step, start: float, depth: int) -> Float[np.ndarray, " depth"]:
+    """The median of the chain after each of 1 .. `depth` steps from the point `start`, in one pass.
+
+    Arguments: those of `propagate`. On its survey grid, 1.25 nodes in a typical standard deviation of a step: the
+    median is right to a few hundredths of that, where the law is wider than one step. Cost: that of the survey.
+    """
+    nodes = _survey_grid(step, start, depth)
+    spacing = float(nodes[1] - nodes[0])
+    law = spacing * _density(nodes, _resolved(step, np.array([start]), spacing, 1.25))
+    matrix = _transition_matrix(_resolved(step, nodes, spacing, 1.25), nodes)
+    medians = np.empty(depth)
+    for layer in range(depth):
+        law = law if layer == 0 else matrix @ law
+        cdf = np.cumsum(law)
+        above = int(np.searchsorted(cdf, cdf[-1] / 2))
+        medians[layer] = nodes[above] + spacing * (0.5 - (cdf[above] - cdf[-1] / 2) / law[above])
+    return medians
+
+
 def _survey_grid(step: Step, start: float, depth: int) -> Float[np.ndarray, " nodes"]:
     """A grid that covers the path of the conditional means and `_MARGIN` accumulated standard deviations about it."""
     z, variance, done = np.array([start]), 0.0, 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import jinja2
@@ -10,14 +12,16 @@ import numpy as np
 from markupsafe import Markup
 
 from limitbench.errors import InputError
+from limitbench.report.panels import DETAILS, MOST_TABLED_SCORES, Detail, Panels
 from limitbench.report.provenance import spec_text
 from limitbench.report.results import Results
+from limitbench.report.selectors import slug
 from limitbench.report.svg import Drawings
-from limitbench.report.view import DETAILS, MOST_TABLED_SCORES, Detail, StudyView, slug
+from limitbench.report.view import StudyView
 from limitbench.studies.base import Study
 from limitbench.sweep.markers import DONE, Marker, read_markers
 
-#: A page beyond this many bytes is drawn again with less detail.
+#: A page shows as much of its studies as fits into this many bytes.
 SIZE_LIMIT = 1_000_000
 
 
@@ -81,43 +85,97 @@ def known_study(name: str) -> Study | None:
 
 
 def render_page(results: Sequence[Results]) -> str:
-    """The page as text, with as much detail as fits the size limit."""
-    page = ""
-    scores = sum(int(np.isfinite(one.distance).sum()) for one in results)
-    for detail in DETAILS[1:] if scores > MOST_TABLED_SCORES else DETAILS:
-        page = _page(results, detail)
-        if len(page.encode()) < SIZE_LIMIT:
-            break
+    """The page as text, with as much detail as fits the size limit.
+
+    Every study starts with the least. Then the one with the smallest section gets more, as long as the page stays
+    below the limit: studies share the room evenly, and hardly anything is drawn that does not go in.
+    """
+    environment, drawings = _environment(), Drawings()
+    blocks = [_Block(one, ident, drawings, environment) for one, ident in zip(results, _idents(results), strict=True)]
+    chosen = [block.section(DETAILS[0]) for block in blocks]
+    page = _page(environment, drawings, blocks, chosen)
+    levels = [0] * len(blocks)
+    growing = set(range(len(blocks)))
+    while growing:
+        k = min(growing, key=lambda i: (len(chosen[i].text), i))
+        levels[k] += 1
+        if levels[k] >= len(DETAILS) or (DETAILS[levels[k]].score_tables and blocks[k].scores > MOST_TABLED_SCORES):
+            growing.remove(k)
+            continue
+        larger = [*chosen[:k], blocks[k].section(DETAILS[levels[k]]), *chosen[k + 1 :]]
+        text = _page(environment, drawings, blocks, larger)
+        if len(text.encode()) < SIZE_LIMIT:
+            chosen, page = larger, text
+        else:
+            growing.remove(k)
     return page
 
 
-def _page(results: Sequence[Results], detail: Detail) -> str:
-    drawings = Drawings()
+@dataclass(frozen=True)
+class _Section:
+    """One study at one level of detail: its HTML and the rules of its selectors."""
+
+    text: str
+    css: str
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Everything that the page needs to write one study at any level of detail."""
+
+    results: Results
+    ident: str
+    drawings: Drawings
+    environment: jinja2.Environment
+
+    @cached_property
+    def view(self) -> StudyView:
+        """Words and tables."""
+        return StudyView(self.results, self.ident)
+
+    @cached_property
+    def panels(self) -> Panels:
+        """Drawings."""
+        return Panels(self.results, self.ident, self.drawings)
+
+    @cached_property
+    def scores(self) -> int:
+        """Number of scores."""
+        return int(np.isfinite(self.results.distance).sum())
+
+    def section(self, detail: Detail) -> _Section:
+        """The study's part of the page."""
+        sections = self.panels.sections(detail)
+        text = self.environment.get_template("study.html").render(
+            view=self.view,
+            results=self.results,
+            panels=self.panels,
+            detail=detail,
+            sections=sections,
+            spec=spec_text(self.results),
+        )
+        return _Section(text, "\n".join(section.selector.css() for section in sections.values()))
+
+
+def _idents(results: Sequence[Results]) -> list[str]:
+    """A different identifier for every study."""
     names: dict[str, int] = {}
-    blocks = []
-    views = []
-    environment = _environment()
+    found = []
     for one in results:
         ident = slug(one.name)
         names[ident] = names.get(ident, 0) + 1
-        if names[ident] > 1:
-            ident = f"{ident}-{names[ident]}"
-        view = StudyView(one, ident, drawings, detail)
-        views.append(view)
-        blocks.append(
-            environment.get_template("study.html").render(
-                view=view,
-                results=one,
-                grid=view.grid_panels(),
-                errors=view.error_panels(),
-                laws=view.overlay_panels(),
-                throughput=view.throughput(),
-                spec=spec_text(one),
-            )
-        )
+        found.append(ident if names[ident] == 1 else f"{ident}-{names[ident]}")
+    return found
+
+
+def _page(
+    environment: jinja2.Environment, drawings: Drawings, blocks: Sequence[_Block], sections: Sequence[_Section]
+) -> str:
     style = environment.loader.get_source(environment, "style.css")[0]  # type: ignore[union-attr]
-    css = "\n".join([style, drawings.css(), *(s.css() for view in views for s in view.selectors)])
-    return environment.get_template("page.html").render(views=views, blocks=map(Markup, blocks), css=Markup(css))
+    css = Markup("\n".join([style, drawings.css(), *(section.css for section in sections)]))
+    return environment.get_template("page.html").render(
+        views=[block.view for block in blocks], blocks=[Markup(section.text) for section in sections], css=css
+    )
 
 
 def _environment() -> jinja2.Environment:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,9 +16,11 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
+from limitbench.errors import InputError
 from limitbench.report.style import plain
 from limitbench.statistics.observables import OBSERVABLES
 from limitbench.studies.base import Study
+from limitbench.studies.figures import StudyFigure
 
 DEPTH_AXES = ("depth", "aspect")
 DEFAULT_MARGIN = 0.05
@@ -96,6 +98,14 @@ class Results:
         """Short symbol of an axis."""
         known = {a.name: a.symbol for a in self.study.axes} if self.study else {}
         return known.get(axis) or SYMBOLS.get(axis, axis)
+
+    @cached_property
+    def figures(self) -> list[StudyFigure] | None:
+        """The study's own figures; None where its definition cannot read this store, as one of another version."""
+        try:
+            return self.study.figures(self.tree) if self.study else []
+        except (InputError, KeyError):
+            return None
 
     # -- grid ------------------------------------------------------------------------------------------------------
     def group(self, name: str) -> xr.Dataset:
@@ -293,12 +303,3 @@ class Results:
             return np.empty(0), np.full((len(self.theories), 0), np.nan)
         law = laws[observable].isel(dict(index)).transpose("theory", "quantile")
         return law["quantile"].to_numpy().astype(float), law.to_numpy().astype(float)
-
-
-def spread(items: Sequence[Slice], most: int) -> list[Slice]:
-    """At most `most` of `items`, evenly spaced, the first and last among them."""
-    if len(items) <= most:
-        return list(items)
-    if most <= 1:
-        return list(items[:1])
-    return [items[round(k * (len(items) - 1) / (most - 1))] for k in range(most)]

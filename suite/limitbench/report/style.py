@@ -70,11 +70,12 @@ def heat_class(distance: float, margin: float) -> int:
     return next((k for k, edge in enumerate(HEAT_EDGES) if distance <= edge * margin), len(HEAT_EDGES))
 
 
-#: Mark and word of each verdict: never colour alone.
+#: Mark and words of each verdict: never colour alone. A claim that the run lacks the cells for is `unmeasured`.
 VERDICTS: dict[str, tuple[str, str]] = {
     "holds": ("✓", "holds"),
     "fails": ("✗", "fails"),
     "undecided": ("?", "undecided"),
+    "unmeasured": ("–", "not measured"),
 }
 NO_VERDICT = ("–", "not scored")
 
@@ -119,6 +120,13 @@ def log_ticks(low: float, high: float) -> list[float]:
         if len(ticks) >= 2:
             break
     return ticks
+
+
+def linear_ticks(low: float, high: float) -> list[float]:
+    """Round numbers for a linear axis, about five."""
+    from matplotlib.ticker import MaxNLocator
+
+    return [float(t) for t in MaxNLocator(5).tick_values(low, high) if low <= t <= high]
 
 
 def count(value: object) -> str:

@@ -20,6 +20,7 @@ _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?|-?\d+e-\d+")
 _GEOMETRY = ("d", "x", "y", "width", "height", "transform", "points")
+_COMMAND = re.compile(r"([MLCQzZ])([^MLCQzZ]*)")
 _COLOUR = re.compile(PLACEHOLDER + r"([0-9a-f]{2})")
 _IGNORED_STYLES = ("font-family", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit")
 
@@ -85,6 +86,12 @@ class _Writer:
             return ""
         attributes = self._attributes(element, tag)
         inner = escape(element.text.strip(), quote=False) if element.text else ""
+        if tag == "g" and len(element) > 1 and len(styles := {(c.tag, c.get("style")) for c in element}) == 1:
+            (kind, style), *_ = styles
+            if kind == f"{_SVG}use" and style:  # markers: their style once, on the group
+                attributes |= self._attributes(ET.Element("g", {"style": style}), "g")
+                for child in element:
+                    del child.attrib["style"]
         inner += "".join(self.write(child) for child in element)
         if tag in ("g", "defs") and not inner:
             return ""
@@ -125,9 +132,43 @@ def _style(value: str) -> str:
 
 
 def _geometry(value: str) -> str:
-    text = _NUMBER.sub(lambda match: f"{round(float(match[0]), 1) + 0:g}", " ".join(value.split()))
-    if not text.startswith("M"):
-        return text
-    if not re.search("[CQ]", text):  # after a moveto, a further pair means a line
-        text = text.replace(" L ", " ")
-    return re.sub(" ?([A-Za-z]) ?", r"\1", text)
+    if value.startswith("M"):
+        return _path(value)
+    return _NUMBER.sub(lambda match: f"{round(float(match[0]), 1) + 0:g}", " ".join(value.split()))
+
+
+def _path(value: str) -> str:
+    """Path data in steps, in tenths of a pixel: half the bytes of absolute coordinates.
+
+    Every step leads from one rounded point to the next, so that rounding never adds up along a curve.
+    """
+    at = start = (0, 0)
+    written, before = "", ""
+    for command, text in _COMMAND.findall(value):
+        if command in "zZ":
+            at, letter, steps = start, "z", []
+        else:
+            numbers = [round(10 * float(n)) for n in text.split()]
+            points = list(zip(numbers[::2], numbers[1::2], strict=True))
+            origin = (0, 0) if command == "M" else at
+            steps = [d for x, y in points for d in (x - origin[0], y - origin[1])]
+            letter, at = command if command == "M" else command.lower(), points[-1]
+            if command == "M":
+                start = at
+            elif command == "L" and steps[0] == 0:
+                letter, steps = "v", steps[1:]
+            elif command == "L" and steps[1] == 0:
+                letter, steps = "h", steps[:1]
+        if letter != before or letter in "Mz":
+            written += letter
+        for step in steps:
+            apart = written[-1].isdigit() and step >= 0
+            written += (" " if apart else "") + _tenths(step)
+        before = letter
+    return written
+
+
+def _tenths(step: int) -> str:
+    """`step` tenths in the fewest characters: -5 is `-.5`, 20 is `2`."""
+    whole, part = divmod(abs(step), 10)
+    return ("-" if step < 0 else "") + (str(whole) if whole or not part else "") + (f".{part}" if part else "")

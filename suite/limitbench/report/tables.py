@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from limitbench.report.results import Results, Slice
-from limitbench.report.style import count, number, percent, plain, trimmed, verdict_mark
+from limitbench.report.style import NO_VERDICT, VERDICTS, count, number, percent, plain, trimmed, verdict_mark
 from limitbench.report.words import standings
 
 MOST_ROWS = 400
@@ -34,18 +34,20 @@ class ClaimRow:
     measured: str
     se: str
     off: str
+    distance: str
     verdict: str
     mark: str
+    word: str
     seconds: str
     command: str
 
 
 _RELATION = {"at least": "≥ ", "at most": "≤ "}
-_ORDER = {"fails": 0, "undecided": 1, "holds": 2}
+_ORDER = {"fails": 0, "undecided": 1, "holds": 2, "unmeasured": 3}
 
 
 def ledger(results: Results) -> list[ClaimRow]:
-    """All claims: failures first, then undecided ones, then those that hold."""
+    """All claims: failures first, then undecided ones, those that hold, and those that the run has no cells for."""
     claims = results.group("claims")
     if "verdict" not in claims:
         return []
@@ -55,7 +57,11 @@ def ledger(results: Results) -> list[ClaimRow]:
         one = {name: claims[name].isel(claim=k).item() for name in claims.data_vars if claims[name].dims == ("claim",)}
         name = str(claims["claim"][k].item()) if "claim" in claims.coords else f"claim {k + 1}"
         verdict = str(one.get("verdict", "undecided"))
-        predicted, measured, se = (float(one.get(f, np.nan)) for f in ("predicted", "measured", "se"))
+        predicted, measured, se, distance = (
+            float(one.get(f, np.nan)) for f in ("predicted", "measured", "se", "distance")
+        )
+        if verdict == "undecided" and np.isnan(measured):
+            verdict = "unmeasured"
         relation = _RELATION.get(str(one.get("relation", "")), "")
         off = (measured - predicted) / se if se > 0 and not relation else np.nan
         rows.append(
@@ -66,8 +72,10 @@ def ledger(results: Results) -> list[ClaimRow]:
                 measured=number(measured, 4),
                 se=number(se, 2),
                 off=number(round(off, 2), 2) if np.isfinite(off) else "–",
+                distance=number(distance, 2),
                 verdict=verdict,
                 mark=verdict_mark(verdict),
+                word=VERDICTS.get(verdict, NO_VERDICT)[1],
                 seconds=number(one.get("seconds", np.nan), 2),
                 command=str(one.get("command", "")),
             )
@@ -135,21 +143,24 @@ def scores_table(results: Results, observable: str) -> Table:
 
 
 def detectability_summary(results: Results) -> Table:
-    """N* over the grid, median (smallest – largest): rows theories, columns observables."""
+    """N* over the grid, median (smallest – largest): rows theories, columns the observables that have one."""
     n_star = results.score("n_star")
-    rows = []
-    for t, theory in enumerate(results.theories):
-        texts = []
-        for o in range(len(results.observables)):
-            values = n_star[..., o, t].ravel()
-            values = values[~np.isnan(values)]
-            middle = (
-                f"{count(np.median(values))} ({count(values.min())} – {count(values.max())})" if values.size else "–"
-            )
-            texts.append(middle)
-        if any(text != "–" for text in texts):
-            rows.append((results.theory_title(theory), *texts))
-    head = ("theory", *(results.observable_title(o) for o in results.observables))
+    known = (~np.isnan(n_star)).any(axis=tuple(range(n_star.ndim - 2)))
+    shown = [o for o in range(len(results.observables)) if known[o].any()]
+
+    def text(o: int, t: int) -> str:
+        values = n_star[..., o, t].ravel()
+        values = values[~np.isnan(values)]
+        if not values.size:
+            return "–"
+        return f"{count(np.median(values))} ({count(values.min())} – {count(values.max())})"
+
+    rows = [
+        (results.theory_title(theory), *(text(o, t) for o in shown))
+        for t, theory in enumerate(results.theories)
+        if known[:, t].any()
+    ]
+    head = ("theory", *(results.observable_title(results.observables[o]) for o in shown))
     return Table("N*: median over the cells (smallest – largest)", head, rows)
 
 

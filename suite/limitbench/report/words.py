@@ -75,57 +75,65 @@ def standings(results: Results, observable: str | None = None, where: dict[str, 
 
 def verdict_sentences(results: Results) -> list[str]:
     """The study's answer: overall, per observable, per value of each selector axis, trends."""
-    if not results.theories or not np.isfinite(results.distance).any():
-        return ["No cell is scored yet, so there is no verdict."]
+    ranked = standings(results)
+    if not ranked:
+        return [headline(results)]
+    scored = [o for o in results.observables if standings(results, o)]
+    silent = [results.observable_title(o) for o in results.observables if o not in scored]
     return [
-        overall(results),
-        *(observable_sentence(results, o) for o in results.observables if len(results.observables) > 1),
+        headline(results),
+        *followers(results, ranked[1:]),
+        *(observable_sentence(results, o) for o in scored if len(scored) > 1),
+        *([f"No theory says anything about {listing(silent)}: there for claims and figures."] if silent else []),
         *axis_sentences(results),
         *trend_sentences(results),
     ]
 
 
-def overall(results: Results) -> str:
+def headline(results: Results) -> str:
     """Which theory describes the networks best over the whole grid."""
-    first, *others = standings(results)
+    ranked = standings(results)
+    if not ranked:
+        return "No cell is scored yet, so there is no verdict."
+    first = ranked[0]
     title = results.theory_title(first.theory)
     margin = plain(results.margin)
     share = f"{first.holds} of {first.scored} scores ({percent(first.holds, first.scored)})"
     middle = f"median D {number(max(first.median, 0.0), 2)}"
     if 0 < first.holds <= first.scored / 2:
-        text = (
+        return (
             f"No theory holds (D at most {margin}) on most of this grid; the best, {title}, does in {share}, {middle}."
         )
-    elif first.holds == 0:
-        text = f"No theory holds anywhere on this grid (D at most {margin}); the nearest is {title}, {middle}."
-    else:
-        text = (
-            f"{title[0].upper() + title[1:]} describes these networks best: it holds (D at most {margin}) in "
-            f"{share}, {middle}."
-        )
-    if others:
-        second = others[0]
-        text += (
-            f" Next comes {results.theory_title(second.theory)} with {second.holds} of {second.scored} "
-            f"(median D {number(max(second.median, 0.0), 2)})"
-        )
-        last = others[-1]
+    if first.holds == 0:
+        return f"No theory holds anywhere on this grid (D at most {margin}); the nearest is {title}, {middle}."
+    return (
+        f"{title[0].upper() + title[1:]} describes these networks best: it holds (D at most {margin}) in "
+        f"{share}, {middle}."
+    )
+
+
+def followers(results: Results, others: Sequence[Standing]) -> list[str]:
+    """One sentence about the second and the last of the ranking, where there are any."""
+    if not others:
+        return []
+    second, last = others[0], others[-1]
+    text = (
+        f"Next comes {results.theory_title(second.theory)} with {second.holds} of {second.scored} "
+        f"(median D {number(max(second.median, 0.0), 2)})"
+    )
+    if last is not second:
         text += (
             f"; last is {results.theory_title(last.theory)} with {last.holds} of {last.scored} "
-            f"(median D {number(max(last.median, 0.0), 2)})."
-            if last is not second
-            else "."
+            f"(median D {number(max(last.median, 0.0), 2)})"
         )
-    return text
+    return [text + "."]
 
 
 def observable_sentence(results: Results, observable: str) -> str:
-    """The best theory for one observable, and where it still fails."""
+    """The best theory for one observable that has one, and where it still fails."""
     ranked = standings(results, observable)
     name = results.observable_title(observable)
     name = name[0].upper() + name[1:]
-    if not ranked:
-        return f"{name}: no theory is scored."
     first = ranked[0]
     title = results.theory_title(first.theory)
     text = f"{name}: {title} is nearest; it holds in {first.holds} of {first.scored} cells and fails in {first.fails}"

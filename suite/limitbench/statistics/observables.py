@@ -79,7 +79,8 @@ OBSERVABLES: dict[str, Observable] = {
             "exploded",
             "exploded",
             "1{V > 10⁴}",
-            "1 where V^11 or V^22 has exceeded 10⁴ in some layer up to d, else 0; the other observables are NaN there.",
+            "1 where V^11 has exceeded 10⁴ in some layer up to d, else 0; ln V^11/V_0 has no value there, and the "
+            "correlation none where V^11 or V^22 has.",
         ),
         Observable("output_1", "first output", "S₁", "First output for an input with |x|² = n_in."),
         Observable("output_2", "second output", "S₂", "Second output for the same input."),

@@ -78,7 +78,7 @@ class Evidence:
             at = dict(zip(self.axes, index, strict=True))
             if not int(counts.isel(at)) > 0:
                 continue
-            parameters = {a: counts[a].to_numpy()[i].item() for a, i in at.items()}
+            parameters = {a: counts[a].to_numpy().tolist()[i] for a, i in at.items()}
             if "depth" not in parameters:
                 parameters["depth"] = int(
                     tree["run"]["depth"].isel({a: i for a, i in at.items() if a in tree["run"]["depth"].dims})

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from limitbench.errors import InputError
+from limitbench.statistics.base import quantile_moments
 from limitbench.statistics.laws import Law
 from limitbench.statistics.observables import OBSERVABLES
 from limitbench.theories.base import Theory
@@ -58,7 +59,10 @@ def check_law(law: Law) -> None:
         assert law.std > 0
         # The quantile function on 0.05 % .. 99.95 % misses its tails: a coarse guard against wrong units and signs.
         assert abs(law.mean - x.mean()) < 0.1 * law.std
-        assert 0.8 < law.std / x.std() < 1.5
+        assert law.std / x.std() > 0.8
+        # a mixture over many scales has its variance beyond those levels, as its own quantiles show
+        heavy = quantile_moments(law)[1] > 1.25 * x.std()
+        assert heavy or law.std / x.std() < 1.5
 
 
 class TheoryContract:

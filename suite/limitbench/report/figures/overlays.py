@@ -9,7 +9,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from limitbench.report.results import Results
-from limitbench.report.style import INK, MUTED, NETWORK, count, house_style, number, plain, theory_style
+from limitbench.report.style import INK, MUTED, NETWORK, count, house_style, linear_ticks, number, plain, theory_style
 
 BINS = 32
 #: 95 % point of the Kolmogorov distribution: half width of the band times sqrt(N).
@@ -40,7 +40,7 @@ def overlay_figure(results: Results, observable: str, index: Mapping[str, int]) 
         lower = figure.add_axes((62 / 350, 44 / 330, 280 / 350, 84 / 330))
         heights = np.histogram(samples, edges)[0] / samples.size / np.diff(edges)
         top = float(heights.max())
-        upper.fill_between(edges, np.append(heights, heights[-1]), step="post", color=NETWORK, alpha=0.28, lw=0)
+        upper.stairs(heights, edges, fill=True, color=NETWORK, alpha=0.28, lw=0)
         centres = (edges[:-1] + edges[1:]) / 2
         widest = 2 * band
         for theory, (x, f) in curves.items():
@@ -70,7 +70,7 @@ def overlay_figure(results: Results, observable: str, index: Mapping[str, int]) 
         lower.set_ylabel("cdf difference", fontsize=10, color=INK)
         lower.yaxis.set_label_coords(-50 / 280, 0.5)
         lower.set_xlabel(results.observable_symbol(observable))
-        ticks = _ticks(edges[0], edges[-1])
+        ticks = linear_ticks(edges[0], edges[-1])
         for axes in (upper, lower):
             axes.set_xlim(edges[0], edges[-1])
             axes.set_xticks(ticks, [plain(round(t, 12)) for t in ticks])
@@ -88,12 +88,6 @@ def _cdf(
 ) -> tuple[np.ndarray, np.ndarray]:
     known = np.isfinite(quantiles)
     return np.maximum.accumulate(quantiles[known]), levels[known]
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    from matplotlib.ticker import MaxNLocator
-
-    return [float(t) for t in MaxNLocator(5).tick_values(low, high) if low <= t <= high]
 
 
 def _describe(

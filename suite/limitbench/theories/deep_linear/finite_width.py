@@ -1,4 +1,4 @@
-"""Exact finite-size laws of a deep linear network: ln Q_11 and ln det Q are sums of independent log chi-squares."""
+"""Exact finite-size laws of a deep linear network: logs of scales are sums of independent log chi-squares."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from limitbench.numerics.characteristic import score_nodes, tail_probabilities
 from limitbench.numerics.log_chi_square import LogChiSquareSum
 from limitbench.statistics.laws import Law, Tabulated
 from limitbench.theories.base import Theory
+from limitbench.theories.deep_linear.outputs import log_output_law, output_law, output_observables
 from limitbench.theories.deep_linear.parameters import check_count
 
 #: Points of a tabulated law.
@@ -27,6 +28,7 @@ class FiniteWidth(Theory):
     (T_l)_ii^2 ~ chi2_{N_l - i + 1}/N_l, so that in law
 
         ln Q_11 = sum_l ln(chi2_{N_l}/N_l),      ln det Q = sum_l sum_{i=1..D} ln(chi2_{N_l-i+1}/N_l),
+        ln |S|^2 = ln chi2_D + ln Q_11,          S_i = sqrt(Q_11) N(0, 1) with independent factors,
 
     inverted from their moment generating functions to 1e-9 in the cdf, both tails to small relative error.
 
@@ -73,10 +75,12 @@ class FiniteWidth(Theory):
 
     @property
     def observables(self) -> tuple[str, ...]:
-        """`log_q11`, `log_det` where Q is invertible, and the eigenvalue of a 1 x 1 matrix."""
+        """`log_q11`, `log_det` where Q is invertible, the eigenvalue of a 1 x 1 matrix, and the outputs."""
         if self.outputs == 1:
-            return ("log_q11", "log_det", "log_lambda_min", "log_lambda_max")
-        return ("log_q11", "log_det") if self.outputs <= min(self.widths) else ("log_q11",)
+            mixing: tuple[str, ...] = ("log_q11", "log_det", "log_lambda_min", "log_lambda_max")
+        else:
+            mixing = ("log_q11", "log_det") if self.outputs <= min(self.widths) else ("log_q11",)
+        return (*mixing, *output_observables(self.outputs, sum(1 / n for n in self.widths)))
 
     def cumulant(self, observable: str, order: int) -> float:
         """Exact cumulant: 1 the mean, 2 the variance, 3 the third central moment, ...
@@ -85,15 +89,17 @@ class FiniteWidth(Theory):
         of the observable's chi-squares.
         """
         check_count("order", order)
-        self._check(observable)
-        return self._sum(observable).cumulant(order)
+        logs = tuple(name for name in self.observables if not name.startswith("output"))
+        if observable not in logs:
+            raise InputError("observable", observable, "one of " + ", ".join(logs))
+        own = LogChiSquareSum(((self.outputs, 1.0, 1),)).cumulant(order) if observable == "log_output" else 0.0
+        return own + self._sum(observable).cumulant(order)
 
     def _law(self, observable: str) -> Law:
-        return _solve(self._sum(observable))
-
-    def _check(self, observable: str) -> None:
-        if observable not in self.observables:
-            raise InputError("observable", observable, "one of " + ", ".join(self.observables))
+        scale = self._sum(observable)
+        if observable == "log_output":
+            return log_output_law(self.outputs, scale, scale.cumulant(1), scale.cumulant(2))
+        return output_law(scale) if observable.startswith("output") else _solve(scale)
 
     def _sum(self, observable: str) -> LogChiSquareSum:
         rows = self.outputs if observable == "log_det" else 1

@@ -8,10 +8,12 @@ from functools import lru_cache
 from typing import ClassVar, final
 
 from limitbench.errors import InputError
+from limitbench.numerics.independent_sum import NormalTerm
 from limitbench.numerics.random import stream_seed
 from limitbench.numerics.triangular_sde import TriangularDraws, triangular_draws
 from limitbench.statistics.laws import Empirical, Law, Normal
 from limitbench.theories.base import Theory
+from limitbench.theories.deep_linear.outputs import log_output_law, output_law, output_observables
 from limitbench.theories.deep_linear.parameters import check_count, mixing_observables
 from limitbench.theories.deep_linear.two_outputs import coupling_law, eigenvalue_law
 
@@ -29,10 +31,12 @@ class ProportionalLimit(Theory):
     * `log_q11`: N(-alpha, 2 alpha); `log_det`: N(-alpha D(D+1)/2, 2 alpha D);
     * `q12`: exact for every D >= 2, tabulated (`two_outputs.coupling_law`);
     * `log_lambda_min`, `log_lambda_max`: those of `log_q11` for D = 1, exact and tabulated for D = 2
-      (`two_outputs.eigenvalue_law`), the triangular stochastic equation for D >= 3.
+      (`two_outputs.eigenvalue_law`), the triangular stochastic equation for D >= 3;
+    * `log_output`: N(-alpha, 2 alpha) + ln chi2_D; `output_1`, `output_2`: Gaussians whose variance is the exponential
+      of an N(-alpha, 2 alpha), with kurtosis 3 e^{2 alpha} (`outputs`).
 
     The matrix laws are given as far as double precision carries them: `q12` and the eigenvalues up to alpha = 128 for
-    D = 2, the eigenvalues up to alpha (D - 1) = 32 for D >= 3. The closed forms have no bound.
+    D = 2, the eigenvalues up to alpha (D - 1) = 32 for D >= 3, the outputs up to alpha = 512. The others have no bound.
 
     Arguments:
         alpha: sum over hidden layers of 1/width (depth/width at equal widths).
@@ -67,16 +71,21 @@ class ProportionalLimit(Theory):
 
     @property
     def observables(self) -> tuple[str, ...]:
-        """`log_q11` and `log_det`; `q12` from two outputs on and the eigenvalues, as far as they are resolved."""
+        """`log_q11`, `log_det`, `log_output`; `q12` (from D = 2 on), eigenvalues and outputs as far as resolved."""
         resolved = {"log_q11", "log_det"}
         if self.outputs > 1 and self.alpha <= _TABULATED:
             resolved.add("q12")
         if self.outputs == 1 or self.alpha <= (_TABULATED if self.outputs == 2 else _ESTIMATED / (self.outputs - 1)):
             resolved |= {"log_lambda_min", "log_lambda_max"}
-        return tuple(name for name in mixing_observables(self.outputs) if name in resolved)
+        mixing = tuple(name for name in mixing_observables(self.outputs) if name in resolved)
+        return (*mixing, *output_observables(self.outputs, self.alpha))
 
     def _law(self, observable: str) -> Law:
         size = self.outputs
+        if observable == "log_output":
+            return log_output_law(size, NormalTerm(-self.alpha, 2 * self.alpha), -self.alpha, 2 * self.alpha)
+        if observable.startswith("output"):
+            return output_law(NormalTerm(-self.alpha, 2 * self.alpha))
         if observable == "log_det":
             return Normal(-self.alpha * size * (size + 1) / 2, math.sqrt(2 * self.alpha * size))
         if observable == "log_q11" or size == 1:

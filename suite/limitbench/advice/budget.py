@@ -1,0 +1,229 @@
+"""The other way round: the width, slope, branch weight, shaping rate or gain that keeps a quantity within a budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+from scipy.optimize import brentq
+
+from limitbench.advice import piecewise, residual
+from limitbench.advice.architecture import WIDEST, Architecture, PiecewiseMLP, ReluResNet, SmoothMLP
+from limitbench.advice.merging import piecewise_drift, residual_drift, typical_gap
+from limitbench.errors import InputError
+from limitbench.networks.checks import number
+
+Quantity = Literal["sd-log-norm", "gap", "log-norm"]
+Knob = Literal["width", "branch", "slope", "rate", "gain"]
+QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+KNOBS: tuple[Knob, ...] = get_args(Knob)
+
+#: Tolerance of a continuous knob, relative to its distance from the end where nothing is shaped.
+_TOLERANCE = 1e-5
+#: Seconds that the confirming run may take; fewer networks are drawn where 4096 would take longer.
+_SECONDS = 20.0
+_NETWORKS, _FEWEST = 4096, 128
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What has to be kept: `sd-log-norm` at most, `gap` (median of 1 - correlation) at least, `log-norm` mean equal.
+
+    Raises `InputError` where a value cannot be accepted.
+    """
+
+    quantity: Quantity
+    value: float
+
+    def __post_init__(self) -> None:
+        if self.quantity not in QUANTITIES:
+            raise InputError("budget", self.quantity, " or ".join(f"{name}=VALUE" for name in QUANTITIES))
+        value = number(f"budget {self.quantity}", self.value)
+        if self.quantity != "log-norm" and value <= 0:
+            raise InputError(f"budget {self.quantity}", self.value, "a positive number")
+
+    def met(self, value: float) -> bool:
+        """Whether a predicted value is within the budget."""
+        if self.quantity == "log-norm":
+            return abs(value - self.value) < 1e-9 * max(1.0, abs(self.value))
+        return value <= self.value if self.quantity == "sd-log-norm" else value >= self.value
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """One exact run at the answer: the measured quantity, its standard error, and how many networks were drawn."""
+
+    measured: float
+    se: float
+    networks: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Where the budget is met with the least change.
+
+    Attributes:
+        budget, knob: what was asked.
+        met: whether any value of the knob meets it.
+        value: the knob's value: the answer, or where the best is reached.
+        predicted: the quantity there.
+        present: the quantity of the network as it was described.
+        network: the network at that value.
+        confirmation: the exact run; None where none was made.
+    """
+
+    budget: Budget
+    knob: Knob
+    met: bool
+    value: float
+    predicted: float
+    present: float
+    network: Architecture
+    confirmation: Confirmation | None = None
+
+
+def within_budget(network: Architecture, budget: Budget, knob: Knob, *, confirm: bool = True) -> Answer:
+    """The value of `knob` nearest to an unshaped, narrow network that meets the budget at this depth.
+
+    `width` gives the smallest width, `slope` the smallest slope of negative arguments, `branch` the largest branch
+    weight lambda^2 (alpha^2 + lambda^2 = 1), `rate` the smallest shaping rate, `gain` the one that moves
+    the mean log norm to its value. Predictions are those of the finest theory; `confirm` draws up to 4096 networks at
+    the answer.
+
+    Raises `InputError` where the knob is not one of this network or does not move the quantity. Cost: up to 20 s.
+    """
+    at = _turn(network, budget, knob)
+    present = predicted(network, budget.quantity)
+    if knob == "gain":
+        assert isinstance(network, PiecewiseMLP)
+        mean = present - network.log_norm_shift
+        value, met = math.exp((budget.value - mean) / (2 * network.depth)), True
+    elif knob == "width":
+        value, met = _smallest_width(at, budget)
+    else:
+        value, met = _least_change(at, budget, knob)
+    found = at(value)
+    answer = Answer(budget, knob, met, value, predicted(found, budget.quantity), present, found)
+    return replace(answer, confirmation=confirmation(found, budget.quantity)) if confirm and met else answer
+
+
+def predicted(network: Architecture, quantity: Quantity) -> float:
+    """The quantity, by the finest theory that has a formula for it."""
+    if isinstance(network, PiecewiseMLP):
+        if quantity != "gap":
+            law = piecewise.norm_law(network)
+            return law.std if quantity == "sd-log-norm" else law.mean + network.log_norm_shift
+        chain, _ = piecewise.chain_theory(network)
+        if chain is not None and "log_gap" in chain.observables:
+            return math.exp(float(chain.law("log_gap").quantile(0.5)))
+        return typical_gap(piecewise_drift(network), network.rho0, network.depth)
+    if isinstance(network, ReluResNet):
+        if quantity == "gap":
+            return typical_gap(lambda z: residual_drift(z, network.branch_weight), network.rho0, network.depth)
+        theory = residual.finite_depth(network)
+        return math.sqrt(theory.variance) if quantity == "sd-log-norm" else theory.mean
+    from limitbench.advice import smooth
+
+    assert isinstance(network, SmoothMLP)
+    return smooth.norm_law(network).std
+
+
+def confirmation(network: Architecture, quantity: Quantity, seed: int = 0) -> Confirmation | None:
+    """The quantity in one exact run; None where even 128 networks would take more than 20 s."""
+    inputs = 2 if quantity == "gap" else 1
+    finite = network.network(inputs)
+    # The norm of one input of a piecewise linear network takes a few variates a layer, at any width.
+    cost = 1e-6 * network.depth if inputs == 1 and isinstance(network, PiecewiseMLP) else finite.cost("exact")
+    networks = min(_NETWORKS, 1 << int(math.log2(max(_SECONDS / cost, 1))))
+    if networks < _FEWEST:
+        return None
+    drawn = finite.sample(networks, seed=seed)
+    if quantity == "gap":
+        gaps = np.exp(drawn["log_gap"].to_numpy()) if "log_gap" in drawn else 1 - drawn["correlation"].to_numpy()
+        gaps = gaps[np.isfinite(gaps)]
+        half = 0.5 / math.sqrt(gaps.size)
+        low, middle, high = np.quantile(gaps, [0.5 - half, 0.5, 0.5 + half])
+        return Confirmation(float(middle), float(high - low) / 2, gaps.size)
+    norms = drawn["log_norm"].to_numpy()
+    norms = norms[np.isfinite(norms)] + network.log_norm_shift
+    centred = norms - norms.mean()
+    variance = float(np.mean(centred**2))
+    if quantity == "log-norm":
+        return Confirmation(float(norms.mean()), math.sqrt(variance / norms.size), norms.size)
+    excess = float(np.mean(centred**4)) / variance**2 - 1
+    return Confirmation(math.sqrt(variance), math.sqrt(variance * excess / (4 * norms.size)), norms.size)
+
+
+def _turn(network: Architecture, budget: Budget, knob: Knob) -> Callable[[float], Architecture]:
+    """The network at a value of the knob; raises `InputError` where there is no such knob."""
+    fitting = knobs(network, budget.quantity)
+    if knob not in fitting:
+        raise InputError("vary", knob, " or ".join(fitting) or f"nothing: {budget.quantity} cannot be moved here")
+    if knob == "branch":
+        return lambda value: replace(network, residual_weight=1 - value, growth=1.0, per_depth=False)  # type: ignore[type-var]
+    if knob == "slope":
+        return lambda value: replace(network, c_minus=value - 1, activation="leaky")  # type: ignore[type-var]
+    if knob == "width" and isinstance(network, PiecewiseMLP):
+        return lambda value: replace(network, widths=(round(value),) * network.depth)
+    if knob == "width":
+        return lambda value: replace(network, width=round(value))  # type: ignore[type-var]
+    return lambda value: replace(network, **{knob: value})  # type: ignore[type-var]
+
+
+def knobs(network: Architecture, quantity: Quantity) -> tuple[Knob, ...]:
+    """The knobs that move this quantity of this network."""
+    if quantity == "log-norm":
+        return ("gain",) if isinstance(network, PiecewiseMLP) else ()
+    if isinstance(network, ReluResNet):
+        return ("branch",) if quantity == "gap" else ("branch", "width")
+    if isinstance(network, SmoothMLP):
+        return ("width",) if quantity == "sd-log-norm" and network.rate == 0.5 else ()
+    assert isinstance(network, PiecewiseMLP)
+    if network.linear:
+        return ("width",)
+    return ("slope", "width") if network.unshaped else ("rate", "width")
+
+
+def _smallest_width(at: Callable[[float], Architecture], budget: Budget) -> tuple[int, bool]:
+    """By bisection in the integers; (widest, False) where even that is not enough."""
+    # SDEs reach as far as t = 64.
+    low = 0 if isinstance(at(WIDEST), PiecewiseMLP | ReluResNet) else at(WIDEST).depth // 64
+    high = low + 1
+    while not budget.met(predicted(at(high), budget.quantity)):
+        if high == WIDEST:
+            return WIDEST, False
+        low, high = high, min(2 * high, WIDEST)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if budget.met(predicted(at(middle), budget.quantity)) else (middle, high)
+    return high, True
+
+
+#: From the value that changes most (where the quantity is best) to the one that changes least.
+_ENDS: dict[str, tuple[float, float]] = {"slope": (1.0, 0.0), "rate": (4.0, 0.0), "branch": (1e-9, 1.0)}
+
+
+def _least_change(at: Callable[[float], Architecture], budget: Budget, knob: Knob) -> tuple[float, bool]:
+    """By Brent's method between the knob's ends, in the log of the branch weight."""
+    best, least = _ENDS[knob]
+    if budget.met(predicted(at(least), budget.quantity)):
+        return least, True
+    if not budget.met(predicted(at(best), budget.quantity)):
+        return best, False
+    logarithmic = knob == "branch"
+
+    def value(x: float) -> float:
+        return math.exp(x) if logarithmic else x
+
+    def excess(x: float) -> float:
+        return math.log(predicted(at(value(x)), budget.quantity) / budget.value)
+
+    ends = [math.log(x) if logarithmic else x for x in (best, least)]
+    root = float(brentq(excess, ends[0], ends[1], xtol=_TOLERANCE))
+    step = math.copysign(_TOLERANCE, ends[0] - ends[1])
+    while not budget.met(predicted(at(value(root)), budget.quantity)):
+        root += step
+    return value(root), True

@@ -1,0 +1,171 @@
+"""What `limitbench predict` does: typed words to a description, answers to a table, sentences or JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from limitbench.advice.budget import KNOBS, Answer, Budget, within_budget
+from limitbench.advice.describe import describe
+from limitbench.advice.merging import PRECISIONS
+from limitbench.advice.predict import Prediction, predict_network
+from limitbench.advice.rows import Moments, Row
+from limitbench.advice.words import answer_sentences, sentences
+from limitbench.config import axis_value
+from limitbench.errors import NOTHING, InputError
+
+#: Options that hold words; the others hold numbers.
+_WORDS = ("activation",)
+_LEGEND = (
+    "Mean ± sd of each law; 1-ρ: its median; P(on): expected fraction of active units; D: distance to the law of the "
+    "last theory that has one, over that law's sd.\n"
+)
+
+
+def show(
+    architecture: str,
+    options: Mapping[str, Any],
+    *,
+    precision: str,
+    budget: str | None,
+    vary: str | None,
+    confirm: bool,
+    as_json: bool,
+) -> None:
+    """Print what the theories say about one network, and where a budget is met; `InputError` names the option."""
+    try:
+        numbers = _numbers(options)
+        if "depth" not in numbers:
+            raise InputError("depth", NOTHING, "the number of hidden layers or residual blocks")
+        network = describe(architecture, **numbers)
+        if precision not in PRECISIONS:
+            raise InputError("precision", precision, ", ".join(PRECISIONS))
+        asked = _budget(budget, vary)
+        found = predict_network(network, precision)
+        answer = None if asked is None else within_budget(network, asked[0], asked[1], confirm=confirm)  # type: ignore[arg-type]
+    except InputError as error:
+        field = error.field.replace("_", "-")
+        raise InputError(field if field == "architecture" else f"--{field}", error.value, error.accepted) from None
+    if as_json:
+        print(json.dumps(record(found, answer), indent=2))
+        return
+    console = Console()
+    console.print(f"[bold]{network.words}[/bold]: t = {found.time:.4g}, ρ0 = {network.rho0:g}\n", highlight=False)
+    console.print(_table(found))
+    console.print(_LEGEND, highlight=False, markup=False)
+    for note in _notes(found):
+        console.print(note, style="dim", highlight=False, markup=False)
+    console.print()
+    for sentence in [*sentences(found), *([] if answer is None else answer_sentences(answer))]:
+        console.print(sentence, highlight=False, markup=False)
+
+
+def record(found: Prediction, answer: Answer | None = None) -> dict[str, Any]:
+    """The answer as plain JSON: NaN and infinity as null."""
+    plain: dict[str, Any] = {
+        "network": {"kind": found.network.kind, **_fields(found.network)},
+        "time": found.time,
+        "death_probability": found.death_probability,
+        "indistinguishable": None if found.merging is None else _fields(found.merging),
+        "theories": [_row(row) for row in found.rows],
+        "advice": sentences(found),
+    }
+    if answer is not None:
+        kept = {name: value for name, value in _fields(answer).items() if name not in ("network", "confirmation")}
+        plain["budget"] = kept | {
+            "budget": _fields(answer.budget),
+            "confirmation": None if answer.confirmation is None else _fields(answer.confirmation),
+            "text": answer_sentences(answer),
+        }
+    cleaned: dict[str, Any] = _finite(plain)
+    return cleaned
+
+
+def _numbers(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as they were typed, with numbers as numbers and those that were not given left out."""
+    found: dict[str, Any] = {}
+    for name, value in options.items():
+        if value is None:
+            continue
+        if name == "widths":
+            found[name] = tuple(axis_value(part.strip()) for part in value.split(","))
+        else:
+            found[name] = value if isinstance(value, bool) or name in _WORDS else axis_value(value)
+    return found
+
+
+def _budget(text: str | None, vary: str | None) -> tuple[Budget, str] | None:
+    if text is None:
+        if vary is not None:
+            raise InputError("budget", NOTHING, "sd-log-norm=0.5, gap=0.01 or log-norm=0 with --vary")
+        return None
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise InputError("budget", text, "QUANTITY=VALUE, for example sd-log-norm=0.5")
+    budget = Budget(name.strip(), axis_value(value))  # type: ignore[arg-type]
+    if vary is None or vary not in KNOBS:
+        raise InputError("vary", NOTHING if vary is None else vary, " or ".join(KNOBS))
+    return budget, vary
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+
+
+def _row(row: Row) -> dict[str, Any]:
+    plain = _fields(row)
+    for name in ("log_norm", "correlation"):
+        plain[name] = plain[name]._asdict()
+    return plain
+
+
+def _finite(value: Any) -> Any:
+    """Without NaN and infinity, which JSON does not know."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _table(found: Prediction) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
+    for name in ("theory", "log-norm", "correlation", "1-ρ", "P(on)", "D norm", "D corr"):
+        table.add_column(name, no_wrap=len(name) < 6 or name[0] != "D", min_width=5)
+    for row in found.rows:
+        if row.applies:
+            errors = (row.error.get(name, math.nan) for name in ("log_norm", "correlation"))
+            table.add_row(
+                row.theory,
+                _pair(row.log_norm),
+                _pair(row.correlation),
+                *(_number(value) for value in (row.median_gap, row.active_fraction)),
+                *("" if math.isnan(value) else f"{value:.3f}" for value in errors),
+            )
+    return table
+
+
+def _notes(found: Prediction) -> list[str]:
+    """Where each theory is meant to hold and what is special about it here."""
+    parts = ((row.theory, "; ".join(part for part in (row.note, row.error_order) if part)) for row in found.rows)
+    return [f"{theory}: {text}" for theory, text in parts if text]
+
+
+def _pair(moments: Moments) -> str:
+    if math.isnan(moments.mean):
+        return ""
+    return _number(moments.mean) + (f" ± {moments.std:.{3 if moments.std >= 1 else 2}g}" if moments.std > 0 else "")
+
+
+def _number(value: float) -> str:
+    """Three digits; rounding noise is 0."""
+    return "" if math.isnan(value) else "0" if abs(value) < 1e-14 else f"{value:.3g}"

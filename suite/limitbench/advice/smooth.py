@@ -1,0 +1,98 @@
+"""What the theories say about an MLP with a smooth activation; torch is imported for the activation itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from limitbench.advice.architecture import SmoothMLP
+from limitbench.advice.rows import OBSERVABLES, Opinion
+from limitbench.errors import InputError
+from limitbench.numerics.activations import activation_of
+from limitbench.statistics.laws import Law
+from limitbench.theories.base import Theory
+from limitbench.theories.shaped_relu import DriftlessCovarianceSDE
+from limitbench.theories.shaped_relu.parameters import LONGEST
+from limitbench.theories.shaped_smooth import (
+    CovarianceODE,
+    NormSDE,
+    SmoothCovarianceSDE,
+    SmoothInfiniteWidth,
+    StationaryNorm,
+)
+
+#: Paths behind the laws of the correlation, which have no closed form: 0.01 in units of D.
+_PATHS = 1 << 14
+#: Depth up to which the recursion is carried through the layers.
+_RECURSION_DEPTH = 20_000
+
+
+def opinions(network: SmoothMLP) -> tuple[tuple[Opinion, ...], Mapping[str, Opinion]]:
+    """Every theory's opinion; errors are measured against the SDEs where they apply, at rate 1/2."""
+    found = [_infinite_width(network)]
+    references: dict[str, Opinion] = {}
+    shape = activation_of(network.activation)
+    derivatives: dict[str, Any] = {
+        "second": shape.second,
+        "third": shape.third,
+        "scale": network.scale,
+        "rho0": network.rho0,
+    }
+    time = network.time
+    if time > LONGEST:
+        found.append(Opinion("norm-sde", NormSDE.title, note=f"left out beyond depth/width {LONGEST:g}"))
+    elif network.rate == 0.5:
+        covariance = _opinion(
+            lambda: SmoothCovarianceSDE(time, paths=_PATHS, **derivatives), ("correlation", "log_gap")
+        )
+        norm = _opinion(lambda: NormSDE(time, norm_drift(network)), ("log_norm",), _fate(network))
+        if norm_drift(network) < -1.001:
+            found.append(_opinion(lambda: StationaryNorm(norm_drift(network)), ("log_norm",)))
+        found += [covariance, norm]
+        references = {name: opinion for opinion in (covariance, norm) for name in opinion.laws}
+    elif network.rate > 0.5:
+        note = "the limit above rate 1/2, where the activation drops out"
+        found.append(_opinion(lambda: DriftlessCovarianceSDE(time, network.rho0), OBSERVABLES, note))
+    else:
+        reduced = network.depth / network.width ** (2 * network.rate)
+        found.append(_opinion(lambda: CovarianceODE(reduced, **derivatives), OBSERVABLES))
+        found.append(Opinion("norm-sde", NormSDE.title, note=f"does not apply: rate {network.rate:g} is not 1/2"))
+    return tuple(found), references
+
+
+def norm_drift(network: SmoothMLP) -> float:
+    """beta = (3/4 phi''(0)^2 + phi'''(0))/a^2."""
+    return activation_of(network.activation).norm_drift(network.scale)
+
+
+def norm_law(network: SmoothMLP) -> Law:
+    """The law of `log_norm` at rate 1/2, given that the norm does not explode."""
+    return NormSDE(network.time, norm_drift(network)).law("log_norm")
+
+
+def _fate(network: SmoothMLP) -> str:
+    """What becomes of the norm."""
+    beta = norm_drift(network)
+    if beta > 0:
+        share = NormSDE(network.time, beta).exploded_share
+        return f"the norm explodes with probability {share:.3g}; laws given that it does not"
+    return "the norm has a stationary law" if beta < -1 else "the norm vanishes with depth"
+
+
+def _infinite_width(network: SmoothMLP) -> Opinion:
+    name, title = SmoothInfiniteWidth.name, SmoothInfiniteWidth.title
+    if network.depth > _RECURSION_DEPTH:
+        return Opinion(name, title, note=f"left out beyond depth {_RECURSION_DEPTH:,}")
+    names = ("depth", "width", "activation", "scale", "rate", "rho0")
+    shape: dict[str, Any] = {field: getattr(network, field) for field in names}
+    return _opinion(lambda: SmoothInfiniteWidth(**shape), OBSERVABLES)
+
+
+def _opinion(make: Callable[[], Theory], names: tuple[str, ...], note: str = "") -> Opinion:
+    """The laws of a theory; where it refuses, a note that says what it would accept."""
+    try:
+        theory = make()
+        laws = {name: theory.law(name) for name in names if name in theory.observables}
+    except InputError as error:
+        return Opinion("norm-sde", NormSDE.title, note=f"{error.field}: needs {error.accepted}")
+    return Opinion(theory.name, theory.title, laws, theory.validity, note)

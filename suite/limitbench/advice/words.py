@@ -1,0 +1,101 @@
+"""The answer in sentences."""
+
+from __future__ import annotations
+
+import math
+
+from limitbench.advice.architecture import PiecewiseMLP, ReluResNet
+from limitbench.advice.budget import Answer, knobs
+from limitbench.advice.predict import Prediction
+
+#: From this standard deviation of the log norm on, and below this gap, advice is given how to lower or raise it.
+_LARGE_SPREAD, _SMALL_GAP = 0.5, 0.05
+#: Death probabilities below this are not worth a sentence.
+_DEATH = 1e-6
+
+
+def sentences(prediction: Prediction) -> list[str]:
+    """What the rows amount to, one sentence each."""
+    found = [*_norm(prediction), *_inputs(prediction), *_infinite_width(prediction)]
+    if prediction.death_probability > _DEATH:
+        found.append(
+            f"With probability {prediction.death_probability:.2g} some layer is off for a given input; log-norm is "
+            "given that none is."
+        )
+    return found + _advice(prediction)
+
+
+def _norm(prediction: Prediction) -> list[str]:
+    best = prediction.best("log_norm")
+    if best is None:
+        return []
+    mean, std = best.log_norm
+    kept = " with its expected growth taken off" if isinstance(prediction.network, ReluResNet) else ""
+    return [
+        f"At t = {prediction.time:.4g} the log squared norm{kept} is {mean:.4g} ± {std:.4g} ({best.theory}): one "
+        f"standard deviation is a factor of {math.exp(min(std, 700)):.3g} in the squared norm."
+    ]
+
+
+def _inputs(prediction: Prediction) -> list[str]:
+    found = []
+    best = prediction.best("log_gap")
+    rho0 = prediction.network.rho0
+    if best is not None and rho0 < 1:
+        found.append(
+            f"Two inputs of correlation {rho0:g} leave with a median 1 - ρ of {best.median_gap:.4g} ({best.theory})."
+        )
+    merging = prediction.merging
+    if merging is None or rho0 == 1:
+        return found
+    below = f"in {merging.precision} (1 - ρ below {merging.roundoff:.2g})"
+    if math.isinf(merging.layer):
+        return [*found, f"Inputs do not become indistinguishable {below} at any depth ({merging.how})."]
+    beyond = merging.layer - prediction.network.depth
+    where = f"{beyond:,.0f} layers beyond the last" if beyond > 0 else "within this network"
+    return [*found, f"Inputs become indistinguishable {below} at layer {merging.layer:,.0f}, {where} ({merging.how})."]
+
+
+def _infinite_width(prediction: Prediction) -> list[str]:
+    row = prediction.rows[0]
+    wrong = [f"{distance:.2g} in {name.replace('_', '-')}" for name, distance in row.error.items() if name != "log_gap"]
+    return [f"Infinite width is wrong here by D = {' and '.join(wrong)}."] if wrong else []
+
+
+def _advice(prediction: Prediction) -> list[str]:
+    network = prediction.network
+    found = []
+    norm, gap = prediction.best("log_norm"), prediction.best("log_gap")
+    if norm is not None and norm.log_norm.std > _LARGE_SPREAD and (turn := knobs(network, "sd-log-norm")):
+        found.append(_ask("sd-log-norm=0.5", "for less spread of the norm", turn))
+    if gap is not None and gap.median_gap < _SMALL_GAP < 1 - network.rho0 and (turn := knobs(network, "gap")):
+        found.append(_ask("gap=0.05", "to keep inputs apart", turn))
+    if isinstance(network, PiecewiseMLP) and norm is not None and abs(norm.log_norm.mean) > 10:
+        found.append(_ask("log-norm=0", "to centre the log norm", ("gain",)))
+    return found
+
+
+def _ask(budget: str, purpose: str, turn: tuple[str, ...]) -> str:
+    return f"Ask --budget {budget} --vary {'|'.join(turn)} {purpose}."
+
+
+#: What a budget bounds, in words.
+_BOUND = {"sd-log-norm": "sd(log-norm) at most", "gap": "median 1 - ρ at least", "log-norm": "mean log-norm"}
+
+
+def answer_sentences(answer: Answer) -> list[str]:
+    """The answer to a budget: the value, what is predicted there, and what one exact run measured."""
+    bound = f"{_BOUND[answer.budget.quantity]} {answer.budget.value:.6g}"
+    value = f"{answer.knob} = {answer.value:,}" if answer.knob == "width" else f"{answer.knob} = {answer.value:.6g}"
+    if answer.knob == "branch":
+        value = f"branch weight lambda² = {answer.value:.6g} (residual weight alpha² = {1 - answer.value:.6g})"
+    now = f"it is {answer.present:.4g} for the network as given"
+    if not answer.met:
+        return [
+            f"No {answer.knob} gives {bound} at this depth: the best is {answer.predicted:.4g}, at {value}; {now}.",
+        ]
+    found = [f"{value} gives {bound}: predicted {answer.predicted:.4g}; {now}."]
+    run = answer.confirmation
+    if run is not None:
+        found.append(f"One exact run of {run.networks} networks there measures {run.measured:.4g} ± {run.se:.2g}.")
+    return found

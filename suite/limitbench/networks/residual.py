@@ -1,0 +1,95 @@
+"""What both samplers of residual networks share: the constants of a block and the observables of a recorded layer.
+
+Both carry each column z (one input, or a tangent) by a multiple whose log is kept apart, so that no depth overflows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Columns: TypeAlias = Float[Tensor, "columns batch width"]
+Logs: TypeAlias = Float[Tensor, "columns batch"]
+Values: TypeAlias = Float[Tensor, " batch"]
+
+
+@dataclass(frozen=True)
+class ResidualBlock:
+    """z -> skip z + branch n^{-1/2} W phi(sigma * z) with phi(x) = s_+ max(x, 0) + s_- min(x, 0)."""
+
+    width: int
+    skip: float
+    branch: float
+    slope_plus: float
+    slope_minus: float
+    balanced: bool
+
+    @property
+    def growth(self) -> float:
+        """s = skip^2 + branch^2 (s_+^2 + s_-^2) / 2, the mean factor of a squared norm at infinite width."""
+        return self.skip**2 + self.branch**2 * (self.slope_plus**2 + self.slope_minus**2) / 2.0
+
+
+class Recorded(NamedTuple):
+    """Layer l of a batch: its columns are exp(log_scale) z.
+
+    `signs` are the sigma_l that the next block applies (None where they are all 1); `log_output` is ln |z_out|^2 of
+    column 1.
+    """
+
+    layer: int
+    z: Columns
+    log_scale: Logs
+    signs: Float[Tensor, "batch width"] | None
+    log_output: Values
+
+
+def log_norms(layer: Recorded) -> Logs:
+    """ln(|z|^2 / n) of every column."""
+    norm: Logs = torch.linalg.vector_norm(layer.z, dim=2).log() + layer.log_scale
+    return 2.0 * norm - math.log(layer.z.shape[2])
+
+
+def correlation(layer: Recorded, a: int, b: int) -> Values:
+    """Cosine of the angle between columns a and b; NaN where one is zero."""
+    norms: Logs = torch.linalg.vector_norm(layer.z, dim=2)
+    return ((layer.z[a] * layer.z[b]).sum(1) / (norms[a] * norms[b])).clamp(-1.0, 1.0)
+
+
+def covariance(layer: Recorded, a: int, b: int) -> Values:
+    """V^ab = <z^a, z^b> / n."""
+    return (layer.z[a] * layer.z[b]).mean(1) * torch.exp(layer.log_scale[a] + layer.log_scale[b])
+
+
+def active_fraction(layer: Recorded) -> Values:
+    """#{z_i > 0} / n of column 1."""
+    return (layer.z[0] > 0.0).double().mean(1)
+
+
+def relu_share(layer: Recorded) -> Values:
+    """|max(sigma z, 0)|^2 / |z|^2 of column 1; NaN where z = 0."""
+    z = layer.z[0]
+    passed = (z if layer.signs is None else layer.signs * z).clamp_min(0.0)
+    return passed.square().sum(1) / z.square().sum(1)
+
+
+def rescale(z: Columns, log_scale: Logs) -> None:
+    """Bring the norm of each column into [1/2, 1) by a power of two, which rounds nothing; in place."""
+    exponent = torch.frexp(torch.linalg.vector_norm(z, dim=2)).exponent
+    z.mul_(torch.ldexp(torch.ones_like(log_scale), -exponent)[:, :, None])
+    log_scale.add_(exponent, alpha=math.log(2.0))
+
+
+def gram_root(gram: tuple[tuple[float, ...], ...]) -> Float[Tensor, "inputs inputs"]:
+    """A matrix R with R'R = gram, equal columns for equal inputs."""
+    matrix = torch.tensor(gram, dtype=torch.float64)
+    scale = matrix.diagonal().sqrt()
+    values, vectors = torch.linalg.eigh(matrix / torch.outer(scale, scale))
+    values = torch.where(values > 1e-15 * len(gram), values, 0.0)  # rounding, whose root would part duplicates
+    root: Tensor = values.sqrt()[:, None] * vectors.mT * scale
+    return root

@@ -1,0 +1,78 @@
+"""Residual networks with real weight matrices: the oracle of the sampler without weights, and any other ensemble."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from limitbench.networks.residual import Recorded, ResidualBlock, rescale
+from limitbench.networks.weights import WeightStream
+
+
+@torch.inference_mode()
+def sample_layers(
+    block: ResidualBlock,
+    root: Float[Tensor, "rank inputs"],
+    *,
+    weights: str,
+    jacobian: bool,
+    outputs: int,
+    depths: Sequence[int],
+    batch: int,
+    generator: torch.Generator,
+) -> Iterator[Recorded]:
+    """Layer 0 and the layers `depths`, as `resnet_exact.sample_layers`; n^2 variates a block and network.
+
+    Gaussian weights: z_0 = W_0 root. Others: n_in = max(n, rank) and inputs in random directions. For `pytorch` every
+    product n^{-1/2} W x is the layer W x + b, and the tangent's W x.
+    """
+    device, inputs, n = generator.device, root.shape[1], block.width
+    gaussian = weights == "gaussian"
+    n_in = len(root) if gaussian else max(n, len(root))
+    stream = WeightStream(weights, generator, batch * n * max(n, n_in, outputs))
+    scale = n**-0.5 if stream.scaled else 1.0
+
+    readout, readout_bias = stream.matrices(batch, outputs, n).clone(), stream.biases(batch, outputs, n)
+    root = root.to(device)
+    x = math.sqrt(n_in) * root.expand(batch, -1, -1) if gaussian else stream.inputs(root, batch, n_in)
+    z = stream.matrices(batch, n, n_in) @ x * (n_in**-0.5 if stream.scaled else 1.0)
+    bias = stream.biases(batch, n, n_in)
+    z = z if bias is None else z + bias
+    if jacobian:
+        direction = torch.empty(batch, n, 1, device=device).normal_(generator=generator).double()
+        z = torch.cat([z, direction], dim=2)
+    log_scale = torch.zeros(z.shape[2], batch, dtype=torch.float64, device=device)
+    signs = _signs(batch, n, generator) if block.balanced else None
+
+    def recorded(layer: int) -> Recorded:
+        out = scale * readout @ z[:, :, :1]
+        if readout_bias is not None:
+            out = out + readout_bias * torch.exp(-log_scale[0])[:, None, None]
+        log_output = (out**2).sum(dim=(1, 2)).log() + 2.0 * log_scale[0]
+        return Recorded(layer, z.permute(2, 0, 1), log_scale, signs, log_output)
+
+    yield recorded(0)
+    for layer in range(1, depths[-1] + 1):
+        y = z if signs is None else signs[:, :, None] * z
+        features = block.slope_plus * y.clamp_min(0.0) + block.slope_minus * y.clamp_max(0.0)
+        if jacobian:
+            features[:, :, -1] = torch.where(y[:, :, 0] > 0.0, block.slope_plus, block.slope_minus) * y[:, :, -1]
+        step = scale * (stream.matrices(batch, n, n) @ features)
+        bias = stream.biases(batch, n, n)
+        if bias is not None:
+            step[:, :, :inputs] += bias * torch.exp(-log_scale[:inputs]).mT[:, None, :]
+        z = block.skip * z + block.branch * step
+        rescale(z.permute(2, 0, 1), log_scale)
+        if block.balanced:
+            signs = _signs(batch, n, generator)
+        if layer in depths:
+            yield recorded(layer)
+
+
+def _signs(batch: int, width: int, generator: torch.Generator) -> Float[Tensor, "batch width"]:
+    """Independent signs +-1, one for each unit of each network."""
+    return torch.randint(0, 2, (batch, width), generator=generator, device=generator.device).double() * 2.0 - 1.0

@@ -1,0 +1,94 @@
+"""Residual networks without weights: given the features F of a layer, the rows of W F are independent N(0, F'F).
+
+They are drawn as G R, where R is the triangular factor of F by modified Gram-Schmidt: R'R = F'F to rounding whatever
+the rank of F, so that more inputs than units, duplicated inputs and dead features are ordinary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from limitbench.networks.residual import Columns, Recorded, ResidualBlock, log_norms, rescale
+
+#: Blocks between two changes of scale: a norm changes by a factor near 1 a block.
+_RESCALED_EVERY = 16
+
+
+@torch.inference_mode()
+def sample_layers(
+    block: ResidualBlock,
+    root: Float[Tensor, "rank inputs"],
+    *,
+    jacobian: bool,
+    outputs: int,
+    depths: Sequence[int],
+    batch: int,
+    generator: torch.Generator,
+) -> Iterator[Recorded]:
+    """Layer 0 and the layers `depths` of `batch` networks; with `jacobian` the last column is the tangent J u.
+
+    Cost: n normals and O(n k) operations a block, network and column, k columns in all. Float64, float32 normals.
+    """
+    device, inputs, width = generator.device, root.shape[1], block.width
+    columns = inputs + jacobian
+    drawn = torch.empty(batch, width, device=device)
+    chi = torch.empty(batch, outputs, device=device).normal_(generator=generator).double().square_().sum(1)
+    first = torch.empty(len(root) + jacobian, batch, width, device=device).normal_(generator=generator).double()
+    frame = torch.eye(columns, dtype=torch.float64)[-len(first) :]
+    frame[: len(root), :inputs] = root
+    z = torch.einsum("kc,kbn->cbn", frame.to(device), first).contiguous()
+    log_scale = torch.zeros(columns, batch, dtype=torch.float64, device=device)
+    signs = _signs(batch, width, generator) if block.balanced else None
+    features, normals = torch.empty_like(z), torch.empty_like(z[0])
+    growth = block.growth
+    skip, branch = block.skip / math.sqrt(growth), block.branch / math.sqrt(growth * width)
+
+    def recorded(layer: int) -> Recorded:
+        state = Recorded(layer, z, log_scale + layer * math.log(growth) / 2.0, signs, chi)
+        return state._replace(log_output=log_norms(state)[0] + chi.log())
+
+    yield recorded(0)
+    for layer in range(1, depths[-1] + 1):
+        _activate(z, signs, block, jacobian, features)
+        z.mul_(skip)
+        for k in range(columns):
+            norm = torch.linalg.vector_norm(features[k], dim=1)
+            normals.copy_(drawn.normal_(generator=generator))
+            z[k].addcmul_(normals, (branch * norm)[:, None])
+            inverse = torch.where(norm > 0.0, 1.0 / norm, 0.0)
+            for a in range(k + 1, columns):
+                overlap = (features[k] * features[a]).sum(1) * inverse
+                features[a].addcmul_(features[k], (overlap * inverse)[:, None], value=-1.0)
+                z[a].addcmul_(normals, (branch * overlap)[:, None])
+        if layer % _RESCALED_EVERY == 0:
+            rescale(z, log_scale)
+        if block.balanced:
+            signs = _signs(batch, width, generator)
+        if layer in depths:
+            yield recorded(layer)
+
+
+def _activate(
+    z: Columns, signs: Float[Tensor, "batch width"] | None, block: ResidualBlock, jacobian: bool, out: Columns
+) -> None:
+    """phi(sigma * z) of the inputs, and phi'(sigma * z_1) * sigma * t of a tangent t in the last column, into `out`."""
+    signed = z if signs is None else signs * z
+    if jacobian:
+        slope = torch.where(signed[0] > 0.0, block.slope_plus, block.slope_minus)
+        torch.mul(slope, signed[-1], out=out[-1])
+        signed, out = signed[:-1], out[:-1]
+    torch.clamp_min(signed, 0.0, out=out)
+    if (block.slope_plus, block.slope_minus) != (1.0, 0.0):
+        out.mul_(block.slope_plus - block.slope_minus).add_(signed, alpha=block.slope_minus)
+
+
+def _signs(batch: int, width: int, generator: torch.Generator) -> Float[Tensor, "batch width"]:
+    """Independent signs +-1, one for each unit of each network: one bit of every byte of random words."""
+    size = batch * width
+    words = torch.empty(-(-size // 8), dtype=torch.int64, device=generator.device).random_(generator=generator)
+    return ((words.view(torch.int8)[:size] & 2) - 1).double().view(batch, width)

@@ -1,0 +1,92 @@
+"""Ensembles of weight matrices: entries of mean 0 and variance 1, or PyTorch's default with its own scale and biases.
+
+Only Gaussian weights have samplers without weights, so networks with any other ensemble multiply real matrices.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from limitbench.errors import InputError
+from limitbench.networks.base import Sampler
+
+#: Entries N(0, 1); uniform on [-sqrt 3, sqrt 3]; +-1; sqrt(max(n_out, n_in)) times a Haar (semi-)orthogonal matrix; or
+#: weights and biases of `torch.nn.Linear`, uniform on +-n_in^-1/2.
+WEIGHTS = ("gaussian", "uniform", "rademacher", "orthogonal", "pytorch")
+
+Matrices: TypeAlias = Float[Tensor, "batch n_out n_in"]
+
+
+def ensemble(weights: object, accepted: tuple[str, ...] = WEIGHTS) -> str:
+    """`weights` where it is the name of an ensemble in `accepted`; raises `InputError`."""
+    if not isinstance(weights, str) or weights not in accepted:
+        raise InputError("weights", weights, " or ".join(accepted))
+    return weights
+
+
+def weight_parameter(weights: str) -> dict[str, object]:
+    """How an ensemble enters a seed: Gaussian weights are the ones that need no name."""
+    return {} if weights == "gaussian" else {"weights": weights}
+
+
+def real_matrices(weights: str, sampler: Sampler) -> bool:
+    """True where networks are drawn with real weight matrices: no other ensemble has a shortcut that is exact."""
+    return sampler == "dense" or weights != "gaussian"
+
+
+class WeightStream:
+    """Draws a batch of matrices at a time from one stream, into one buffer.
+
+    `scaled` is True where a layer multiplies by the family's own scale (entries of variance 1), False for `pytorch`,
+    whose layer is W x + b.
+    """
+
+    def __init__(self, weights: str, generator: torch.Generator, largest: int) -> None:
+        self.weights, self.generator = ensemble(weights), generator
+        self.scaled = weights != "pytorch"
+        self._drawn = torch.empty(largest, device=generator.device)
+        self._matrices = torch.empty(largest, dtype=torch.float64, device=generator.device)
+
+    def matrices(self, batch: int, n_out: int, n_in: int) -> Matrices:
+        """`batch` matrices of shape n_out x n_in, float64, overwritten by the next draw; float32 variates."""
+        shape = (batch, n_out, n_in)
+        if self.weights == "orthogonal":
+            return self.orthogonal(*shape)
+        drawn = self._drawn[: math.prod(shape)]
+        if self.weights == "gaussian":
+            drawn.normal_(generator=self.generator)
+        elif self.weights == "rademacher":
+            drawn.random_(0, 2, generator=self.generator).mul_(2.0).sub_(1.0)
+        else:
+            half = math.sqrt(3.0) if self.weights == "uniform" else n_in**-0.5
+            drawn.uniform_(-half, half, generator=self.generator)
+        matrices: Tensor = self._matrices[: drawn.numel()].copy_(drawn).view(shape)
+        return matrices
+
+    def orthogonal(self, batch: int, n_out: int, n_in: int) -> Matrices:
+        """sqrt(max(n_out, n_in)) times matrices with orthonormal rows or columns, Haar: QR with positive diagonal."""
+        long, short = max(n_out, n_in), min(n_out, n_in)
+        normals = torch.empty(batch, long, short, device=self.generator.device).normal_(generator=self.generator)
+        frame, upper = torch.linalg.qr(normals.double())
+        basis: Tensor = frame * upper.diagonal(dim1=1, dim2=2).sgn()[:, None, :] * math.sqrt(long)
+        return basis if n_out >= n_in else basis.mT
+
+    def biases(self, batch: int, n_out: int, n_in: int) -> Float[Tensor, "batch n_out 1"] | None:
+        """Biases of a layer: those of `torch.nn.Linear` for `pytorch`, none for the rest."""
+        if self.scaled:
+            return None
+        drawn = torch.empty(batch, n_out, 1, device=self.generator.device)
+        return drawn.uniform_(-(n_in**-0.5), n_in**-0.5, generator=self.generator).double()
+
+    def inputs(self, root: Float[Tensor, "rank inputs"], batch: int, n_in: int) -> Float[Tensor, "batch n_in inputs"]:
+        """Inputs with Gram matrix <x^a, x^b> / n_in = root' root in directions that are uniformly random.
+
+        Along coordinate axes a first layer of other weights would be far from Gaussian, whatever the width.
+        """
+        spread: Tensor = self.orthogonal(batch, n_in, root.shape[0]) @ root
+        return spread

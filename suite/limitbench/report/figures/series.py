@@ -1,0 +1,214 @@
+"""A study's own figure: measured points with bars, theories as lines, references, paths and bands, on any axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from limitbench.report.style import (
+    MUTED,
+    N_THEORY_COLOURS,
+    NETWORK,
+    TheoryStyle,
+    house_style,
+    linear_ticks,
+    log_ticks,
+    number,
+    plain,
+    theory_style,
+)
+from limitbench.studies.figures import Series, StudyFigure
+
+#: Bars reach this many standard errors to both sides.
+BAR = 2.0
+_WIDTH, _HEIGHT = 420, 300
+_LEFT, _RIGHT, _BOTTOM, _TOP = 64, 10, 40, 8
+#: More ticks than this on a logarithmic axis run into each other.
+_MOST_TICKS = 8
+
+
+@dataclass(frozen=True)
+class SeriesKey:
+    """Legend entry of a series: its words, its kind, and the style that it has in the drawing."""
+
+    label: str
+    kind: str
+    css: str
+    dashes: str
+    mark: str
+
+
+def series_figure(figure: StudyFigure, theories: Sequence[str]) -> tuple[Figure, str, list[SeriesKey]] | None:
+    """The drawing, a description in words and the legend; None where no series has a point that the axes can show.
+
+    Arguments:
+        figure: what to draw; points that are not finite, or not positive on a logarithmic axis, are left out.
+        theories: names of the study's theories in report order, for their colours and dashes.
+    """
+    seen = [_shown(figure, series) for series in figure.series]
+    if not any(points.any() for points in seen):
+        return None
+    looks = _looks(figure.series, theories)
+    with house_style():
+        drawn = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72))
+        width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _BOTTOM - _TOP
+        axes = drawn.add_axes((_LEFT / _WIDTH, _BOTTOM / _HEIGHT, width / _WIDTH, height / _HEIGHT))
+        if figure.x_log:
+            axes.set_xscale("log")
+        if figure.y_log:
+            axes.set_yscale("log")
+        for series, points, look in zip(figure.series, seen, looks, strict=True):
+            if points.any():
+                _DRAW[series.kind](axes, figure, series, points, look)
+        xs = np.unique(np.concatenate([s.x[points] for s, points in zip(figure.series, seen, strict=True)]))
+        low, high = axes.get_xlim()
+        # A few whole numbers, as widths and layers are, say more than powers of ten.
+        few = figure.x_log and len(xs) <= _MOST_TICKS and bool((xs == xs.round()).all()) and _apart(xs)
+        _set_ticks(axes.set_xticks, xs.tolist() if few else _ticks(low, high, log=figure.x_log))
+        _set_ticks(axes.set_yticks, _ticks(*axes.get_ylim(), log=figure.y_log))
+        axes.set_xlim(low, high)
+        axes.grid(True, axis="y")
+        axes.set_xlabel(figure.x_label)
+        axes.set_ylabel(figure.y_label)
+        axes.yaxis.set_label_coords(-(_LEFT - 12) / width, 0.5)
+    return drawn, describe(figure), _keys(figure.series, looks)
+
+
+def describe(figure: StudyFigure) -> str:
+    """What every series does from its first to its last point, from the data; then the range of the axes."""
+    parts = []
+    for series in figure.series:
+        points = np.flatnonzero(_shown(figure, series))
+        if points.size:
+            first, last = points[0], points[-1]
+            text = f"{series.label}: {number(series.y[first])} at {number(series.x[first])}"
+            if last != first:
+                text += f", {number(series.y[last])} at {number(series.x[last])}"
+            parts.append(text)
+    return f"{figure.y_label} against {figure.x_label}. " + "; ".join(parts) + "."
+
+
+def _shown(figure: StudyFigure, series: Series) -> Bool[np.ndarray, " points"]:
+    """Points that the axes can show; those of a band need its ends."""
+    ys = [series.y] if series.kind != "band" or series.low is None or series.high is None else [series.low, series.high]
+    found = np.isfinite(series.x) & np.isfinite(ys).all(axis=0)
+    if figure.x_log:
+        found &= series.x > 0
+    if figure.y_log:
+        found &= (np.stack(ys) > 0).all(axis=0)
+    return found
+
+
+def _looks(series: Iterable[Series], theories: Sequence[str]) -> list[TheoryStyle]:
+    """Colour, dashes and marker of every series.
+
+    A series that names a theory looks like it everywhere on the page. The others of a kind take the free colours in
+    order of use, the k-th network and the k-th line the same one where there are equally many; series of one label
+    look the same. A network by itself, paths of one label and unnamed bands have the colour of networks.
+    """
+    series = list(series)
+    named = {s.theory for s in series} & set(theories)
+    free = [k for k in range(N_THEORY_COLOURS) if k not in {theories.index(t) % N_THEORY_COLOURS for t in named}]
+    free = free or list(range(N_THEORY_COLOURS))
+    order: dict[str, list[str]] = {
+        kind: list(dict.fromkeys(s.label for s in series if s.kind == kind and s.theory not in named))
+        for kind in ("network", "theory", "path")
+    }
+    lines = len(order["theory"])
+    plain_network = TheoryStyle(NETWORK, "tn", "-", "o", "●")
+
+    def look(one: Series) -> TheoryStyle:
+        if one.theory in named:
+            return theory_style(theories.index(one.theory))
+        if one.kind == "reference":
+            return TheoryStyle(MUTED, "tm", (0, (3, 2)), "", "")
+        if one.kind == "band" or (one.kind != "theory" and len(order[one.kind]) == 1):
+            return plain_network
+        k = order[one.kind].index(one.label)
+        if one.kind != "theory" and len(order[one.kind]) != lines:
+            k += lines
+        return theory_style(free[k % len(free)])
+
+    return [look(one) for one in series]
+
+
+def _draw_network(axes: Axes, figure: StudyFigure, series: Series, shown: np.ndarray, look: TheoryStyle) -> None:
+    x, y = series.x[shown], series.y[shown]
+    if series.se is not None:
+        known = np.isfinite(series.se[shown])
+        low, high = y - BAR * series.se[shown], y + BAR * series.se[shown]
+        if figure.y_log:  # a bar that reaches to zero runs out of the drawing and does not stretch it
+            low = np.maximum(low, y / 1000)
+            axes.update_datalim(np.column_stack([x, np.maximum(low, y / 3)])[known])
+        else:
+            axes.update_datalim(np.column_stack([x, low])[known])
+        axes.update_datalim(np.column_stack([x, high])[known])
+        ends = np.stack([low, high, np.full(len(y), np.nan)])
+        axes.add_artist(Line2D(np.repeat(x[known], 3), ends[:, known].T.ravel(), color=look.colour, lw=1.2))
+    axes.plot(x, y, ls="none", marker=look.marker, ms=5, markeredgewidth=0, color=look.colour)
+
+
+def _draw_line(axes: Axes, figure: StudyFigure, series: Series, shown: np.ndarray, look: TheoryStyle) -> None:
+    width = {"theory": 1.6, "reference": 1.1, "path": 0.9}[series.kind]
+    dashes = look.dashes if series.kind != "path" else "-"
+    order = {"theory": 2.0, "reference": 1.5, "path": 1.8}[series.kind]
+    y = np.where(shown, series.y, np.nan)
+    axes.plot(series.x, y, ls=dashes, lw=width, color=look.colour, zorder=order, alpha=0.8 if width < 1 else None)
+    if shown.sum() == 1:  # a line of one point would not be seen
+        axes.plot(series.x[shown], y[shown], ls="none", marker=look.marker or "_", color=look.colour, zorder=order)
+
+
+def _draw_band(axes: Axes, figure: StudyFigure, series: Series, shown: np.ndarray, look: TheoryStyle) -> None:
+    if series.low is not None and series.high is not None:
+        area = (series.x, np.where(shown, series.low, np.nan), np.where(shown, series.high, np.nan))
+        axes.fill_between(*area, color=look.colour, alpha=0.2, lw=0, zorder=0.5)
+    middle = shown & np.isfinite(series.y) & ((series.y > 0) | (not figure.y_log))
+    if middle.any():
+        y = np.where(middle, series.y, np.nan)
+        axes.plot(series.x, y, ls=look.dashes, lw=1.1, color=look.colour, zorder=1.2)
+
+
+_DRAW = {
+    "network": _draw_network,
+    "theory": _draw_line,
+    "reference": _draw_line,
+    "path": _draw_line,
+    "band": _draw_band,
+}
+
+
+def _ticks(low: float, high: float, *, log: bool) -> list[float]:
+    ticks = log_ticks(low, high) if log else []
+    if len(ticks) < 2:
+        ticks = linear_ticks(low, high)
+    return ticks[:: -(-len(ticks) // _MOST_TICKS)]
+
+
+def _apart(xs: Float[np.ndarray, " points"]) -> bool:
+    """Whether labels at these places of a logarithmic axis do not run into each other."""
+    if len(xs) < 2:
+        return True
+    steps = np.diff(np.log(xs))
+    return bool(steps.min() > 0.09 * steps.sum())
+
+
+def _set_ticks(setter: object, ticks: Sequence[float]) -> None:
+    setter(ticks, [number(t, 1) if t and not 1e-3 <= abs(t) < 1e5 else plain(round(t, 12)) for t in ticks])  # type: ignore[operator]
+    setter([], minor=True)  # type: ignore[operator]
+
+
+def _keys(series: Iterable[Series], looks: Iterable[TheoryStyle]) -> list[SeriesKey]:
+    """One entry per label and kind, in order of use."""
+    found: dict[tuple[str, str], SeriesKey] = {}
+    for one, look in zip(series, looks, strict=True):
+        lined = one.kind in ("theory", "reference")
+        dashes = "" if isinstance(look.dashes, str) or not lined else " ".join(f"{1.6 * d:g}" for d in look.dashes[1])
+        mark = look.mark if one.kind == "network" else ""
+        found.setdefault((one.label, one.kind), SeriesKey(one.label, one.kind, look.css, dashes, mark))
+    return list(found.values())

@@ -1,0 +1,143 @@
+"""`unshaped-relu`: the collapse of correlations in networks with fixed slopes (arXiv 2310.12079, 2302.09712).
+
+At fixed slopes 1 - rho_l falls as q/l^2. At infinite width q is a constant; at depth proportional to width q is a
+process in t = l/n that starts from one singular value, whatever the inputs.
+"""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from limitbench.networks.unshaped_mlp import UnshapedMLP
+from limitbench.studies.axes import ASPECT, DEPTH, WIDTH
+from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
+from limitbench.studies.evidence import Evidence
+from limitbench.studies.figures import StudyFigure
+from limitbench.studies.unshaped_relu_claims import ledger
+from limitbench.studies.unshaped_relu_figures import draw
+from limitbench.theories.base import Theory
+from limitbench.theories.unshaped_relu import (
+    AngleLaw,
+    FiniteStartSDE,
+    FiniteWidthChain,
+    InfiniteWidth,
+    MatchedDiscrete,
+    SingularStartSDE,
+    WithoutItoDrift,
+)
+from limitbench.theories.unshaped_relu.base import UnshapedTheory
+
+
+def _network(cell: Cell) -> UnshapedMLP:
+    return UnshapedMLP(
+        depth=int(cell["depth"]),
+        width=int(cell["width"]),
+        slope_minus=float(cell["slope_minus"]),
+        rho0=float(cell["rho0"]),
+    )
+
+
+def _theory(cell: Cell, theory: type[UnshapedTheory]) -> Theory:
+    return theory(int(cell["depth"]), int(cell["width"]), float(cell["slope_minus"]), float(cell["rho0"]))
+
+
+def _angle_law(cell: Cell, small_angles: bool) -> AngleLaw:
+    return AngleLaw(
+        int(cell["depth"]),
+        int(cell["width"]),
+        float(cell["slope_minus"]),
+        float(cell["rho0"]),
+        small_angles=small_angles,
+    )
+
+
+def _no_angle_law(cell: Cell) -> str | None:
+    if cell["slope_minus"] != 0 or float(cell["rho0"]) < 0:
+        return "the angle law is that of ReLU and acute angles"
+    return _no_expansion(cell)
+
+
+def _no_expansion(cell: Cell) -> str | None:
+    return "expansions in 1/n need a width of at least 8" if int(cell["width"]) < 8 else None
+
+
+THEORIES = (
+    StudyTheory("infinite-width", "infinite width", lambda cell: _theory(cell, InfiniteWidth)),
+    StudyTheory("q-sde", "SDE of q, singular start", lambda cell: _theory(cell, SingularStartSDE)),
+    StudyTheory("q-sde-finite-start", "SDE of q, finite-width start", lambda cell: _theory(cell, FiniteStartSDE)),
+    StudyTheory("q-sde-no-drift", "SDE of q without + κq", lambda cell: _theory(cell, WithoutItoDrift)),
+    StudyTheory("matched-discrete", "exact map, limiting noise", lambda cell: _theory(cell, MatchedDiscrete)),
+    StudyTheory("angle-law", "layerwise angle law", lambda cell: _angle_law(cell, False), skip=_no_angle_law),
+    StudyTheory(
+        "angle-law-small-angles",
+        "angle law, published small-angle constants",
+        lambda cell: _angle_law(cell, True),
+        skip=_no_angle_law,
+    ),
+    StudyTheory(
+        "finite-width-chain", "finite-width chain", lambda cell: _theory(cell, FiniteWidthChain), skip=_no_expansion
+    ),
+)
+
+
+def _claims(tree: xr.DataTree) -> list[Claim]:
+    return ledger(Evidence(STUDY, tree))
+
+
+def _figures(tree: xr.DataTree) -> list[StudyFigure]:
+    return draw(Evidence(STUDY, tree))
+
+
+STUDY = Study(
+    name="unshaped-relu",
+    version=1,
+    title="Unshaped ReLU networks: the SDE of q",
+    question="With fixed slopes, what is the law of l² (1 − ρ_l) when depth and width grow together?",
+    reference="Li & Nica 2023, arXiv 2310.12079; Jakub & Nica 2023, arXiv 2302.09712",
+    axes=(
+        Axis(
+            "slope_minus",
+            "float",
+            (0.0,),
+            "Slope of negative arguments; 0 is ReLU, that of positive arguments is 1.",
+            lower=-1.0,
+            upper=0.99,
+            symbol="s₋",
+        ),
+        Axis("rho0", "float", (0.3,), "Correlation of the two inputs.", lower=-1.0, upper=1 - 1e-12, symbol="ρ₀"),
+        WIDTH,
+        ASPECT,
+        DEPTH,
+    ),
+    observables=("log_q", "log_gap", "log_norm"),
+    network=_network,
+    theories=THEORIES,
+    presets={
+        "quick": Preset(
+            {"slope_minus": (0.0, 0.5), "rho0": (0.3, 0.995), "width": (32, 64), "aspect": (0.25, 0.5, 1.0)},
+            samples=8192,
+        ),
+        "standard": Preset(
+            {
+                "slope_minus": (0.0, 0.5),
+                "rho0": (0.3, 0.995),
+                "width": (32, 64, 128, 256, 512),
+                "aspect": (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0),
+            },
+            samples=16384,
+            samples_at={256: 8192, 512: 4096},
+        ),
+        "full": Preset(
+            {
+                "slope_minus": (-0.5, 0.0, 0.2, 0.5),
+                "rho0": (-0.3, 0.3, 0.9, 0.995),
+                "width": (32, 64, 128, 256, 512, 1024),
+                "aspect": (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0),
+            },
+            samples=32768,
+            samples_at={256: 16384, 512: 12288, 1024: 12288},
+        ),
+    },
+    claims=_claims,
+    figures=_figures,
+)

@@ -1,0 +1,171 @@
+"""Kinds of claims of `unshaped-relu`: E w, the process at several times, a drift that is missing, angles by layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import ndtr, ndtri
+
+from limitbench.statistics.laws import Empirical, Law
+from limitbench.statistics.scores import score
+from limitbench.studies.base import Claim, Verdict
+from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_claim
+from limitbench.studies.ledger import answering
+from limitbench.theories.unshaped_relu import FiniteStartSDE, SingularStartSDE, WithoutItoDrift
+
+RELU = {"slope_minus": 0.0, "rho0": 0.3}
+LEAKY = {"slope_minus": 0.5}
+TIMES = (0.25, 0.5, 1.0)
+OBSERVABLE = "log_q"
+#: Paths of the process that joint laws are compared with.
+_PATHS = 1 << 14
+#: Half-width of a 95 % interval in standard errors.
+_HALF_95 = 1.959963984540054
+
+
+def w_of(log_q: Float[np.ndarray, " networks"], time: float) -> Float[np.ndarray, " networks"]:
+    """w = t q^-1/2."""
+    return time * np.exp(-log_q / 2)
+
+
+def mean_w(law: Law, time: float) -> float:
+    """E t q^-1/2 of a law of ln q, by the trapezoidal rule in normal scores."""
+    z = np.linspace(-8.2, 8.2, 4097)
+    weight = np.exp(-z * z / 2)
+    return float(weight @ w_of(law.quantile(ndtr(z)), time) / weight.sum())
+
+
+def widest(cells: Sequence[CellEvidence]) -> list[CellEvidence]:
+    """The cells of the largest width among them."""
+    largest = max((float(cell.parameters["width"]) for cell in cells), default=0.0)
+    return [cell for cell in cells if cell.parameters["width"] == largest]
+
+
+def aligned(cell: CellEvidence) -> Float[np.ndarray, " networks"]:
+    """ln q of every network in order, NaN where it has none: row i is the same network at all depths of a column."""
+    return np.asarray(cell.tree["samples"][OBSERVABLE].isel(cell.at).to_numpy(), dtype=float)
+
+
+@answering
+def no_drift_claim(evidence: Evidence, cells: Sequence[CellEvidence], *, name: str, text: str) -> Claim:
+    """Is D of the version without drift above 0.2 in every cell, by its interval's lower end?"""
+    scored = [(c.score("distance_low", OBSERVABLE, "q-sde-no-drift"), c) for c in cells]
+    scored = [(low, cell) for low, cell in scored if math.isfinite(low)]
+    if not scored:
+        return missing(name, text, 0.2, "t = 1 at a width of at least 64")
+    low, cell = min(scored, key=lambda pair: pair[0])
+    distance, high = (cell.score(f, OBSERVABLE, "q-sde-no-drift") for f in ("distance", "distance_high"))
+    verdict: Verdict = "holds" if low > 0.2 else "fails" if high < 0.2 else "undecided"
+    used = [c for _, c in scored]
+    se = (high - low) / (2 * _HALF_95)
+    seconds = sum(c.seconds for c in used)
+    return Claim(name, text, 0.2, distance, se, verdict, seconds, evidence.command(used), "at least", distance)
+
+
+@answering
+def mean_w_claim(evidence: Evidence, cells: Sequence[CellEvidence], time: float, *, name: str, text: str) -> Claim:
+    """E w of the widest cell against the finite-width chain; the limits stand in the text."""
+    if not cells:
+        return missing(name, text, math.nan, f"ReLU, ρ₀ = 0.3 at d/n = {time:g}")
+    (cell,) = widest(cells)[:1]
+    limit, start = cell.theory("q-sde"), cell.theory("q-sde-finite-start")
+    assert isinstance(limit, SingularStartSDE)
+    assert isinstance(start, FiniteStartSDE)
+    predicted = mean_w(cell.theory("finite-width-chain").law(OBSERVABLE), time)
+    measured, se = _mean(w_of(cell.samples(OBSERVABLE), time))
+    text = (
+        f"{text} (Width {cell.parameters['width']}; the limit k₀(e^(2t) − 1)/2 is {limit.sde.mean(time):.4f}, "
+        f"{start.sde.mean(time):.4f} from w₀: the rest is O(log l/n).)"
+    )
+    distance = cell.score("distance", OBSERVABLE, "finite-width-chain")
+    return value_claim(evidence, [cell], predicted, measured, se, name=name, text=text, distance=distance)
+
+
+@answering
+def drift_in_mean_claim(evidence: Evidence, cells: Sequence[CellEvidence], *, name: str, text: str) -> Claim:
+    """E w against k0 (e^{3t} - 1)/3, as an upper bound that it must stay clear of."""
+    if not cells:
+        return missing(name, text, math.nan, "ReLU, ρ₀ = 0.3 at d/n = 1")
+    (cell,) = widest(cells)[:1]
+    without = cell.theory("q-sde-no-drift")
+    assert isinstance(without, WithoutItoDrift)
+    measured, se = _mean(w_of(cell.samples(OBSERVABLE), 1.0))
+    return value_claim(
+        evidence,
+        [cell],
+        without.sde.mean(1.0),
+        measured,
+        se,
+        name=name,
+        text=text,
+        relation="at most",
+        distance=cell.score("distance", OBSERVABLE, "q-sde-no-drift"),
+    )
+
+
+@answering
+def process_claim(
+    evidence: Evidence, projections: Mapping[str, tuple[int, int, int]], *, name: str, text: str
+) -> Claim:
+    """Largest D of projections of (ln q at three times) from simulated paths of the SDE from w_0.
+
+    The interval of each D is simultaneous at 95 % (Bonferroni). False alarm of the smallest p in the text: that p times
+    the number of projections.
+    """
+    theory = "q-sde-finite-start"
+    margin = float(evidence.tree["scores"].attrs["margin"])
+    found = [widest(evidence.where(**RELU, alpha=time)) for time in TIMES]
+    if not all(found) or len({cells[0].parameters["width"] for cells in found}) > 1:
+        return missing(name, text, margin, "ReLU, ρ₀ = 0.3 at d/n = 1/4, 1/2 and 1 of one width")
+    cells = [cells[0] for cells in found]
+    networks = np.stack([aligned(cell) for cell in cells], axis=1)
+    networks = networks[np.isfinite(networks).all(axis=1)]
+    paths = log_q_paths(cells[-1].theory(theory))
+    level = 1 - 0.05 / len(projections)
+    scores = {
+        words: score(networks @ np.array(v, float), Empirical(paths @ np.array(v, float)), level=level)
+        for words, v in projections.items()
+    }
+    words, worst = max(scores.items(), key=lambda pair: pair[1].distance)
+    seen = {s.verdict for s in scores.values()}
+    verdict: Verdict = "fails" if "fails" in seen else "holds" if seen == {"holds"} else "undecided"
+    ours, theirs = (np.corrcoef(values.T)[np.triu_indices(3, 1)] for values in (networks, paths))
+    text = (
+        f"{text} (Width {cells[0].parameters['width']}, worst: {words}; correlations of the values {_row(ours)}, paths "
+        f"{_row(theirs)}; smallest KS p of {len(scores)}: {min(s.ks_pvalue for s in scores.values()):.1g}.)"
+    )
+    se = (worst.distance_high - worst.distance_low) / (2 * float(ndtri((1 + level) / 2)))
+    seconds = sum(cell.seconds for cell in cells)
+    return Claim(
+        name, text, margin, worst.distance, se, verdict, seconds, evidence.command(cells), "at most", worst.distance
+    )
+
+
+def log_q_paths(theory: object, paths: int = _PATHS, seed: int = 0) -> Float[np.ndarray, "paths times"]:
+    """ln q at the three times on simulated paths of an SDE's w."""
+    assert isinstance(theory, SingularStartSDE | FiniteStartSDE | WithoutItoDrift)
+    w = theory.sde.paths(TIMES, paths=paths, seed=seed)
+    return np.asarray(2 * np.log(TIMES) - 2 * np.log(w))
+
+
+@answering
+def mean_log_sine_claim(evidence: Evidence, layer: int, predicted: float, *, name: str, text: str) -> Claim:
+    """E ln sin^2 theta_l in the setting of Figure 1 of arXiv 2302.09712: n = 256, theta_0 = 0.1."""
+    cell = evidence.one(slope_minus=0.0, rho0=math.cos(0.1), width=256, depth=layer)
+    if cell is None:
+        return missing(name, text, predicted, "--set width=256 --set depth=1,10,30 --set rho0=0.9950041652780258")
+    log_gap = cell.samples("log_gap")
+    measured, se = _mean(log_gap + np.log(2 - np.exp(log_gap)))
+    distance = cell.score("distance", OBSERVABLE, "angle-law")
+    return value_claim(evidence, [cell], predicted, measured, se, name=name, text=text, distance=distance)
+
+
+def _mean(x: Float[np.ndarray, " networks"]) -> tuple[float, float]:
+    return float(x.mean()), float(x.std(ddof=1) / math.sqrt(len(x)))
+
+
+def _row(values: Float[np.ndarray, " three"]) -> str:
+    return "/".join(f"{v:.3f}" for v in values)
