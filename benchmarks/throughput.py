@@ -15,6 +15,7 @@ import torch
 
 from limitbench.networks.base import Network, Sampler
 from limitbench.networks.deep_linear import DeepLinear
+from limitbench.networks.resnet import ResNet
 from limitbench.networks.shaped_mlp import ShapedMLP
 
 REPETITIONS = 5
@@ -107,7 +108,11 @@ class ExactAgainstDense:
 class SecondsPerNetwork:
     """Seconds a network at depth = width, by family and sampler."""
 
-    params = (("shaped-one-input", "shaped-two-inputs", "deep-linear"), (16, 64, 256), ("exact", "dense"))
+    params = (
+        ("shaped-one-input", "shaped-two-inputs", "deep-linear", "resnet", "resnet-balanced", "resnet-three-inputs"),
+        (16, 64, 256),
+        ("exact", "dense"),
+    )
     param_names = ("family", "width", "sampler")
     timeout = 300
 
@@ -118,6 +123,9 @@ class SecondsPerNetwork:
             "shaped-one-input": ShapedMLP(depth, width, gram=((1.0,),)),
             "shaped-two-inputs": shaped_relu(width, depth),
             "deep-linear": DeepLinear(depth, width),
+            "resnet": ResNet(depth, width),
+            "resnet-balanced": ResNet(depth, width, balanced=True),
+            "resnet-three-inputs": ResNet(depth, width, gram=((1.0, 0.3, 0.0), (0.3, 1.0, 0.0), (0.0, 0.0, 1.0))),
         }[family]
         self.scale = width / depth / self.network.batch_size(sampler)
 

@@ -27,7 +27,8 @@ def test_help_does_not_import_anything_heavy() -> None:
     code = (
         "import sys, json\n"
         "from limitbench.cli import main\n"
-        "codes = [main([*c, '--help']) for c in ([], ['list'], ['show'], ['predict'], ['run'], ['status'], ['report'])]\n"
+        "commands = ([], ['list'], ['show'], ['predict'], ['run'], ['status'], ['report'])\n"
+        "codes = [main([*c, '--help']) for c in commands]\n"
         "heavy = [m for m in ('torch', 'ray', 'xarray', 'zarr', 'scipy', 'numpy', 'matplotlib') if m in sys.modules]\n"
         "print(json.dumps([codes, heavy]), file=sys.stderr)\n"
     )
@@ -192,7 +193,7 @@ def test_python_in_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_interrupted_run_keeps_its_blocks_and_the_same_command_finishes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "limitbench", "run", "deep-linear", "--executor", "serial", "--no-report"]
-    command += ["--set", "width=16,32,64", "--set", "aspect=1", "--samples", "16384"]
+    command += ["--set", "widths=equal", "--set", "width=16,32,64", "--set", "aspect=1", "--samples", "16384"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     finished = tmp_path / "results" / "deep-linear.run" / "done"
     while not list(finished.glob("*.json")):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from limitbench.advice.budget import within_budget
     from limitbench.advice.predict import predict
     from limitbench.errors import InputError
+    from limitbench.networks.covariances import CovarianceMLP
     from limitbench.networks.deep_linear import DeepLinear
     from limitbench.networks.resnet import ResNet
     from limitbench.networks.shaped_mlp import ShapedMLP
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 #: Public name -> the module it lives in.
 _HOME = {
+    "CovarianceMLP": "limitbench.networks.covariances",
     "DeepLinear": "limitbench.networks.deep_linear",
     "InputError": "limitbench.errors",
     "ResNet": "limitbench.networks.resnet",
@@ -52,6 +54,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "CovarianceMLP",
     "DeepLinear",
     "InputError",
     "ResNet",

@@ -1,4 +1,4 @@
-"""`log_gap` of the exact sampler against a replay of the same normals in 40 digits: 1e-3 relative at any depth and size.
+"""`log_gap` of the exact sampler against a 40-digit replay of the same normals: 1e-3 relative at any depth and size.
 
 The pair kernel works with float32 elements; a layer's pre-activations are h_1 = -g and h_2 = h_1 + sigma xi + (1-rho) g
 of its own normals (g, xi), so that nothing random separates the two.

@@ -49,7 +49,7 @@ GRAMS = {
 
 def observables(network, sampler):
     n = 4_096 if network.width > 8 else 16_384
-    depths = sorted({1, network.depth // 2, network.depth})
+    depths = [network.depth // 2, network.depth]
     drawn = network.sample(n, seed=3, depths=depths, sampler=sampler)
     values = {name: drawn[name].values for name in network.observables}
     # both columns share their masks and weights

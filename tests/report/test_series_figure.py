@@ -82,6 +82,17 @@ def test_unnamed_series_never_take_the_colour_of_a_named_theory() -> None:
     assert len(set(looks)) == 4
 
 
+def test_lines_of_one_theory_are_told_apart() -> None:
+    lines = [Series(f"chain, p = {p}", X, p / X, "theory", theory="chain") for p in (1, 2)]
+    pairs = [Series(f"networks, p = {p}", X, p / X, "network") for p in (1, 2)]
+    grey = [Series(f"slope {p}", X, p / X, "reference") for p in (1, 2)]
+    found = series_figure(figure(*lines, *pairs, *grey), THEORIES)
+    assert found is not None
+    looks = {k.label: k for k in found[2]}
+    assert looks["chain, p = 1"].css == looks["networks, p = 1"].css != looks["chain, p = 2"].css
+    assert looks["slope 1"].dashes != looks["slope 2"].dashes
+
+
 def test_paths_of_one_label_are_one_legend_entry() -> None:
     found = series_figure(figure(*(Series("five networks", X, k + X, "path") for k in range(5))), ())
     assert found is not None
@@ -116,4 +127,6 @@ def test_a_single_point_of_a_line_and_a_gap_are_drawn() -> None:
     found = series_figure(figure(Series("point", X[:1], X[:1], "theory"), gap), ())
     assert found is not None
     assert "gap: 1.00 at 16.0, 3.00 at 1024" in describe(figure(gap))
-    assert np.isnan(np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in found[0].axes[0].lines])).any()
+    assert np.isnan(
+        np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in found[0].axes[0].lines])
+    ).any()

@@ -13,7 +13,7 @@ from limitbench.studies.norm_variance import STUDY
 from limitbench.studies.norm_variance_families import FAMILIES, constant, time
 from limitbench.testing.networks import NetworkContract
 
-WIDTHS = [16, 64, 128, 256, 512]
+WIDTHS = [16, 64, 256, 512]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_the_one_figure(run):
     assert {s.label for s in one.series if s.kind == "network"} == set(FAMILIES)
     assert sum(s.kind == "reference" for s in one.series) == 5
     assert (one.x_log, one.y_log) == (True, True)
-    assert "resnet" in corrections.caption
+    assert "At width 16 relu exceeds its limit most" in corrections.caption
     for figure in (one, corrections):
         assert all((np.diff(s.x) > 0).all() and np.isfinite(s.y).all() for s in figure.series)
 

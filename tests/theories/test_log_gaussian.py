@@ -43,7 +43,7 @@ class TestContract(TheoryContract):
     )
 
 
-# Kernels. -----------------------------------------------------------------------------------------------------------
+# Kernels. ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.1, 0.5**0.5, 0.95, 1.0])
@@ -63,7 +63,7 @@ def test_kernels_at_their_ends():
     assert squares_kernel(rho) - signs_kernel(rho) == pytest.approx(difference, rel=1e-14)
 
 
-# Sheet C 2.3 and 2.7: predicted numbers to the digits shown. ----------------------------------------------------------
+# Sheet C 2.3 and 2.7: predicted numbers to the digits shown. ---------------------------------------------------------
 
 #: alpha^2: base, sum K, sum M, C, v, m, n (E A - 1/2), n (P(z > 0) - 1/2), rate of ln E exp(G).
 CONSTANTS = {
@@ -171,7 +171,7 @@ def test_growth_of_the_mean_squared_norm(weight, widths, growth, limit):
     ("outputs", "mixture", "gaussian"), [(1, (-3.21, 10.22), (-1.27, 4.94)), (10, (0.257, 5.48), (2.20, 0.22))]
 )
 def test_law_of_the_outputs(outputs, mixture, gaussian):
-    # the sheet's mixture is a sample of about 1e4 (and leaves out the first layer): 0.03 in the mean, 2 % in the variance
+    # the sheet's mixture is itself a sample (and leaves out the first layer): 0.04 in the mean, 2 % in the variance
     law = LogGaussianFiniteDepth(64, 64, outputs=outputs).law("log_output")
     assert law.mean == pytest.approx(mixture[0], abs=0.04)
     assert law.std**2 == pytest.approx(mixture[1], rel=0.02)
@@ -200,7 +200,7 @@ def test_infinite_width_output_is_chi_square():
     np.testing.assert_allclose(law.cdf(x), stats.chi2(3).cdf(np.exp(x)), atol=1e-6)
 
 
-# Sheet C section 4 and A section 3: MLPs. -------------------------------------------------------------------------------
+# Sheet C section 4 and A section 3: MLPs. -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

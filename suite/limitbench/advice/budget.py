@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from scipy.optimize import brentq
@@ -16,9 +16,8 @@ from limitbench.advice.merging import piecewise_drift, residual_drift, typical_g
 from limitbench.errors import InputError
 from limitbench.networks.checks import number
 
-Quantity = Literal["sd-log-norm", "gap", "log-norm"]
 Knob = Literal["width", "branch", "slope", "rate", "gain"]
-QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+QUANTITIES = ("sd-log-norm", "gap", "log-norm")
 KNOBS: tuple[Knob, ...] = get_args(Knob)
 
 #: Tolerance of a continuous knob, relative to its distance from the end where nothing is shaped.
@@ -35,8 +34,8 @@ class Budget:
     Raises `InputError` where a value cannot be accepted.
     """
 
-    quantity: Quantity
-    value: float
+    quantity: str
+    value: Any
 
     def __post_init__(self) -> None:
         if self.quantity not in QUANTITIES:
@@ -44,12 +43,14 @@ class Budget:
         value = number(f"budget {self.quantity}", self.value)
         if self.quantity != "log-norm" and value <= 0:
             raise InputError(f"budget {self.quantity}", self.value, "a positive number")
+        object.__setattr__(self, "value", value)
 
     def met(self, value: float) -> bool:
-        """Whether a predicted value is within the budget."""
+        """Whether a value of the quantity is within the budget."""
+        bound = float(self.value)
         if self.quantity == "log-norm":
-            return abs(value - self.value) < 1e-9 * max(1.0, abs(self.value))
-        return value <= self.value if self.quantity == "sd-log-norm" else value >= self.value
+            return abs(value - bound) < 1e-9 * max(1.0, abs(bound))
+        return value <= bound if self.quantity == "sd-log-norm" else value >= bound
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def within_budget(network: Architecture, budget: Budget, knob: Knob, *, confirm:
     return replace(answer, confirmation=confirmation(found, budget.quantity)) if confirm and met else answer
 
 
-def predicted(network: Architecture, quantity: Quantity) -> float:
+def predicted(network: Architecture, quantity: str) -> float:
     """The quantity, by the finest theory that has a formula for it."""
     if isinstance(network, PiecewiseMLP):
         if quantity != "gap":
@@ -131,7 +132,7 @@ def predicted(network: Architecture, quantity: Quantity) -> float:
     return smooth.norm_law(network).std
 
 
-def confirmation(network: Architecture, quantity: Quantity, seed: int = 0) -> Confirmation | None:
+def confirmation(network: Architecture, quantity: str, seed: int = 0) -> Confirmation | None:
     """The quantity in one exact run; None where even 128 networks would take more than 20 s."""
     inputs = 2 if quantity == "gap" else 1
     finite = network.network(inputs)
@@ -173,7 +174,7 @@ def _turn(network: Architecture, budget: Budget, knob: Knob) -> Callable[[float]
     return lambda value: replace(network, **{knob: value})  # type: ignore[type-var]
 
 
-def knobs(network: Architecture, quantity: Quantity) -> tuple[Knob, ...]:
+def knobs(network: Architecture, quantity: str) -> tuple[Knob, ...]:
     """The knobs that move this quantity of this network."""
     if quantity == "log-norm":
         return ("gain",) if isinstance(network, PiecewiseMLP) else ()

@@ -78,12 +78,12 @@ def predict(
       limitbench predict mlp --activation leaky --slope-minus 0.2 --depth 4 --widths 128,256,256,128
       limitbench predict mlp --activation shaped-relu --depth 64 --width 64 --rate 0.5 --rho0 0.3
       limitbench predict mlp --activation tanh --scale 1 --depth 64 --width 64
-      limitbench predict mlp --depth 50 --width 256 --gain 0.408 --precision float16
-      limitbench predict resnet --residual-weight 0.5 --depth 100 --width 512 --balanced
-      limitbench predict resnet --branch-per-depth --depth 100 --width 512 --json
+      limitbench predict mlp --depth 50 --width 128 --gain 0.408 --precision float16
+      limitbench predict resnet --residual-weight 0.5 --depth 32 --width 256 --balanced
+      limitbench predict resnet --branch-per-depth --depth 32 --width 256 --json
       limitbench predict mlp --depth 50 --width 256 --budget sd-log-norm=0.5 --vary width
-      limitbench predict mlp --depth 50 --width 256 --budget gap=0.05 --vary slope
-      limitbench predict resnet --depth 100 --width 512 --budget sd-log-norm=0.3 --vary branch
+      limitbench predict mlp --depth 32 --width 64 --budget gap=0.05 --vary slope
+      limitbench predict resnet --depth 32 --width 128 --budget sd-log-norm=0.3 --vary branch
 
     A gain of 0.408 is that of torch.nn.Linear's default initialisation in a ReLU network.
     """

@@ -116,8 +116,10 @@ def _clt(network: PiecewiseMLP) -> Opinion:
 
 
 def _recursion(network: PiecewiseMLP) -> dict[str, Any]:
-    names = ("depth", "widths", "c_plus", "c_minus", "rate", "rho0")
-    return {name: getattr(network, name) for name in names}
+    names = ("depth", "c_plus", "c_minus", "rate", "rho0")
+    width = network.equal_width
+    widths = {"widths": network.widths} if width is None else {"width": width}
+    return {name: getattr(network, name) for name in names} | widths
 
 
 def _limits(network: PiecewiseMLP) -> tuple[Opinion, ...]:

@@ -59,7 +59,7 @@ def show(
     console = Console()
     console.print(f"[bold]{network.words}[/bold]: t = {found.time:.4g}, ρ0 = {network.rho0:g}\n", highlight=False)
     console.print(_table(found))
-    console.print(_LEGEND, highlight=False, markup=False)
+    console.print("", _LEGEND, sep="\n", highlight=False, markup=False)
     for note in _notes(found):
         console.print(note, style="dim", highlight=False, markup=False)
     console.print()
@@ -109,7 +109,7 @@ def _budget(text: str | None, vary: str | None) -> tuple[Budget, str] | None:
     name, sign, value = text.partition("=")
     if not sign:
         raise InputError("budget", text, "QUANTITY=VALUE, for example sd-log-norm=0.5")
-    budget = Budget(name.strip(), axis_value(value))  # type: ignore[arg-type]
+    budget = Budget(name.strip(), axis_value(value))
     if vary is None or vary not in KNOBS:
         raise InputError("vary", NOTHING if vary is None else vary, " or ".join(KNOBS))
     return budget, vary

@@ -10,6 +10,8 @@ from limitbench.advice.predict import Prediction
 
 #: From this standard deviation of the log norm on, and below this gap, advice is given how to lower or raise it.
 _LARGE_SPREAD, _SMALL_GAP = 0.5, 0.05
+#: Standard errors from which on prediction and run are said to disagree.
+_DISAGREES = 4.5
 #: Death probabilities below this are not worth a sentence.
 _DEATH = 1e-6
 
@@ -98,4 +100,10 @@ def answer_sentences(answer: Answer) -> list[str]:
     run = answer.confirmation
     if run is not None:
         found.append(f"One exact run of {run.networks} networks there measures {run.measured:.4g} ± {run.se:.2g}.")
+        missed = run.measured - answer.predicted
+        if abs(missed) > _DISAGREES * run.se:
+            error = f"{abs(missed / answer.predicted):.1%} " if answer.predicted else ""
+            found.append(
+                f"The prediction misses it by {error}({abs(missed) / run.se:.0f} standard errors): trust the run."
+            )
     return found

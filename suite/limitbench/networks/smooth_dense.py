@@ -28,7 +28,8 @@ def sample_smooth(
 ) -> tuple[
     Float[Tensor, "batch depths inputs"], Float[Tensor, "batch depths"] | None, Bool[Tensor, "batch depths inputs"]
 ]:
-    """The same as `smooth_exact.sample_smooth`, from z_1 = W_1 x and z_{l+1} = sqrt(c/n) W_l phi_s(z_l), W_ij ~ N(0, 1).
+    """The same as `smooth_exact.sample_smooth`, from z_1 = W_1 x and z_{l+1} = sqrt(c/n) W_l phi_s(z_l), N(0, 1)
+    weights.
 
     Norms are plain float64 numbers: right down to V of about 1e-15 s^2. Cost: n^2 normals a layer.
     """

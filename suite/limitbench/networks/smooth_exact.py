@@ -36,8 +36,8 @@ def sample_smooth(
 ]:
     """ln V_d^aa, ln(1 - rho_d) (None for one input, `rho0` None) and whether V^aa has exceeded 1e4 up to layer d.
 
-    z_1 has rows N(0, V_0) with V_0^aa = `norm0`; V_l = (c/n) phi_s(z_l)' phi_s(z_l). Values of an exploded input have no
-    meaning. Cost: n m normals and calls of phi a layer and network, float64.
+    z_1 has rows N(0, V_0) with V_0^aa = `norm0`; V_l = (c/n) phi_s(z_l)' phi_s(z_l). Values of an exploded input
+    have no meaning. Cost: n m normals and calls of phi a layer and network, float64.
     """
     device = generator.device
     inputs = 1 if rho0 is None else 2
@@ -52,7 +52,7 @@ def sample_smooth(
         for depth in range(1, depths[-1] + 1):
             z.copy_(normals.normal_(generator=generator))
             if inputs == 2:
-                z[1].mul_((gap * (2.0 - gap)).sqrt()[:, None]).addcmul_(z[0], (1.0 - gap)[:, None])
+                correlate(z, gap)
             size = ((log_norm / 2.0).exp() / s).clamp_min(_LINEAR)[:, :, None]
             # phi_s(sqrt(V) z)/sqrt(V) with s taken out: phi(size z)/size
             features = activation.function(z.mul_(size)).div_(size)
@@ -69,3 +69,8 @@ def sample_smooth(
                 gaps.append(gap.log())
                 flags.append(exploded.mT)
     return torch.stack(norms, dim=1), torch.stack(gaps, dim=1) if inputs == 2 else None, torch.stack(flags, dim=1)
+
+
+def correlate(z: Float[Tensor, "2 batch width"], gap: Float[Tensor, " batch"]) -> None:
+    """Give independent standard normals z_1, z_2 the correlation 1 - gap, in place."""
+    z[1].mul_((gap * (2.0 - gap)).sqrt()[:, None]).addcmul_(z[0], (1.0 - gap)[:, None])

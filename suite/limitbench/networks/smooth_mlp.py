@@ -27,7 +27,7 @@ class SmoothMLP(Network):
     (arXiv 2206.02768). Observables: `correlation` and `log_gap` of two inputs of equal norm, `log_norm` of input 1 and
     `exploded`, 1 where V^11 has exceeded 1e4 in some layer so far. `log_norm` is NaN where input 1 has exploded,
     `correlation` and `log_gap` where either has: laws are those given that it has not. Any depth: norms are kept as
-    logs, gaps 1 - rho to 1e-28. With one input there are no `correlation` and `log_gap`.
+    logs, gaps 1 - rho to 1e-28; below that `log_gap` may be -inf. With one input there are no `correlation` and `log_gap`.
 
     Arguments:
         depth: number of hidden layers.
@@ -72,12 +72,12 @@ class SmoothMLP(Network):
     @property
     def stretch(self) -> float:
         """s = a n^p."""
-        return self.scale * float(self.width) ** self.rate
+        return self.scale * math.pow(self.width, self.rate)
 
     @property
     def observables(self) -> tuple[str, ...]:
-        """`log_norm` and `exploded` alone for one input."""
-        return ("log_norm", "exploded") if self.rho0 is None else ("correlation", "log_gap", "log_norm", "exploded")
+        """`exploded` and `log_norm` alone for one input."""
+        return ("exploded", "log_norm") if self.rho0 is None else ("correlation", "log_gap", "exploded", "log_norm")
 
     @property
     def parameters(self) -> Mapping[str, object]:
@@ -126,8 +126,8 @@ class SmoothMLP(Network):
         exploded = flags.cpu().numpy()
         log_norm = norms[:, :, 0].cpu().numpy() - math.log(self.norm0)
         found = {
-            "log_norm": np.where(exploded[:, :, 0], np.nan, log_norm),
             "exploded": exploded[:, :, 0].astype(float),
+            "log_norm": np.where(exploded[:, :, 0], np.nan, log_norm),
         }
         if gaps is None:
             return found

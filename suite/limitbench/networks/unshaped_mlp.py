@@ -21,8 +21,8 @@ class UnshapedMLP(Network):
         z_{l+1} = sqrt(c/n) W_l phi(z_l),   phi(x) = max(x, 0) + s_- min(x, 0),   c = 2/(1 + s_-^2)
 
     (arXiv 2310.12079, 2302.09712): `ShapedMLP` at rate 0. Correlations of inputs approach 1 as
-    1 - rho_l ~ q/l^2, so that the observable is `log_q` = ln(l^2 (1 - rho_l)), beside `log_gap` = ln(1 - rho_l) and
-    `log_norm`. Values of parallel and dead features are those of `ShapedMLP`: -inf and NaN.
+    1 - rho_l ~ q/l^2, so that the observable is `log_q` = ln(l^2 (1 - rho_l)), beside `log_norm`; ln(1 - rho_l) is
+    `log_q` less 2 ln l. Values of parallel and dead features are those of `ShapedMLP`: -inf and NaN.
 
     Arguments:
         depth: number of hidden layers.
@@ -51,8 +51,8 @@ class UnshapedMLP(Network):
 
     @property
     def observables(self) -> tuple[str, ...]:
-        """`log_q`, `log_gap`, `log_norm`."""
-        return ("log_q", "log_gap", "log_norm")
+        """`log_q`, `log_norm`."""
+        return ("log_q", "log_norm")
 
     @property
     def parameters(self) -> Mapping[str, object]:
@@ -73,8 +73,7 @@ class UnshapedMLP(Network):
         """One batch of `ShapedMLP`; ln q_l = 2 ln l + ln(1 - rho_l)."""
         at = check_depths(depths, self.depth)
         drawn = self._shaped.sample_batch(seed, depths=at, sampler=sampler, device=device)
-        log_q = drawn["log_gap"] + 2.0 * np.log(at)
-        return {"log_q": log_q, "log_gap": drawn["log_gap"], "log_norm": drawn["log_norm"]}
+        return {"log_q": drawn["log_gap"] + 2.0 * np.log(at), "log_norm": drawn["log_norm"]}
 
     @property
     def _shaped(self) -> ShapedMLP:

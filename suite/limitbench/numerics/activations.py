@@ -137,7 +137,7 @@ ACTIVATIONS: dict[str, SmoothActivation] = {
 
 
 def activation_of(value: str | SmoothActivation) -> SmoothActivation:
-    """The activation called `value`: a built-in name, `module:attribute`, or an object as it is; raises `InputError`."""
+    """The activation called `value`, a built-in name or `module:name`; an object as it is. Raises `InputError`."""
     if isinstance(value, SmoothActivation):
         return value
     if value in ACTIVATIONS:

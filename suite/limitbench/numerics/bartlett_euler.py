@@ -39,9 +39,9 @@ def covariance_paths(
     A step of length h is half a step of drift, the noise over h, half a step of drift (Strang). The drift of shaped
     ReLU moves the correlations alone, by Heun's rule; `flow` is another drift in its place, and may set the row of an
     input that has left its domain to NaN, which the other inputs do not feel. The noise is C <- C D U D with
-    D = diag exp(sqrt(h/4) xi_i - i h/4) the exact flow of the diagonal over h/2 and U unit lower triangular with entries
-    sqrt(h) eta_ij and Levy areas, so that V keeps its mean and stays positive semi-definite. Weak order two; the law of
-    V^{11} has no step error where the drift leaves it alone.
+    D = diag exp(sqrt(h/4) xi_i - i h/4) the exact flow of the diagonal over h/2 and U unit lower triangular with
+    entries sqrt(h) eta_ij and Levy areas, so that V keeps its mean and stays positive semi-definite. Weak order two;
+    the law of V^{11} has no step error where the drift leaves it alone.
 
     Arguments:
         gram: V_0, positive semi-definite with positive diagonal; singular matrices are ordinary.

@@ -73,8 +73,8 @@ def solve_forward(
         time: final time.
         initial: cdf of Z_0, vectorised; a step at `start` if left out.
         lower, upper: Z leaves this interval with negligible probability; F is 0 and 1 at its ends.
-        outflow: Z is absorbed at `upper`, where a strong drift leads out: F is the cdf of what has not left, with no
-            slope at `upper`.
+        outflow: Z is absorbed at `upper`: F is the cdf of what has not left, flat at `upper`. Of first order there,
+            with an error like 1/m: meant for strong drifts out.
         nodes: about as many intervals in space on the middle mesh, even.
         steps: time steps on the middle mesh, even.
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from limitbench.studies.base import Study
 
 
-def render(directories: Sequence[Path], output: Path) -> Path:
+def render(directories: Sequence[str | Path], output: str | Path, studies: Sequence[Study] = ()) -> Path:
     """Write one self-contained HTML report of all studies in `directories`; see `limitbench.report.html.render`."""
     from limitbench.report import html
 
-    return html.render(directories, output)
+    return html.render(directories, output, studies)
 
 
 __all__ = ["render"]

@@ -27,18 +27,19 @@ from limitbench.studies.figures import StudyFigure
 
 @dataclass(frozen=True)
 class Detail:
-    """How much a page shows of a study, so that it stays small: panels by section, and tables of every score."""
+    """How much a page shows of a study, so that it stays small: panels by section, and longer tables."""
 
     maps: int
     error_figures: int
     overlays: int
+    each_ranking: bool = True
     score_tables: bool = False
     n_star_tables: bool = False
 
 
-#: From the least to the most. Ledger, ranking and the study's own figures are never left out.
+#: From the least to the most. Ledger, overall ranking and the study's own figures are never left out.
 DETAILS = (
-    Detail(2, 1, 1),
+    Detail(2, 1, 1, each_ranking=False),
     Detail(4, 2, 2),
     Detail(8, 4, 4),
     Detail(16, 8, 8),

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from html import escape
 
 import numpy as np
+from markupsafe import Markup
 
 from limitbench.report.results import Results
+
+#: The spec on the page lists the samples of at most this many columns.
+MOST_COLUMNS = 12
 
 
 def provenance(results: Results) -> Iterator[tuple[str, str]]:
@@ -64,6 +69,12 @@ def _preset(results: Results) -> str | None:
     return next((n for n, p in presets.items() if {a: list(v) for a, v in p.grid.items()} == grid), None)
 
 
-def spec_text(results: Results) -> str:
-    """The spec as indented JSON."""
-    return json.dumps(results.spec, indent=1, ensure_ascii=False) if results.spec else ""
+def spec_text(results: Results) -> Markup:
+    """The spec as JSON, one line per field; sample counts of more than a few columns in words."""
+    spec = dict(results.spec)
+    samples = spec.get("samples")
+    if isinstance(samples, dict) and len(samples) > MOST_COLUMNS:
+        spec["samples"] = f"{min(samples.values())} to {max(samples.values())} networks in {len(samples)} columns"
+    lines = [f" {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in spec.items()]
+    text = "{\n" + ",\n".join(lines) + "\n}" if lines else ""
+    return Markup(escape(text, quote=False))  # quotes need no escape in text, and a spec is full of them

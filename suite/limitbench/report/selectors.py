@@ -67,8 +67,8 @@ def choose(results: Results, ident: str, most: int) -> Choices:
     if wanted <= most:
         groups = [("observable", _observables(results, observables))]
         for k, axis in enumerate(results.varying):
-            first = leading(results, axis)
-            options = [Option(f"a{k}v{i}", plain(v), i == first) for i, v in enumerate(results.values(axis))]
+            best = leading(results, axis)
+            options = [Option(f"a{k}v{i}", plain(v), i == best) for i, v in enumerate(results.values(axis))]
             groups.append((axis if results.symbol(axis) == axis else f"{axis} {results.symbol(axis)}", options))
         panels = [
             Choice(o, at, " ".join([f"o{k}", *(f"a{j}v{at.at[a]}" for j, a in enumerate(results.varying))]))

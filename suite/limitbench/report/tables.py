@@ -72,7 +72,7 @@ def ledger(results: Results) -> list[ClaimRow]:
                 measured=number(measured, 4),
                 se=number(se, 2),
                 off=number(round(off, 2), 2) if np.isfinite(off) else "–",
-                distance=number(distance, 2),
+                distance=number(max(distance, 0.0) if np.isfinite(distance) else np.nan, 2),
                 verdict=verdict,
                 mark=verdict_mark(verdict),
                 word=VERDICTS.get(verdict, NO_VERDICT)[1],

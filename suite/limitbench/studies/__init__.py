@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "deep-linear": "limitbench.studies.deep_linear",
-    "residual-equivalence": "limitbench.studies.residual_equivalence",
     "log-gaussian-resnet": "limitbench.studies.log_gaussian_resnet",
     "norm-variance": "limitbench.studies.norm_variance",
+    "residual-equivalence": "limitbench.studies.residual_equivalence",
     "shaped-relu": "limitbench.studies.shaped_relu",
     "shaped-smooth": "limitbench.studies.shaped_smooth",
     "unshaped-relu": "limitbench.studies.unshaped_relu",
+    "weight-universality": "limitbench.studies.weight_universality",
 }
 
 

@@ -41,7 +41,8 @@ def output_claims(evidence: Evidence) -> list[Claim]:
     covariance = _squared_covariance(
         evidence,
         name="squared-outputs-covariance",
-        text="Cov(S1^2, S2^2) at L/N = 1/4 is (1 + 2/N)^L - 1, in the limit e^(1/2) - 1 = 0.649 (NNGP: 0).",
+        text="Cov(S1^2, S2^2) at L/N = 1/4, mean over the widths, is (1 + 2/N)^L - 1, in the limit e^(1/2) - 1 = 0.649 "
+        "(NNGP: 0).",
     )
     return [*_gaussian_mixture(evidence), covariance, *_scores(evidence), *_fixed_depth(evidence)]
 
@@ -125,12 +126,18 @@ def _squared_covariance(evidence: Evidence, *, name: str, text: str) -> Claim:
     cells = evidence.where(alpha=0.25, outputs=2, widths="equal")
     if not cells:
         return missing(name, text, limit_second_moments(0.25).q11_squared - 1, "L/N = 1/4, outputs 2")
-    cell = cells[-1]
-    predicted = finite_second_moments(layer_widths(cell.parameters)).q11_squared - 1
-    # E S_i^2 = 1 is known
-    values = np.prod(outputs_of(cell) ** 2, axis=1) - 1
-    return moment_claim(
-        evidence, cell, "output_1", "mean", predicted, name=name, text=text, resolution=predicted, values=values
+    predicted = float(np.mean([finite_second_moments(layer_widths(c.parameters)).q11_squared - 1 for c in cells]))
+    values = [np.prod(outputs_of(cell) ** 2, axis=1) - 1 for cell in cells]  # E S_i^2 = 1 is known
+    return value_claim(
+        evidence,
+        cells,
+        predicted,
+        float(np.mean([x.mean() for x in values])),
+        math.hypot(*(x.std(ddof=1) / math.sqrt(len(x)) for x in values)) / len(values),
+        name=name,
+        text=text,
+        resolution=predicted,
+        distance=cells[-1].score("distance", "output_1", "proportional-limit"),
     )
 
 

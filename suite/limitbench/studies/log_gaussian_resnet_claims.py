@@ -7,10 +7,11 @@ their limit slowly; claims that show it are stated as such.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from limitbench.studies.base import Claim
 from limitbench.studies.evidence import CellEvidence, Evidence, Moment, missing, moment_claim, value_claim
-from limitbench.studies.ledger import growth_with_depth_claim, paired_gain_claim, worst_score_claim
+from limitbench.studies.ledger import answering, growth_with_depth_claim, paired_gain_claim, worst_score_claim
 from limitbench.studies.log_gaussian_resnet_evidence import (
     BALANCED,
     FINITE,
@@ -58,7 +59,7 @@ def _moments(vanilla: Family, balanced: Family) -> list[Claim]:
             theory = family.theory(depth, width)
             moments: tuple[tuple[Moment, float], ...] = (("mean", theory.mean), ("variance", theory.variance))
             found += [
-                moment_claim(
+                answering(moment_claim)(
                     family.evidence,
                     cell,
                     "log_norm",
@@ -147,21 +148,22 @@ def _scores(vanilla: Family, balanced: Family) -> list[Claim]:
         ),
     ]
     active = [c for c in vanilla.cells if 16 <= int(c.parameters["depth"]) <= float(c.parameters["width"])]
-    for theory, expected, cells, words in (
-        (FINITE, "holds", [c for c in active if float(c.parameters["width"]) >= 64], "holds from width 64 on"),
-        ("infinite-width", "fails", [c for c in active if float(c.parameters["width"]) <= 64], "fails up to width 64"),
-    ):
-        found.append(
-            worst_score_claim(
-                vanilla.evidence,
-                cells,
-                "relu_share",
-                theory,
-                expected=expected,
-                name=f"share-of-the-norm-{theory}-{expected}",
-                text=f"Vanilla: the share of the norm that passes a layer; {theory} {words} (16 <= d <= n).",
-            )
+    shares: tuple[tuple[str, Literal["holds", "fails"], list[CellEvidence], str], ...] = (
+        (FINITE, "holds", [c for c in active if float(c.parameters["width"]) >= 64], "from width 64 on"),
+        ("infinite-width", "fails", [c for c in active if float(c.parameters["width"]) <= 64], "up to width 64"),
+    )
+    found += [
+        worst_score_claim(
+            vanilla.evidence,
+            cells,
+            "relu_share",
+            theory,
+            expected=expected,
+            name=f"share-of-the-norm-{theory}-{expected}",
+            text=f"Vanilla: for the share of the norm that passes a layer {theory} {expected} {words} (16 <= d <= n).",
         )
+        for theory, expected, cells, words in shares
+    ]
     for observable in ("log_norm", "log_output"):
         for worse, factor, words in gains:
             name = f"finite-depth-gains-on-{worse}-{observable}"
@@ -181,6 +183,10 @@ def _scores(vanilla: Family, balanced: Family) -> list[Claim]:
 def _long_memory(slow: Family) -> list[Claim]:
     """alpha^2 = .9: a neuron keeps 95 % of itself per layer, so that depth 64 is short (sheet C 2.7a)."""
     cells = [cell for cell in [slow.at(64, 64)] if cell is not None]
+    theories: tuple[tuple[str, Literal["holds", "fails"], str], ...] = (
+        ("log-gaussian", "fails", "constants of infinite depth fail"),
+        (FINITE, "holds", "finite-depth sums hold"),
+    )
     return [
         worst_score_claim(
             slow.evidence,
@@ -191,10 +197,7 @@ def _long_memory(slow: Family) -> list[Claim]:
             name=f"long-memory-{theory}-{expected}",
             text=f"Vanilla, alpha^2 = 0.9, n = d = 64: {words} for the log norm.",
         )
-        for theory, expected, words in (
-            ("log-gaussian", "fails", "constants of infinite depth fail"),
-            (FINITE, "holds", "finite-depth sums hold"),
-        )
+        for theory, expected, words in theories
     ]
 
 
@@ -203,9 +206,11 @@ def _infinite_width(vanilla: Family) -> list[Claim]:
     columns = vanilla.widths()
     deep = [[cell for depth, cell in sorted(column.items()) if depth >= 4] for column in columns.values()]
     rows: dict[int, list[CellEvidence]] = {}
-    for cell in sorted(vanilla.cells, key=lambda c: -float(c.parameters["width"])):
+    # narrow networks deeper than 4n can have all units off, after which they only shrink: another law, a larger spread
+    shallow = [cell for cell in vanilla.cells if aspect(cell) <= 4]
+    for cell in sorted(shallow, key=lambda c: -float(c.parameters["width"])):
         rows.setdefault(int(cell.parameters["depth"]), []).append(cell)
-    across = [row for depth, row in rows.items() if depth >= 4]
+    across = [row for depth, row in rows.items() if depth >= 16]
     return [
         growth_with_depth_claim(
             vanilla.evidence,
@@ -221,6 +226,6 @@ def _infinite_width(vanilla: Family) -> list[Claim]:
             "log_output",
             "infinite-width",
             name="infinite-width-better-with-width",
-            text="Vanilla: infinite width's D for the output falls with width at every depth (share, d >= 4).",
+            text="Vanilla: infinite width's D for the output falls with width at every depth (share, 16 <= d <= 4n).",
         ),
     ]

@@ -10,10 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from limitbench.statistics.tests_of_difference import ks_two_sample
 from limitbench.studies.evidence import CellEvidence, Evidence
-from limitbench.studies.measured import Measured, covariance_of, mean_of, values, variance
+from limitbench.studies.measured import (
+    Measured,
+    column_values,
+    covariance_of,
+    defined,
+    mean_of,
+    values,
+    variance,
+)
 from limitbench.theories.log_gaussian import LogGaussianFiniteDepth
 
 VANILLA, BALANCED = "vanilla", "balanced"
@@ -44,7 +53,7 @@ class Family:
     def square(self, observable: str = "log_norm") -> Mapping[int, CellEvidence]:
         """Cells at d = n that have `observable`, by width."""
         cells = [c for c in self.cells if c.parameters["width"] == c.parameters["depth"]]
-        return {int(c.parameters["width"]): c for c in cells if np.isfinite(values(c, observable)).any()}
+        return {int(c.parameters["width"]): c for c in cells if defined(c, observable)}
 
     def widths(self) -> dict[int, dict[int, CellEvidence]]:
         """Columns: cells by depth, by width."""
@@ -53,35 +62,43 @@ class Family:
             columns.setdefault(int(cell.parameters["width"]), {})[int(cell.parameters["depth"])] = cell
         return columns
 
+    def widest(self, least: int = 1) -> tuple[int, dict[int, CellEvidence]]:
+        """The largest width and its column, (0, {}) where the run has none of `least` or more."""
+        columns = {width: column for width, column in self.widths().items() if width >= least}
+        return (max(columns), columns[max(columns)]) if columns else (0, {})
+
     def theory(self, depth: int, width: int) -> LogGaussianFiniteDepth:
         """The log-Gaussian law with finite-depth sums at this size."""
         return LogGaussianFiniteDepth(depth, width, self.weight, self.network == BALANCED)
 
 
-def log_mean_growth(cell: CellEvidence) -> Measured:
+def log_mean_growth(log_norm: Float[np.ndarray, " networks"]) -> Measured:
     """ln E exp(log_norm); NaN where the relative standard error is 10 % or more: a few networks decide then."""
-    mean = mean_of(np.exp(values(cell, "log_norm")), (cell,))
+    mean = mean_of(np.exp(log_norm))
     if not mean.se < 0.1 * mean.value:
-        return Measured(math.nan, math.nan, (cell,))
-    return Measured(math.log(mean.value), mean.se / mean.value, (cell,))
+        return Measured(math.nan, math.nan)
+    return Measured(math.log(mean.value), mean.se / mean.value)
 
 
 def lag_covariances(column: Mapping[int, CellEvidence]) -> dict[int, Measured]:
     """4n Cov(A_l, A_{l+r}) by lag r, from the shallowest pair of recorded layers at that lag."""
     found: dict[int, Measured] = {}
-    for first, one in sorted(column.items()):
-        for second, other in sorted(column.items()):
-            if second >= first and second - first not in found:
-                n = float(one.parameters["width"])
-                covariance = covariance_of(values(one, "relu_share"), values(other, "relu_share"), (one, other))
-                found[second - first] = Measured(4 * n * covariance.value, 4 * n * covariance.se, covariance.cells)
+    layers = sorted(column)
+    shares = column_values([column[layer] for layer in layers], "relu_share") if layers else []
+    for i, first in enumerate(layers):
+        for second, share in zip(layers[i:], shares[i:], strict=True):
+            if second - first not in found:
+                n = float(column[first].parameters["width"])
+                covariance = covariance_of(shares[i], share)
+                cells = (column[first], column[second])
+                found[second - first] = Measured(4 * n * covariance.value, 4 * n * covariance.se, cells)
     return dict(sorted(found.items()))
 
 
 def excess(cells: Sequence[CellEvidence], observable: str) -> Measured:
     """n (mean - 1/2) of `active_fraction` or `relu_share`, averaged over these layers of the same networks."""
     n = float(cells[0].parameters["width"])
-    return mean_of(n * (np.mean([values(cell, observable) for cell in cells], axis=0) - 0.5), cells)
+    return mean_of(n * (column_values(cells, observable).mean(axis=0) - 0.5), cells)
 
 
 def halves_differ(cell: CellEvidence) -> tuple[float, float, int]:

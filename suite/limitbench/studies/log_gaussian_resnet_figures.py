@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from limitbench.numerics.interlayer import Interlayer, squares_kernel
-from limitbench.studies.evidence import CellEvidence, Evidence
+from limitbench.studies.evidence import Evidence
 from limitbench.studies.figures import Series, StudyFigure
 from limitbench.studies.log_gaussian_resnet_evidence import (
     BALANCED,
@@ -22,7 +22,7 @@ from limitbench.studies.log_gaussian_resnet_evidence import (
     lag_covariances,
     log_mean_growth,
 )
-from limitbench.studies.measured import Measured, mean_of, values, variance
+from limitbench.studies.measured import Measured, column_values, mean_of, values, variance, variance_of
 
 BASE, LIMIT, NNGP = "log-gaussian-base", "log-gaussian", "infinite-width"
 #: Residual weights drawn at most in one figure.
@@ -59,14 +59,10 @@ def _weights(evidence: Evidence) -> list[float]:
     return sorted({found[0], min(found, key=lambda w: abs(w - EQUAL)), found[-1]}) if found else []
 
 
-def _widest(family: Family) -> tuple[int, dict[int, CellEvidence]]:
-    """The largest width and its column, (0, {}) where there is none."""
-    columns = family.widths()
-    return (max(columns), columns[max(columns)]) if columns else (0, {})
-
-
 def _moment_series(
-    evidence: Evidence, measure: Callable[[CellEvidence], Measured], rate: Callable[[Interlayer], float]
+    evidence: Evidence,
+    measure: Callable[[Float[np.ndarray, " networks"]], Measured],
+    rate: Callable[[Interlayer], float],
 ) -> tuple[list[Series], int]:
     """Measured moments over d/n at the largest width with both finite-depth sums and independent layers."""
     series, width = [], 0
@@ -74,12 +70,13 @@ def _moment_series(
     if families:
         families.append(Family(evidence, BALANCED, EQUAL))
     for family in families:
-        width, column = _widest(family)
+        width, column = family.widest()
         if not column:
             continue
         name = f"{family.network}, α² = {family.weight:g}"
         depths = sorted(column)
-        series.append(_points(name, [d / width for d in depths], [measure(column[d]) for d in depths]))
+        drawn = column_values([column[d] for d in depths], "log_norm")
+        series.append(_points(name, [d / width for d in depths], [measure(x) for x in drawn]))
         if family.network == VANILLA:
             fine = np.unique(np.geomspace(depths[0], depths[-1], 30).round().astype(int))
             y = [d / width * rate(Interlayer(family.weight, int(d))) for d in fine]
@@ -92,11 +89,11 @@ def _moment_series(
 
 
 def _variance_with_depth(evidence: Evidence) -> StudyFigure | None:
-    series, width = _moment_series(evidence, variance, lambda constants: constants.variance_rate)
+    series, width = _moment_series(evidence, variance_of, lambda constants: constants.variance_rate)
     if not series:
         return None
     family = Family(evidence, VANILLA, _weights(evidence)[0])
-    _, column = _widest(family)
+    _, column = family.widest()
     deepest = max(column)
     ratio = variance(column[deepest]).value / (deepest / width * Interlayer(family.weight, balanced=True).base)
     return StudyFigure(
@@ -113,8 +110,8 @@ def _variance_with_depth(evidence: Evidence) -> StudyFigure | None:
 
 
 def _mean_with_depth(evidence: Evidence) -> StudyFigure | None:
-    def mean(cell: CellEvidence) -> Measured:
-        found = mean_of(values(cell, "log_norm"))
+    def mean(log_norm: Float[np.ndarray, " networks"]) -> Measured:
+        found = mean_of(log_norm)
         return Measured(-found.value, found.se)
 
     series, width = _moment_series(evidence, mean, lambda constants: -constants.mean_rate)
@@ -155,8 +152,8 @@ def _variance_with_width(evidence: Evidence) -> StudyFigure | None:
         "width n = depth d",
         "Var ln V_d/V₀",
         series,
-        f"The excess over finite-depth sums is a/n with a = {fit.value:.1f} ± {fit.se:.1f}, fitted over widths "
-        f"{min(fitted)} to {max(fitted)}: vanilla networks are far from their limit at a hundred units.",
+        f"The excess over finite-depth sums is a/n with a = {fit.value:.1f} ± {fit.se:.1f}, fitted at widths "
+        f"{', '.join(map(str, fitted))}: vanilla networks are far from their limit at a hundred units.",
         x_log=True,
     )
 
@@ -171,7 +168,7 @@ def _activation(evidence: Evidence) -> StudyFigure | None:
         column = {d: c for d, c in sorted(columns[width].items()) if d <= width}
         measured = [excess([c], "active_fraction") for c in column.values()]
         series.append(_points(f"vanilla, n = {width}", column, measured))
-    width, column = _widest(Family(evidence, BALANCED))
+    width, column = Family(evidence, BALANCED).widest()
     shallow = {d: c for d, c in sorted(column.items()) if d <= width}
     if shallow:
         measured = [excess([c], "active_fraction") for c in shallow.values()]
@@ -194,7 +191,7 @@ def _activation(evidence: Evidence) -> StudyFigure | None:
 def _lags(evidence: Evidence) -> StudyFigure | None:
     series, parts = [], []
     for network in (VANILLA, BALANCED):
-        width, column = _widest(Family(evidence, network))
+        width, column = Family(evidence, network).widest()
         lags = {lag: m for lag, m in lag_covariances(column).items() if lag <= 16}
         if len(lags) < 2:
             continue
@@ -255,7 +252,9 @@ def _growth(evidence: Evidence) -> StudyFigure | None:
         family = Family(evidence, network)
         for width in sorted(family.widths())[-2:]:
             column = {d: c for d, c in sorted(family.widths()[width].items()) if d <= width / 4}
-            grown = {d: m for d, m in ((d, log_mean_growth(c)) for d, c in column.items()) if math.isfinite(m.value)}
+            drawn = column_values(list(column.values()), "log_norm") if column else []
+            measured = {d: log_mean_growth(x) for d, x in zip(column, drawn, strict=True)}
+            grown = {d: m for d, m in measured.items() if math.isfinite(m.value)}
             if not grown:
                 continue
             series.append(_points(f"{network}, n = {width}", [d / width for d in grown], list(grown.values())))
@@ -273,6 +272,6 @@ def _growth(evidence: Evidence) -> StudyFigure | None:
         "depth over width d/n",
         "ln E V_d/V₀",
         tuple(series),
-        f"α² = 0.5, d/n up to 1/4 (beyond, rare networks decide). Vanilla ones reach {last:.3f}, towards the rate "
-        f"{Interlayer(EQUAL).growth_rate:.4f} of infinite depth; Balanced ones and infinite width do not.",
+        f"α² = 0.5, d/n up to 1/4 (beyond, rare networks decide). Vanilla ones reach {last:.3f} there, on the "
+        f"way to the rate {Interlayer(EQUAL).growth_rate:.4f} of infinite depth; Balanced ones do not grow.",
     )

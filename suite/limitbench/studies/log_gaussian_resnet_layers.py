@@ -27,20 +27,30 @@ from limitbench.studies.measured import Measured, values, variance
 
 #: Chance that a claim of equal laws fails although they are equal.
 FALSE_ALARM = 1e-6
+#: Claims of leading order in 1/n are asked of widths from here on.
+_WIDE = 64
 
 
 def lag_claims(vanilla: Family, balanced: Family) -> list[Claim]:
     """4n Cov(A_l, A_{l+r}) = K(c^r) for vanilla, 0 for Balanced at r > 0 (sheet C 2.2, 2.7c)."""
     found = []
     for family in (vanilla, balanced):
-        columns = family.widths()
-        lags = lag_covariances(columns[max(columns)]) if columns else {}
+        lags = lag_covariances(family.widest(_WIDE)[1])
         for lag in (0, 1, 2, 3, 4, 8):
             predicted = Interlayer(family.weight, balanced=family.network == BALANCED).lag_covariance(lag)
             law = "K(c^r)" if family.network == VANILLA else "3 at r = 0, else 0"
             text = f"{family.network.capitalize()}, largest width: 4n Cov(A_l, A_(l+r)) at lag r = {lag} is {law}."
             name = f"{family.network}-lag-{lag}"
-            found.append(_claim(family, lags.get(lag), predicted, name=name, text=text, need=f"two depths {lag} apart"))
+            found.append(
+                _claim(
+                    family,
+                    lags.get(lag),
+                    predicted,
+                    name=name,
+                    text=text,
+                    need=f"two depths {lag} apart at width {_WIDE} or more",
+                )
+            )
     return found
 
 
@@ -49,9 +59,8 @@ def activation_claims(vanilla: Family, balanced: Family) -> list[Claim]:
     found = []
     for family in (vanilla, balanced):
         constants = Interlayer(family.weight, balanced=family.network == BALANCED)
-        columns = family.widths()
-        column = columns[max(columns)] if columns else {}
-        deep = [depth for depth in column if 16 <= depth <= max(columns, default=0)]
+        width, column = family.widest(_WIDE)
+        deep = [depth for depth in column if 16 <= depth <= width]
         cells = [column[depth] for depth in deep]
         for observable, symbol, at in (
             ("active_fraction", "P(z > 0)", constants.active_excess),
@@ -62,16 +71,29 @@ def activation_claims(vanilla: Family, balanced: Family) -> list[Claim]:
             text += f"n is the sum over lags (infinite depth: {at():.3f})."
             name = f"{family.network}-{observable.replace('_', '-')}"
             measured = excess(cells, observable) if cells else None
-            found.append(_claim(family, measured, predicted, name=name, text=text, need="depths from 16 to n"))
+            found.append(
+                _claim(
+                    family,
+                    measured,
+                    predicted,
+                    name=name,
+                    text=text,
+                    need=f"depths from 16 to n at width {_WIDE} or more",
+                )
+            )
     for layer in (1, 2, 4):
-        columns = vanilla.widths()
-        cell = columns[max(columns)].get(layer) if columns else None
+        cell = vanilla.widest(_WIDE)[1].get(layer)
         text = f"Vanilla, largest width: n (E A_l - 1/2) at layer l = {layer}."
         predicted = Interlayer(vanilla.weight).share_excess(layer)
         measured = excess([cell], "relu_share") if cell is not None else None
         found.append(
             _claim(
-                vanilla, measured, predicted, name=f"share-at-layer-{layer}", text=text, need=f"depth {layer} as a cell"
+                vanilla,
+                measured,
+                predicted,
+                name=f"share-at-layer-{layer}",
+                text=text,
+                need=f"depth {layer}",
             )
         )
     return found
@@ -83,7 +105,7 @@ def growth_claims(vanilla: Family, balanced: Family) -> list[Claim]:
     limit = Interlayer(vanilla.weight).growth_rate
     for family, predicted in ((vanilla, limit), (balanced, 0.0)):
         cells = [cell for cell in family.cells if abs(aspect(cell) - 0.25) < 1e-9 and int(cell.parameters["depth"]) > 4]
-        grown = [log_mean_growth(cell) for cell in cells]
+        grown = [log_mean_growth(values(cell, "log_norm")) for cell in cells]
         # vanilla rates of short sums are brought to infinite depth by the theory's own ratio
         scale = [
             predicted / family.theory(int(c.parameters["depth"]), int(c.parameters["width"])).mean_growth
@@ -168,5 +190,5 @@ def jacobian_claims(vanilla: Family, balanced: Family) -> list[Claim]:
 
 def _claim(family: Family, found: Measured | None, predicted: float, *, name: str, text: str, need: str) -> Claim:
     if found is None or not math.isfinite(found.value):
-        return missing(name, text, predicted, need)
+        return missing(name, text, predicted, f"{need} at width {_WIDE} or more")
     return value_claim(family.evidence, found.cells, predicted, found.value, found.se, name=name, text=text)

@@ -38,7 +38,7 @@ def _network(cell: Cell) -> Network:
             ResNet(depth=depth, width=int(cell["width"]), skip=alpha, branch=branch, balanced=chosen.balanced)
         )
     widths = {"widths": widths_of(cell)} if chosen.alternating else {"width": int(cell["width"])}
-    return SurvivingNorm(ShapedMLP(depth=depth, **widths, c_minus=chosen.slope - 1.0, rate=0.0, gram=((1.0,),)))  # type: ignore[arg-type]
+    return SurvivingNorm(ShapedMLP(depth=depth, **widths, c_minus=chosen.slope - 1.0, rate=0.0, gram=((1.0,),)))
 
 
 def _limit(cell: Cell) -> Theory:

@@ -110,7 +110,7 @@ def _two_sample(
 def _theories(evidence: Evidence) -> list[Claim]:
     """Which law describes the correlation of each network."""
     everywhere = {"slope_mean": 0.0, "time": 1.0}
-    wide = [c for c in evidence.where(**everywhere) if int(c.parameters["width"]) >= 256]
+    wide = [c for c in evidence.where(**everywhere) if int(c.parameters["width"]) >= 1024]
     return [
         worst_score_claim(
             evidence,
@@ -128,7 +128,7 @@ def _theories(evidence: Evidence) -> list[Claim]:
             "kernel-fluctuation",
             expected="holds",
             name="kernel-fluctuation-holds-resnet",
-            text="Infinite width + CLT holds for the residual networks' correlation from n = 256 on (largest D).",
+            text="Infinite width + CLT holds for the residual networks' correlation from n = 1024 on (largest D).",
         ),
         worst_score_claim(
             evidence,

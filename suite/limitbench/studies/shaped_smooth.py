@@ -56,7 +56,9 @@ def _infinite_width(cell: Cell) -> SmoothInfiniteWidth:
     )
 
 
-def _covariance(cell: Cell, theory: type[SmoothCovarianceSDE] | type[CovarianceODE]) -> SmoothCovarianceSDE | CovarianceODE:
+def _covariance(
+    cell: Cell, theory: type[SmoothCovarianceSDE] | type[CovarianceODE]
+) -> SmoothCovarianceSDE | CovarianceODE:
     activation = activation_of(str(cell["activation"]))
     return theory(
         time=time(cell),
@@ -148,9 +150,9 @@ STUDY = Study(
         "quick": Preset(
             {
                 "activation": ("root", "tanh"),
-                "scale": (1.0,),
+                "scale": (0.7, 1.0),
                 "rate": (0.5,),
-                "norm0": (1.0, 3.0),
+                "norm0": (1.0,),
                 "rho0": (0.3,),
                 "width": (32, 64),
                 "aspect": (1.0, 3.0),
@@ -174,15 +176,15 @@ STUDY = Study(
         "full": Preset(
             {
                 "activation": ("arcsinh", "root", "shifted-tanh", "silu", "softplus", "tanh"),
-                "scale": (0.5, 0.6, 0.7, 1.0, 1.5),
+                "scale": (0.6, 0.7, 1.0, 1.5),
                 "rate": (0.25, 0.5),
                 "norm0": (1.0, 3.0),
-                "rho0": (0.0, 0.3),
+                "rho0": (0.3,),
                 "width": (32, 128, 512),
                 "aspect": (0.125, 1.0, 2.0, 3.0, 4.0),
             },
             samples=16384,
-            samples_at={128: 8192, 512: 1024},
+            samples_at={128: 4096, 512: 1024},
         ),
     },
     claims=_claims,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from limitbench.numerics.activations import activation_of
 from limitbench.numerics.smooth_norm import relaxation_rate
 from limitbench.studies.base import Cell
@@ -20,7 +22,7 @@ def beta(cell: Cell) -> float:
 
 def time(cell: Cell) -> float:
     """t = l/n^{2p}; l/n at rate 1/2."""
-    return float(cell["depth"]) / float(cell["width"]) ** (2 * float(cell["rate"]))
+    return float(cell["depth"]) / math.pow(float(cell["width"]), 2 * float(cell["rate"]))
 
 
 def late_explosion(cell: Cell) -> bool:

@@ -15,7 +15,7 @@ from limitbench.studies.evidence import CellEvidence, Evidence
 from limitbench.studies.figures import Series, StudyFigure
 from limitbench.studies.measured import Measured, mean_of, values
 from limitbench.studies.shaped_smooth_cells import CRITICAL, beta, time
-from limitbench.studies.shaped_smooth_claims import share, widest
+from limitbench.studies.shaped_smooth_evidence import share, widest
 from limitbench.theories.shaped_smooth import CovarianceODE
 
 #: Curves are drawn with coarser meshes than laws have: 1e-4 in the cdf.
@@ -99,7 +99,9 @@ def _convergence(cells: Sequence[CellEvidence]) -> StudyFigure | None:
             continue
         limit = 1 - float(norm_cdf(time(row[0].parameters), beta(row[0].parameters), norm0, **_MESH).cdf[-1])
         label = f"a = {scale:g}, V₀ = {norm0:g}"
-        series.append(_points(f"networks, {label}", [float(c.parameters["width"]) for c in row], [share(c) for c in row]))
+        series.append(
+            _points(f"networks, {label}", [float(c.parameters["width"]) for c in row], [share(c) for c in row])
+        )
         series.append(
             Series(f"norm SDE, {label}", widths, np.full(widths.size, limit), kind="theory", theory="norm-sde")
         )
@@ -124,7 +126,7 @@ def _norm_in_time(cells: Sequence[CellEvidence]) -> StudyFigure | None:
     keys = {(beta(c.parameters), str(c.parameters["activation"]), float(c.parameters["scale"])) for c in cells}
     ordered = sorted(keys)
     # the extremes and what lies between, each a pair of series
-    chosen = sorted({ordered[i] for i in np.linspace(0, len(ordered) - 1, min(4, len(ordered))).round().astype(int)}) if keys else []
+    chosen = [ordered[round(i)] for i in np.linspace(0, len(ordered) - 1, min(4, len(ordered)))]
     series: list[Series] = []
     for b, activation, scale in chosen:
         row = [c for c in cells if c.parameters["activation"] == activation and c.parameters["scale"] == scale]
@@ -138,15 +140,14 @@ def _norm_in_time(cells: Sequence[CellEvidence]) -> StudyFigure | None:
         series.append(Series(f"norm SDE, {label}", curve, np.array(y), kind="theory", theory="norm-sde"))
     if not series:
         return None
-    rho = {c.parameters["rho0"] for c in cells}
     return StudyFigure(
         name="norm-in-time",
         title="Explosion, collapse or a stationary norm",
         x_label="t = l/n",
         y_label="E ln V, explosions left out",
         series=tuple(series),
-        caption=f"Width {cells[0].parameters['width']}, V₀ = 1{', all ρ₀ of the run' if len(rho) > 1 else ''}. For β < −1 "
-        "the mean settles, else it falls for ever; for β > 0 part of the networks has exploded and the rest collapses.",
+        caption=f"Width {cells[0].parameters['width']}, V₀ = 1. For β < −1 the mean settles, else it falls for ever; "
+        "for β > 0 part of the networks has exploded and the rest collapses.",
     )
 
 
@@ -169,8 +170,12 @@ def _ode(cells: Sequence[CellEvidence]) -> StudyFigure | None:
     largest = max(time(c.parameters) for c in cells)
     curve = np.linspace(0, largest, 41)
     norm0, rho0, scale = (float(first[a]) for a in ("norm0", "rho0", "scale"))
-    ode = [rho0, *(CovarianceODE(float(t), activation.second, activation.third, scale, norm0, rho0).correlation for t in curve[1:])]
-    series = [Series("ODE", curve, np.array(ode), kind="theory", theory="smooth-ode")]
+
+    def ode(t: float) -> float:
+        return CovarianceODE(t, activation.second, activation.third, scale, norm0, rho0).correlation
+
+    drawn = np.array([rho0, *(ode(float(t)) for t in curve[1:])])
+    series = [Series("ODE", curve, drawn, kind="theory", theory="smooth-ode")]
     for width in sorted({int(c.parameters["width"]) for c in cells})[-4:]:
         row = [c for c in cells if c.parameters["width"] == width]
         series.append(
@@ -178,7 +183,7 @@ def _ode(cells: Sequence[CellEvidence]) -> StudyFigure | None:
         )
     last = widest(cells)[-1]
     seen = _mean_correlation(last)
-    at = CovarianceODE(time(last.parameters), activation.second, activation.third, scale, norm0, rho0).correlation
+    at = ode(time(last.parameters))
     return StudyFigure(
         name="ode",
         title="Below the critical rate: correlations go to 1/2",
@@ -186,8 +191,7 @@ def _ode(cells: Sequence[CellEvidence]) -> StudyFigure | None:
         y_label="E ρ",
         series=(*series, Series("1/2", curve[[0, -1]], np.array([0.5, 0.5]), kind="reference")),
         caption=f"{activation.name}, a = {scale:g}, p = {first['rate']:g}, V₀ = {norm0:g}, ρ₀ = {rho0:g}. At width "
-        f"{last.parameters['width']}, t = {time(last.parameters):.3g}: {seen.value:.4f} ± {seen.se:.4f}, ODE {at:.4f}; the "
-        "error falls as n^(p − 1/2) at most.",
+        f"{last.parameters['width']}, t = {time(last.parameters):.3g}: {seen.value:.4f} ± {seen.se:.4f}, ODE {at:.4f}.",
     )
 
 

@@ -100,7 +100,7 @@ STUDY = Study(
             "float",
             (0.0,),
             "Slope of negative arguments; 0 is ReLU, that of positive arguments is 1.",
-            lower=-1.0,
+            lower=-0.99,
             upper=0.99,
             symbol="s₋",
         ),
@@ -109,13 +109,13 @@ STUDY = Study(
         ASPECT,
         DEPTH,
     ),
-    observables=("log_q", "log_gap", "log_norm"),
+    observables=("log_q", "log_norm"),
     network=_network,
     theories=THEORIES,
     presets={
         "quick": Preset(
             {"slope_minus": (0.0, 0.5), "rho0": (0.3, 0.995), "width": (32, 64), "aspect": (0.25, 0.5, 1.0)},
-            samples=8192,
+            samples=16384,
         ),
         "standard": Preset(
             {

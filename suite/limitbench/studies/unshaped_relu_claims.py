@@ -15,6 +15,7 @@ from limitbench.studies.unshaped_relu_evidence import (
     OBSERVABLE,
     RELU,
     TIMES,
+    closed_mean_w_claim,
     drift_in_mean_claim,
     mean_log_sine_claim,
     mean_w_claim,
@@ -26,6 +27,8 @@ from limitbench.studies.unshaped_relu_evidence import (
 #: Weights of ln q at the three times.
 _VALUES = {"ln q at t = 1/4": (1, 0, 0), "ln q at t = 1/2": (0, 1, 0), "ln q at t = 1": (0, 0, 1), "sum": (1, 1, 1)}
 _INCREMENTS = {"1/4 to 1/2": (-1, 1, 0), "1/2 to 1": (0, -1, 1), "difference": (1, -2, 1)}
+#: Layer -> E ln sin^2 theta_l by Approximation 1 of arXiv 2302.09712 at n = 256, theta_0 = 0.1.
+FIGURE_ONE = {1: -4.6390, 10: -4.9001, 30: -5.4106}
 
 
 def ledger(evidence: Evidence) -> list[Claim]:
@@ -163,6 +166,12 @@ def _slopes(evidence: Evidence) -> list[Claim]:
             name="leaky-small-angle-holds",
             text="From ρ₀ = 0.995 the same SDE, κ = 1.36, holds (largest D, width >= 64).",
         ),
+        closed_mean_w_claim(
+            evidence,
+            evidence.where(**LEAKY, rho0=0.995, alpha=1.0),
+            name="mean-w-leaky",
+            text="E w at t = 1 is w₀ e^κ + k₀(e^κ − 1)/κ with κ = 1.36, from ρ₀ = 0.995 at the largest width.",
+        ),
     ]
 
 
@@ -208,10 +217,6 @@ def _angle(evidence: Evidence) -> list[Claim]:
         ),
         *(figure_one_claim(evidence, layer) for layer in FIGURE_ONE),
     ]
-
-
-#: Layer -> E ln sin^2 theta_l by Approximation 1 of arXiv 2302.09712 at n = 256, theta_0 = 0.1.
-FIGURE_ONE = {1: -4.6390, 10: -4.9001, 30: -5.4106}
 
 
 def figure_one_claim(evidence: Evidence, layer: int) -> Claim:

@@ -85,6 +85,19 @@ def mean_w_claim(evidence: Evidence, cells: Sequence[CellEvidence], time: float,
 
 
 @answering
+def closed_mean_w_claim(evidence: Evidence, cells: Sequence[CellEvidence], *, name: str, text: str) -> Claim:
+    """E w_1 of the widest cell against the closed form from w_0."""
+    if not cells:
+        return missing(name, text, math.nan, "slopes (1, 1/2), ρ₀ = 0.995 at d/n = 1")
+    (cell,) = widest(cells)[:1]
+    theory = cell.theory("q-sde-finite-start")
+    assert isinstance(theory, FiniteStartSDE)
+    measured, se = _mean(w_of(cell.samples(OBSERVABLE), 1.0))
+    distance = cell.score("distance", OBSERVABLE, "q-sde-finite-start")
+    return value_claim(evidence, [cell], theory.sde.mean(1.0), measured, se, name=name, text=text, distance=distance)
+
+
+@answering
 def drift_in_mean_claim(evidence: Evidence, cells: Sequence[CellEvidence], *, name: str, text: str) -> Claim:
     """E w against k0 (e^{3t} - 1)/3, as an upper bound that it must stay clear of."""
     if not cells:
@@ -157,7 +170,7 @@ def mean_log_sine_claim(evidence: Evidence, layer: int, predicted: float, *, nam
     cell = evidence.one(slope_minus=0.0, rho0=math.cos(0.1), width=256, depth=layer)
     if cell is None:
         return missing(name, text, predicted, "--set width=256 --set depth=1,10,30 --set rho0=0.9950041652780258")
-    log_gap = cell.samples("log_gap")
+    log_gap = cell.samples(OBSERVABLE) - 2 * math.log(layer)
     measured, se = _mean(log_gap + np.log(2 - np.exp(log_gap)))
     distance = cell.score("distance", OBSERVABLE, "angle-law")
     return value_claim(evidence, [cell], predicted, measured, se, name=name, text=text, distance=distance)

@@ -144,7 +144,7 @@ def _angles(column: list[CellEvidence]) -> StudyFigure | None:
     if not column:
         return None
     depth = np.array([float(c.parameters["depth"]) for c in column])
-    drawn = [c.samples("log_gap") for c in column]
+    drawn = [c.samples(OBSERVABLE) - 2 * math.log(layer) for c, layer in zip(column, depth, strict=True)]
     means = np.array([x.mean() for x in drawn])
     ses = np.array([x.std(ddof=1) / math.sqrt(x.size) for x in drawn])
     names = ("infinite-width", "angle-law", "angle-law-small-angles", "matched-discrete")

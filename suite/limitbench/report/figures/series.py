@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -66,11 +66,8 @@ def series_figure(figure: StudyFigure, theories: Sequence[str]) -> tuple[Figure,
         for series, points, look in zip(figure.series, seen, looks, strict=True):
             if points.any():
                 _DRAW[series.kind](axes, figure, series, points, look)
-        xs = np.unique(np.concatenate([s.x[points] for s, points in zip(figure.series, seen, strict=True)]))
         low, high = axes.get_xlim()
-        # A few whole numbers, as widths and layers are, say more than powers of ten.
-        few = figure.x_log and len(xs) <= _MOST_TICKS and bool((xs == xs.round()).all()) and _apart(xs)
-        _set_ticks(axes.set_xticks, xs.tolist() if few else _ticks(low, high, log=figure.x_log))
+        _set_ticks(axes.set_xticks, _places(figure, seen) or _ticks(low, high, log=figure.x_log))
         _set_ticks(axes.set_yticks, _ticks(*axes.get_ylim(), log=figure.y_log))
         axes.set_xlim(low, high)
         axes.grid(True, axis="y")
@@ -102,35 +99,36 @@ def _shown(figure: StudyFigure, series: Series) -> Bool[np.ndarray, " points"]:
         found &= series.x > 0
     if figure.y_log:
         found &= (np.stack(ys) > 0).all(axis=0)
-    return found
+    return np.asarray(found, dtype=bool)
 
 
 def _looks(series: Iterable[Series], theories: Sequence[str]) -> list[TheoryStyle]:
     """Colour, dashes and marker of every series.
 
-    A series that names a theory looks like it everywhere on the page. The others of a kind take the free colours in
-    order of use, the k-th network and the k-th line the same one where there are equally many; series of one label
-    look the same. A network by itself, paths of one label and unnamed bands have the colour of networks.
+    A series that names a theory looks like it everywhere on the page, unless lines of different labels name the same
+    one. The others of a kind take the free colours in order of use, the k-th network and the k-th line the same one
+    where there are equally many; series of one label look the same. A network by itself, paths of one label and
+    unnamed bands have the colour of networks; references are grey and differ in their dashes.
     """
     series = list(series)
-    named = {s.theory for s in series} & set(theories)
+    lines_of = {t: {s.label for s in series if s.kind == "theory" and s.theory == t} for t in theories}
+    named = {s.theory for s in series if len(lines_of.get(s.theory, (1, 2))) <= 1}
     free = [k for k in range(N_THEORY_COLOURS) if k not in {theories.index(t) % N_THEORY_COLOURS for t in named}]
     free = free or list(range(N_THEORY_COLOURS))
     order: dict[str, list[str]] = {
         kind: list(dict.fromkeys(s.label for s in series if s.kind == kind and s.theory not in named))
-        for kind in ("network", "theory", "path")
+        for kind in ("network", "theory", "path", "reference")
     }
     lines = len(order["theory"])
-    plain_network = TheoryStyle(NETWORK, "tn", "-", "o", "●")
 
     def look(one: Series) -> TheoryStyle:
         if one.theory in named:
             return theory_style(theories.index(one.theory))
-        if one.kind == "reference":
-            return TheoryStyle(MUTED, "tm", (0, (3, 2)), "", "")
-        if one.kind == "band" or (one.kind != "theory" and len(order[one.kind]) == 1):
-            return plain_network
+        if one.kind == "band" or (one.kind in ("network", "path") and len(order[one.kind]) == 1):
+            return TheoryStyle(NETWORK, "tn", "-", "o", "●")
         k = order[one.kind].index(one.label)
+        if one.kind == "reference":
+            return TheoryStyle(MUTED, "tm", theory_style(k + 1).dashes if k else (0, (3, 2)), "", "")
         if one.kind != "theory" and len(order[one.kind]) != lines:
             k += lines
         return theory_style(free[k % len(free)])
@@ -183,19 +181,26 @@ _DRAW = {
 }
 
 
+def _places(figure: StudyFigure, seen: Sequence[np.ndarray]) -> list[float]:
+    """Where the networks are, as ticks of a logarithmic x-axis: a few widths or layers say more than powers of ten.
+
+    Empty where they are many, not whole, or so close that their labels would run into each other.
+    """
+    pairs = list(zip(figure.series, seen, strict=True))
+    measured = [s.x[p] for s, p in pairs if s.kind == "network"] or [s.x[p] for s, p in pairs]
+    xs = np.unique(np.concatenate(measured))
+    if not figure.x_log or not 1 < len(xs) <= _MOST_TICKS or (xs != xs.round()).any():
+        return []
+    steps = np.diff(np.log(xs))
+    return xs.tolist() if steps.min() > 0.09 * steps.sum() else []
+
+
 def _ticks(low: float, high: float, *, log: bool) -> list[float]:
+    """Round numbers between the ends of an axis."""
     ticks = log_ticks(low, high) if log else []
     if len(ticks) < 2:
         ticks = linear_ticks(low, high)
     return ticks[:: -(-len(ticks) // _MOST_TICKS)]
-
-
-def _apart(xs: Float[np.ndarray, " points"]) -> bool:
-    """Whether labels at these places of a logarithmic axis do not run into each other."""
-    if len(xs) < 2:
-        return True
-    steps = np.diff(np.log(xs))
-    return bool(steps.min() > 0.09 * steps.sum())
 
 
 def _set_ticks(setter: object, ticks: Sequence[float]) -> None:

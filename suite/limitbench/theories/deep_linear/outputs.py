@@ -16,12 +16,12 @@ from limitbench.numerics.log_chi_square import LogChiSquareSum
 from limitbench.statistics.laws import Tabulated
 
 _POINTS = 1201
-#: Largest sum of 1/N_l at which the outputs themselves, of order exp(-sum/2), stay clear of underflow.
-_RESOLVED = 512.0
+#: Largest sum of 1/N_l at which outputs, of order exp(-sum/2), and the cubes of their differences do not underflow.
+_RESOLVED = 128.0
 
 
 def output_observables(outputs: int, alpha: float = 0.0) -> tuple[str, ...]:
-    """`log_output`, and the outputs themselves where `alpha`, the sum of 1/N_l, is at most 512."""
+    """`log_output`, and the outputs themselves where `alpha`, the sum of 1/N_l, is at most 128."""
     single = ("output_1", "output_2")[:outputs] if alpha <= _RESOLVED else ()
     return ("log_output", *single)
 
@@ -43,14 +43,14 @@ def log_output_law(outputs: int, log_q11: MomentGenerating | None, mean: float, 
 
 @lru_cache(maxsize=256)
 def output_law(log_q11: MomentGenerating) -> Tabulated:
-    """S_1: symmetric, E S_1^2 = 1, kurtosis 3 E Q_11^2; cdf error below 1e-7, and below 1e-8 up to sum 1/N_l = 4.
+    """S_1: symmetric, E S_1^2 = 1, kurtosis 3 E Q_11^2; cdf error below 1e-6, and below 1e-7 up to sum 1/N_l = 16.
 
     P(|S_1| > x) = P(ln chi2_1 + ln Q_11 > ln x^2), tabulated on points geometric in x: both tails keep their digits,
     which a quadrature of Phi(x / sqrt(Q)) over a wide Q does not promise.
     """
     log_square = _with(LogChiSquareSum(((1, 1.0, 1),)), log_q11)
-    # evenly spaced normal scores of ln S^2; below -4, probability 3e-5 of |S|, the cdf of S is a straight line
-    y = score_nodes(log_square, _POINTS)[_POINTS // 4 :]
+    # evenly spaced normal scores of ln S^2; those below -6, probability 1e-9 of |S|, are one step of the cdf of S
+    y = score_nodes(log_square, _POINTS)[_POINTS // 8 :]
     within, beyond = tail_probabilities(log_square, y)
     x, upper, tail = np.exp(y / 2), (1 + within) / 2, beyond / 2
     return Tabulated(
@@ -59,7 +59,7 @@ def output_law(log_q11: MomentGenerating) -> Tabulated:
         survival=np.concatenate([upper[::-1], [0.5], tail]),
         mean=0.0,
         std=1.0,
-        cdf_error=1e-7,
+        cdf_error=1e-6,
     )
 
 

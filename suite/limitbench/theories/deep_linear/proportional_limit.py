@@ -36,7 +36,7 @@ class ProportionalLimit(Theory):
       of an N(-alpha, 2 alpha), with kurtosis 3 e^{2 alpha} (`outputs`).
 
     The matrix laws are given as far as double precision carries them: `q12` and the eigenvalues up to alpha = 128 for
-    D = 2, the eigenvalues up to alpha (D - 1) = 32 for D >= 3, the outputs up to alpha = 512. The others have no bound.
+    D = 2, the eigenvalues up to alpha (D - 1) = 32 for D >= 3, the outputs up to alpha = 128. The others have no bound.
 
     Arguments:
         alpha: sum over hidden layers of 1/width (depth/width at equal widths).

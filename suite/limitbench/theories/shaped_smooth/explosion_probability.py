@@ -32,7 +32,7 @@ class ExplosionProbability(Theory):
 
     name: ClassVar[str] = "explosion-probability"
     title: ClassVar[str] = "explosion probability, t → ∞"
-    reference: ClassVar[str] = "explosion criterion: Li, Nica & Roy 2022, arXiv 2206.02768; probability by Feller's test"
+    reference: ClassVar[str] = "Li, Nica & Roy 2022, arXiv 2206.02768; probability by the scale function"
     time_variable: ClassVar[str] = "t = l/n, late"
     validity: ClassVar[str] = "rate 1/2, beta > 0, (1 + beta)^2 t/4 at least 2; needs widths well above 100"
 

@@ -27,8 +27,8 @@ class NormSDE(Theory):
     """dV = beta V (V - 1) dt + sqrt2 V dB, beta = (3/4 phi''(0)^2 + phi'''(0))/a^2.
 
     beta > 0: V explodes in finite time or vanishes; -1 <= beta <= 0: V vanishes; beta < -1: V has a stationary law.
-    `exploded` (V above 1e4 so far) and `log_norm` = ln V_t/V_0 given that it has not, by the Kolmogorov forward equation
-    in ln V/sqrt2, absorbed at the top: 1e-6 in the cdf.
+    `exploded` (V above 1e4 so far) and `log_norm` = ln V_t/V_0 given that it has not, by the Kolmogorov forward
+    equation in ln V/sqrt2, absorbed at the top: 1e-6 in the cdf.
 
     Arguments:
         time: t = l/n, in (0, 64].

@@ -41,7 +41,9 @@ class LogGamma(Law):
         """P(k, rate e^x), by its leading term x^k/Gamma(k + 1) where e^x underflows."""
         log = np.asarray(x, dtype=float) + self.log_rate
         tiny = np.exp(self.shape * np.minimum(log, 0.0) - gammaln(self.shape + 1))
-        return np.asarray(np.where(log > _LOG_SMALL, gammainc(self.shape, np.exp(np.clip(log, _LOG_SMALL, 50.0))), tiny))
+        return np.asarray(
+            np.where(log > _LOG_SMALL, gammainc(self.shape, np.exp(np.clip(log, _LOG_SMALL, 50.0))), tiny)
+        )
 
     def quantile(self, u: Float[np.ndarray, "*shape"] | float) -> Float[np.ndarray, "*shape"]:
         """ln of the Gamma quantile, by its leading term where that underflows."""

@@ -50,6 +50,10 @@ class UnshapedTheory(Theory):
             if value == 1:
                 raise InputError(field, value, "a number in [-1, 1)")
             object.__setattr__(self, field, value)
+        if self.slope_minus == self.rho0 == -1:
+            raise InputError(
+                "rho0", -1.0, "a number in (-1, 1) where slope_minus = -1: |x| makes opposite inputs equal"
+            )
 
     @property
     def observables(self) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from limitbench.statistics.tabulated import Tabulated
 from limitbench.theories.unshaped_relu.base import UnshapedTheory, affine_law
 from limitbench.theories.unshaped_relu.chain_tables import tabulated
 
-_LARGEST = math.log(2)
+#: Range of ln(1 - rho) in which the map is evaluated: opposite inputs, and gaps that the map leaves as they are.
+_SMALLEST, _LARGEST = -300.0, math.log(2)
 
 
 @final
@@ -47,9 +48,10 @@ class MatchedDiscrete(UnshapedTheory):
 @lru_cache(maxsize=1024)
 def _log_gap_law(depth: int, width: int, slope_minus: float, kappa: float, rho0: float) -> Tabulated:
     def step(x: Float[np.ndarray, " states"]) -> StepMoments:
-        mapped = next_gap(np.exp(np.minimum(x, _LARGEST)), 1.0, slope_minus)
-        return StepMoments(
-            np.log(mapped) - kappa / width, np.full(x.shape, math.sqrt(4 * kappa / width)), np.zeros(x.shape)
-        )
+        # in ratios, so that gaps below the smallest float stay what they are
+        gap = np.exp(np.clip(x, _SMALLEST, _LARGEST))
+        ratio = np.maximum(next_gap(gap, 1.0, slope_minus) / gap, math.exp(_SMALLEST))
+        mean = np.minimum(x, _LARGEST) + np.log(ratio) - kappa / width
+        return StepMoments(mean, np.full(x.shape, math.sqrt(4 * kappa / width)), np.zeros(x.shape))
 
     return tabulated(propagate(step, math.log(1 - rho0), depth))

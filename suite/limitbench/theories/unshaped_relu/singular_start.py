@@ -23,7 +23,7 @@ class SingularStartSDE(UnshapedTheory):
 
     kappa, alpha, k0 as in `UnshapedTheory`. w is linear, so w_t = k0 int_0^t exp(kappa s/2 + sqrt(kappa) B_s) ds in law
     and E w_t = k0 (e^{kappa t} - 1)/kappa; q starts from 1/k0^2 (44.4 for ReLU) whatever the inputs. The law of ln w by
-    the Kolmogorov forward equation, to 1e-6 in the cdf for t in [1/4, 4] (4e-5 at t = 1/20: `cdf_error` says).
+    the Kolmogorov forward equation, to 1e-6 in the cdf for t in [1/16, 4], 1e-4 at t = 1/1000 (`cdf_error`: a bound).
 
     Arguments, errors: those of `UnshapedTheory`; `rho0` plays no part. Cost: 60 ms, cached by time and slope.
     """

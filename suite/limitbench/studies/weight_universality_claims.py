@@ -1,0 +1,297 @@
+"""Claims of `weight-universality`: what uniform, Rademacher, orthogonal and PyTorch's weights keep and lose.
+
+All at depth = width. Independent entries keep the limits and change the O(1/n) corrections; orthogonal matrices lose
+the fluctuation of the norm; PyTorch's default loses the norm.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+
+from limitbench.studies.base import Claim
+from limitbench.studies.evidence import CellEvidence, Evidence, missing, moment_claim, value_claim
+from limitbench.studies.ledger import answering, worst_score_claim
+from limitbench.theories.ensembles import EnsemblePerceptron, PytorchDefault
+from limitbench.theories.log_gaussian import LogGaussian
+
+#: Ensembles of independent entries with variance 1.
+INDEPENDENT = ("uniform", "rademacher")
+MOMENTS = ("mean", "variance")
+#: More than rounding, about 1e-16 a layer, adds up to.
+_ROUNDING = 1e-11
+
+
+def ledger(evidence: Evidence) -> list[Claim]:
+    """All claims."""
+    return [
+        *_corrections(evidence),
+        *_limits(evidence),
+        *_orthogonal(evidence),
+        *_pytorch(evidence),
+        *_correlation(evidence),
+    ]
+
+
+def column(evidence: Evidence, network: str, weights: str) -> list[CellEvidence]:
+    """Cells at d = n, narrow to wide."""
+    cells = evidence.where(network=network, weights=weights, alpha=1.0)
+    return sorted(cells, key=lambda cell: int(cell.parameters["width"]))
+
+
+def widest(evidence: Evidence, network: str, weights: str) -> CellEvidence | None:
+    """The widest cell at d = n."""
+    return next(reversed(column(evidence, network, weights)), None)
+
+
+def finite(cell: CellEvidence, observable: str = "log_norm") -> Float[np.ndarray, " networks"]:
+    """Values of the networks in which no layer died; a ReLU layer of 16 units dies once in 2^16."""
+    x = cell.samples(observable)
+    return np.asarray(x[np.isfinite(x)])
+
+
+def variance(cell: CellEvidence, observable: str = "log_norm") -> tuple[float, float]:
+    """Variance and its standard error."""
+    x = finite(cell, observable)
+    square = (x - x.mean()) ** 2 * (len(x) / (len(x) - 1))
+    return float(square.mean()), float(square.std()) / math.sqrt(len(x))
+
+
+def _ensemble(cell: CellEvidence) -> EnsemblePerceptron:
+    theory = cell.theory("ensemble-finite")
+    assert isinstance(theory, EnsemblePerceptron)
+    return theory
+
+
+def _corrections(evidence: Evidence) -> list[Claim]:
+    """O(1/n): the fourth moment of the entries enters the mean and the variance of the log norm."""
+    return [
+        _moment(evidence, network, weights, moment)
+        for network, ensembles in (("linear", INDEPENDENT), ("relu", (*INDEPENDENT, "orthogonal")))
+        for weights in ensembles
+        for moment in MOMENTS
+    ]
+
+
+def _moment(evidence: Evidence, network: str, weights: str, moment: str) -> Claim:
+    return _moment_of(
+        evidence,
+        network,
+        weights,
+        moment,
+        name=f"{moment}-{network}-{weights}",
+        text=f"The {moment} of the log norm of {network} networks with {weights} weights at d = n is that of the "
+        "finite-size law of these weights",
+    )
+
+
+@answering
+def _moment_of(evidence: Evidence, network: str, weights: str, moment: str, *, name: str, text: str) -> Claim:
+    cell = widest(evidence, network, weights)
+    if cell is None:
+        return missing(name, f"{text}.", math.nan, f"{network} networks with {weights} weights at aspect 1")
+    theory = _ensemble(cell)
+    predicted = theory.mean if moment == "mean" else theory.variance
+    gaussian = EnsemblePerceptron(theory.depth, theory.width, "gaussian", theory.slope_plus, theory.slope_minus)
+    other = gaussian.mean if moment == "mean" else gaussian.variance
+    return moment_claim(
+        evidence,
+        cell,
+        "log_norm",
+        "mean" if moment == "mean" else "variance",
+        predicted,
+        name=name,
+        text=f"{text} (width {theory.width}; Gaussian weights: {other:.3f}).",
+        values=finite(cell),
+        theory="ensemble-finite",
+    )
+
+
+def _limits(evidence: Evidence) -> list[Claim]:
+    """Slope of the variance in t, extrapolated from the two widest cells: 2 Var(2n) - Var(n) at d = n."""
+    linear, relu = (EnsemblePerceptron(32, 32, "uniform", 1.0, slope).variance_rate for slope in (1.0, 0.0))
+    orthogonal = EnsemblePerceptron(32, 32, "orthogonal").variance_rate
+    balanced = LogGaussian(1.0, 0.5, True).variance
+    return [
+        _limit(
+            evidence,
+            network,
+            weights,
+            rate,
+            name=f"limit-{network}-{weights}",
+            text=f"{words}: the log norm's variance at d = n, extrapolated to n -> infinity",
+        )
+        for network, weights, rate, words in (
+            *(("linear", w, linear, f"Linear networks with {w} weights keep the limit 2") for w in INDEPENDENT),
+            *(("relu", w, relu, f"ReLU MLPs with {w} weights keep the limit 5") for w in INDEPENDENT),
+            ("relu", "orthogonal", orthogonal, "ReLU MLPs with orthogonal weights have the limit 3, not 5"),
+            *(("balanced", w, balanced, f"Balanced ResNets with {w} weights keep the limit 2.25") for w in INDEPENDENT),
+        )
+    ]
+
+
+@answering
+def _limit(evidence: Evidence, network: str, weights: str, rate: float, *, name: str, text: str) -> Claim:
+    by_width = {int(c.parameters["width"]): c for c in column(evidence, network, weights)}
+    pairs = [(by_width[n], by_width[2 * n]) for n in by_width if 2 * n in by_width]
+    if not pairs:
+        return missing(name, f"{text}.", rate, "two widths, one twice the other, at aspect 1")
+    narrow, wide = pairs[-1]
+    (a, a_se), (b, b_se) = variance(narrow), variance(wide)
+    return value_claim(
+        evidence,
+        [narrow, wide],
+        rate,
+        2 * b - a,
+        math.hypot(2 * b_se, a_se),
+        name=name,
+        text=f"{text} (widths {narrow.parameters['width']}, {wide.parameters['width']}).",
+        resolution=rate / 3,
+    )
+
+
+def _orthogonal(evidence: Evidence) -> list[Claim]:
+    """An isometry: linear networks keep norms and angles exactly, so nothing is left of their limit."""
+    claims = []
+    cell = widest(evidence, "linear", "orthogonal")
+    for observable, start, words in (("log_norm", 0.0, "log norm"), ("correlation", 0.3, "correlation")):
+        name = f"orthogonal-linear-{words.replace(' ', '-')}"
+        text = f"Orthogonal weights remove every fluctuation of the {words} of linear networks (largest change)."
+        if cell is None:
+            claims.append(missing(name, text, 0.0, "linear networks with orthogonal weights at aspect 1"))
+            continue
+        change = float(np.max(np.abs(finite(cell, observable) - start)))
+        claims.append(value_claim(evidence, [cell], 0.0, change, _ROUNDING, name=name, text=text))
+    orthogonal = [c for c in evidence.where(weights="orthogonal", alpha=1.0) if c.parameters["network"] != "linear"]
+    return [
+        *claims,
+        worst_score_claim(
+            evidence,
+            orthogonal,
+            "log_norm",
+            "gaussian-limit",
+            expected="fails",
+            name="orthogonal-breaks-the-limit",
+            text="With orthogonal weights the limit of Gaussian weights fails for the log norm in every family, d = n "
+            "(smallest D).",
+        ),
+        _orthogonal_shaped(
+            evidence,
+            name="orthogonal-shaped-relu",
+            text="Shaped ReLU networks with orthogonal weights have no covariance SDE: sd of the correlation over that "
+            "of Gaussian weights, at d = n",
+        ),
+    ]
+
+
+@answering
+def _orthogonal_shaped(evidence: Evidence, *, name: str, text: str) -> Claim:
+    """The fluctuation of the correlation falls as n^-1/2 at d = n; it is of order one for Gaussian weights."""
+    ours, gaussian = (widest(evidence, "shaped-relu", w) for w in ("orthogonal", "gaussian"))
+    if ours is None or gaussian is None or ours.parameters["width"] != gaussian.parameters["width"]:
+        return missing(name, f"{text}.", 0.5, "shaped-relu with orthogonal and Gaussian weights at aspect 1")
+    (a, a_se), (b, b_se) = (variance(cell, "correlation") for cell in (ours, gaussian))
+    ratio = math.sqrt(a / b)
+    return value_claim(
+        evidence,
+        [ours, gaussian],
+        0.5,
+        ratio,
+        ratio * math.hypot(a_se / a, b_se / b) / 2,
+        name=name,
+        text=f"{text} (width {ours.parameters['width']}).",
+        relation="at most",
+    )
+
+
+def _pytorch(evidence: Evidence) -> list[Claim]:
+    """U(-n^-1/2, n^-1/2): variance 1/(3n), so norms shrink to the floor that biases hold."""
+    claims = []
+    for network in ("linear", "relu"):
+        cell = widest(evidence, network, "pytorch")
+        name = f"pytorch-mean-square-{network}"
+        text = f"PyTorch's default: E V_d of {network} MLPs is that of the recursion with weights and biases 1/(3n)"
+        floor = f"pytorch-floor-{network}"
+        words = (
+            f"PyTorch's biases stop the collapse of {network} MLPs: mean log norm, against the {{}} of weights alone"
+        )
+        if cell is None:
+            need = f"{network} networks with pytorch weights at aspect 1"
+            claims += [
+                missing(name, f"{text}.", math.nan, need),
+                missing(floor, words, math.nan, need),
+            ]
+            continue
+        theory = cell.theory("infinite-width")
+        assert isinstance(theory, PytorchDefault)
+        depth = int(cell.parameters["depth"])
+        claims.append(
+            moment_claim(
+                evidence,
+                cell,
+                "log_norm",
+                "mean",
+                theory.mean_square,
+                name=name,
+                text=f"{text} (floor {theory.floor:.4f} at width {theory.width}).",
+                values=np.exp(finite(cell)),
+                theory="infinite-width",
+            )
+        )
+        loss = -math.log(3) - (depth - 1) * math.log(6 if network == "relu" else 3)
+        x = finite(cell)
+        claims.append(
+            value_claim(
+                evidence,
+                [cell],
+                loss,
+                float(x.mean()),
+                float(x.std(ddof=1)) / math.sqrt(len(x)),
+                name=floor,
+                text=words,
+                relation="at least",
+            )
+        )
+    return [
+        *claims,
+        worst_score_claim(
+            evidence,
+            evidence.where(weights="pytorch", alpha=1.0),
+            "log_norm",
+            "gaussian-limit",
+            expected="fails",
+            name="pytorch-norm-not-preserved",
+            text="With PyTorch's default the norm is not preserved: the limit of Gaussian weights fails in every "
+            "family (smallest D).",
+        ),
+    ]
+
+
+def _correlation(evidence: Evidence) -> list[Claim]:
+    """The covariance SDE of shaped networks does not depend on the ensemble of independent entries."""
+    return [
+        _same_mean(
+            evidence,
+            network,
+            weights,
+            name=f"correlation-{network}-{weights}",
+            text=f"The mean correlation of {network} networks with {weights} weights is that of Gaussian weights "
+            "(difference, d = n)",
+        )
+        for network in ("linear", "shaped-relu")
+        for weights in INDEPENDENT
+    ]
+
+
+@answering
+def _same_mean(evidence: Evidence, network: str, weights: str, *, name: str, text: str) -> Claim:
+    ours, gaussian = (widest(evidence, network, w) for w in (weights, "gaussian"))
+    if ours is None or gaussian is None or ours.parameters["width"] != gaussian.parameters["width"]:
+        return missing(name, f"{text}.", 0.0, f"{network} networks with {weights} and Gaussian weights at aspect 1")
+    a, b = (finite(cell, "correlation") for cell in (ours, gaussian))
+    se = math.hypot(a.std() / math.sqrt(len(a)), b.std() / math.sqrt(len(b)))
+    return value_claim(
+        evidence, [ours, gaussian], 0.0, float(a.mean() - b.mean()), se, name=name, text=f"{text}.", resolution=0.1
+    )

@@ -1,0 +1,121 @@
+"""The sub-command: what it prints, JSON that is JSON, and refusals in one line that names the option."""
+
+import json
+import re
+
+import pytest
+
+from limitbench.cli import BAD_INPUT, COMPLETE, main
+
+SMALL = ("predict", "mlp", "--depth", "8", "--width", "64")
+RESNET = ("predict", "resnet", "--depth", "8", "--width", "64")
+BUDGET = (*SMALL, "--no-confirm", "--budget")
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(arguments) == COMPLETE
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_every_theory_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, *SMALL)
+    for name in ("infinite-width", "infinite-width-clt", "covariance-sde", "q-sde", "finite-width"):
+        assert name in text
+    assert "relu MLP, depth 8, width 64: t = 0.125, ρ0 = 0.3" in text
+    assert "indistinguishable in bfloat16" in text
+    assert "Infinite width is wrong here by D = " in text
+
+
+def test_advice_names_the_budget_to_ask_for(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, "predict", "mlp", "--depth", "50", "--width", "64", "--gain", "0.408")
+    assert "Ask --budget sd-log-norm=0.5 --vary slope|width" in text
+    assert "Ask --budget gap=0.05 --vary slope|width" in text
+    assert "Ask --budget log-norm=0 --vary gain" in text
+
+
+def test_narrow_network_may_die(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "some layer is off" in printed(capsys, "predict", "mlp", "--depth", "8", "--width", "8")
+
+
+def test_json_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SMALL, "--json", "--rho0", "0", "--activation", "linear"]) == COMPLETE
+    found = json.loads(capsys.readouterr().out)
+    assert found["network"]["widths"] == [64] * 8
+    assert found["indistinguishable"]["layer"] is None
+    assert found["theories"][-1]["theory"] == "finite-width"
+    assert found["theories"][-1]["log_norm"]["std"] == pytest.approx(0.5, abs=0.01)
+    assert main([*BUDGET, "sd-log-norm=0.5", "--vary", "width", "--json"]) == COMPLETE
+    budget = json.loads(capsys.readouterr().out)["budget"]
+    assert budget["met"] is True
+    assert budget["confirmation"] is None
+    assert budget["predicted"] <= 0.5
+
+
+def test_budget_is_answered_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, *SMALL, "--budget", "sd-log-norm=0.5", "--vary", "width")
+    assert re.search(r"width = \d+ gives sd\(log-norm\) at most 0.5: predicted 0\.\d+; it is 0\.\d+ for", text)
+    assert "One exact run of 4096 networks there measures" in text
+    text = printed(capsys, *BUDGET, "sd-log-norm=0.1", "--vary", "slope")
+    assert "No slope gives sd(log-norm) at most 0.1 at this depth: the best is" in text
+    assert "exact run" not in text
+    text = printed(capsys, *RESNET, "--no-confirm", "--budget", "gap=0.5", "--vary", "branch")
+    assert "branch weight lambda² = 0." in text
+
+
+def test_prediction_that_misses_the_run_is_said_to(capsys: pytest.CaptureFixture[str]) -> None:
+    # correlations of a ResNet are predicted at infinite width only
+    deep = ("predict", "resnet", "--depth", "48", "--width", "64", "--budget", "gap=0.05", "--vary", "branch")
+    assert "trust the run" in printed(capsys, *deep)
+    assert "trust the run" not in printed(capsys, *SMALL, "--budget", "log-norm=0", "--vary", "gain")
+
+
+LINES = {
+    "no depth": (("predict", "mlp"), ("--depth: got nothing", "layers")),
+    "no width": (("predict", "mlp", "--depth", "8"), ("--width: got nothing", "widths")),
+    "unknown architecture": (("predict", "cnn", "--depth", "8"), ("architecture: got 'cnn'", "mlp or resnet")),
+    "depth zero": (("predict", "mlp", "--depth", "0", "--width", "4"), ("--depth: got 0", "at least 1")),
+    "depth no integer": (("predict", "mlp", "--depth", "3.5", "--width", "4"), ("--depth: got 3.5", "integer")),
+    "too deep": (("predict", "mlp", "--depth", "200000", "--width", "4"), ("--depth", "100,000")),
+    "too wide": (("predict", "mlp", "--depth", "8", "--width", "2000000"), ("--width", "1,048,576")),
+    "width in words": (("predict", "mlp", "--depth", "8", "--width", "wide"), ("--width: got 'wide'", "integer")),
+    "digits with underscore": (("predict", "mlp", "--depth", "8", "--width", "1_6"), ("--width: got '1_6'",)),
+    "both widths": ((*SMALL, "--widths", "4,4"), ("--width: got 'both'",)),
+    "too few widths": (("predict", "mlp", "--depth", "8", "--widths", "4,4"), ("--widths", "depth = 8")),
+    "unknown activation": ((*SMALL, "--activation", "gelu"), ("--activation: got 'gelu'", "relu, leaky")),
+    "slope of ReLU": ((*SMALL, "--slope-minus", "0.1"), ("--slope-minus", "leaky")),
+    "rate of ReLU": ((*SMALL, "--rate", "0.5"), ("--rate", "shaped")),
+    "scale of ReLU": ((*SMALL, "--scale", "1"), ("--scale", "smooth")),
+    "slope above one": ((*SMALL, "--activation", "leaky", "--slope-minus", "2"), ("--slope-minus", "[-1, 1]")),
+    "two dead slopes": (
+        ("predict", "mlp", "--activation", "shaped-relu", "--depth", "3", "--width", "1", "--c-plus", "-1"),
+        ("--c-minus", "not both 0"),
+    ),
+    "correlation above one": ((*SMALL, "--rho0", "1.2"), ("--rho0", "[-1, 1]")),
+    "correlation NaN": ((*SMALL, "--rho0", "nan"), ("--rho0", "nan")),
+    "gain zero": ((*SMALL, "--gain", "0"), ("--gain: got 0", "positive")),
+    "gain of a ResNet": ((*RESNET, "--gain", "2"), ("--gain: got 2", "piecewise linear")),
+    "gain of tanh": ((*SMALL, "--activation", "tanh", "--gain", "2"), ("--gain: got 2",)),
+    "residual weight one": ((*RESNET, "--residual-weight", "1"), ("--residual-weight", "[0, 1)")),
+    "two branch weights": ((*RESNET, "--residual-weight", "0.5", "--branch-per-depth"), ("--residual-weight",)),
+    "leaky ResNet": ((*RESNET, "--activation", "leaky"), ("--activation", "relu")),
+    "balanced MLP": ((*SMALL, "--balanced"), ("--balanced", "nothing for an mlp")),
+    "unknown precision": ((*SMALL, "--precision", "int8"), ("--precision: got 'int8'", "bfloat16")),
+    "unknown quantity": ((*BUDGET, "sd=1", "--vary", "width"), ("--budget: got 'sd'", "sd-log-norm=VALUE")),
+    "budget without value": ((*BUDGET, "gap", "--vary", "width"), ("--budget: got 'gap'", "QUANTITY=VALUE")),
+    "negative budget": ((*BUDGET, "gap=-1", "--vary", "width"), ("--budget gap: got -1", "positive")),
+    "budget in words": ((*BUDGET, "gap=small", "--vary", "width"), ("--budget gap: got 'small'", "number")),
+    "budget alone": ((*BUDGET, "gap=0.1"), ("--vary: got nothing", "width or branch")),
+    "knob alone": ((*SMALL, "--vary", "width"), ("--budget: got nothing",)),
+    "unknown knob": ((*BUDGET, "gap=0.1", "--vary", "depth"), ("--vary: got 'depth'", "width or branch")),
+    "knob of another network": ((*BUDGET, "gap=0.1", "--vary", "branch"), ("--vary: got 'branch'", "slope or width")),
+}
+
+
+@pytest.mark.parametrize("case", LINES)
+def test_refusal_is_one_line(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments, words = LINES[case]
+    assert main(arguments) == BAD_INPUT
+    out, line = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"error: .+: got .+, expected .+\n", line), line
+    assert all(word in line for word in words), line
