@@ -45,7 +45,7 @@ class TestSmoothMLP(NetworkContract):
 
 
 def values(network, sampler):
-    n = 8_192 if network.width < 40 else 2_048
+    n = 8_192 if network.width < 40 else 4_096
     drawn = network.sample(n, seed=3, depths=sorted({1, network.depth // 2, network.depth}), sampler=sampler)
     return {name: drawn[name].values for name in network.observables}
 

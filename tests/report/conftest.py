@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from collections.abc import Callable
@@ -10,6 +11,10 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy.stats import norm
+
+from limitbench.studies.base import Study
+from limitbench.studies.figures import Series, StudyFigure
+from limitbench.testing.toy import STUDY
 
 AXES = {"c_minus": [-1.0, -2.0], "rate": [0.25, 0.5, 1.0], "width": [16, 64, 256], "aspect": [0.25, 1.0]}
 THEORIES = ["infinite-width", "infinite-width-clt", "covariance-sde", "covariance-sde-corrected", "driftless"]
@@ -127,3 +132,11 @@ def synthetic() -> Callable[..., xr.DataTree]:
 def synthetic_tree() -> xr.DataTree:
     """The complete tree, made once; do not change it."""
     return make_tree()
+
+
+@pytest.fixture(scope="session")
+def study() -> Study:
+    """A study of the synthetic tree with one figure."""
+    points = Series("networks", np.array([16.0, 64.0]), np.array([0.5, 0.25]), se=np.array([0.1, 0.05]))
+    figure = StudyFigure("means", "The mean", "width n", "mean", (points,), "The mean falls.", x_log=True)
+    return dataclasses.replace(STUDY, name="synthetic", theories=(), figures=lambda tree: [figure])

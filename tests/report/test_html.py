@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import shutil
 import subprocess
@@ -10,28 +9,18 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 import xarray as xr
 
 from limitbench.errors import InputError
-from limitbench.report import html, render
+from limitbench.report import render
 from limitbench.report.html import SIZE_LIMIT, render_page
 from limitbench.report.results import Results
 from limitbench.studies.base import Study
-from limitbench.studies.figures import Series, StudyFigure
-from limitbench.testing.toy import STUDY
 
 Maker = Callable[..., xr.DataTree]
 VOID = {"meta", "link", "input", "br", "img", "hr"}
 RESOURCES = {"src", "srcset", "href", "data", "action", "poster", "xlink:href"}
-
-
-def a_study() -> Study:
-    """A study of the synthetic tree with one figure."""
-    points = Series("networks", np.array([16.0, 64.0]), np.array([0.5, 0.25]), se=np.array([0.1, 0.05]))
-    figure = StudyFigure("means", "The mean", "width n", "mean", (points,), "The mean falls.", x_log=True)
-    return dataclasses.replace(STUDY, name="synthetic", theories=(), figures=lambda tree: [figure])
 
 
 class Page(HTMLParser):
@@ -61,8 +50,8 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page_text(synthetic_tree: xr.DataTree) -> str:
-    return render_page([Results(synthetic_tree, a_study())])
+def page_text(synthetic_tree: xr.DataTree, study: Study) -> str:
+    return render_page([Results(synthetic_tree, study)])
 
 
 @pytest.fixture(scope="module")
@@ -131,60 +120,6 @@ def test_failed_claims_come_first_and_commands_are_shown(page_text: str) -> None
     assert re.findall(r'<tr class="(\w+)"', ledger) == ["fails", "holds", "unmeasured"]
     assert "limitbench run synthetic --set width=16" in ledger
     assert "Not measured &lt;here&gt;." in ledger
-
-
-def test_every_claim_has_its_distance(synthetic: Maker) -> None:
-    """A claim without a theory behind it has a dash, and so have all claims of stores that lack the field."""
-
-    def column(tree: xr.DataTree) -> list[str]:
-        ledger = render_page([Results(tree)]).split('class="ledger"')[1].split("</table>")[0]
-        place = re.findall(r"<th[^>]*>([^<]*)</th>", ledger.split("</thead>")[0]).index("D") - 2
-        rows = ledger.split("<tbody>")[1].split("</tr>")[:-1]
-        return [re.findall(r"<td>([^<]*)</td>", row)[place] for row in rows]
-
-    tree = synthetic(finished=0.1)
-    assert column(tree) == ["–"] * 3
-    tree["claims"]["distance"] = tree["claims"]["measured"].copy(data=[float("nan"), 0.0312, 7.5])
-    assert column(tree) == ["0.031", "–", "7.5"], "failures first"
-
-
-def test_figures_of_a_study_are_drawn_and_those_it_cannot_make_are_left_out(synthetic: Maker, page_text: str) -> None:
-    assert '<figure id="synthetic-figure-means">' in page_text
-    assert "The mean falls." in page_text
-
-    def old(tree: xr.DataTree) -> list[StudyFigure]:
-        raise KeyError("log_norm")
-
-    def broken(tree: xr.DataTree) -> list[StudyFigure]:
-        raise ZeroDivisionError
-
-    tree = synthetic(finished=0.1)
-    text = render_page([Results(tree, dataclasses.replace(a_study(), figures=old))])
-    assert "figures are left out" in text
-    assert 'id="synthetic-figures"' not in text
-    with pytest.raises(ZeroDivisionError):  # a defect is not hidden
-        render_page([Results(tree, dataclasses.replace(a_study(), figures=broken))])
-
-
-def test_studies_share_the_room_of_a_page_and_keep_every_ledger_and_figure(
-    synthetic: Maker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Studies with figures of 480 points, on a page that has no room for most of their other drawings."""
-    assert SIZE_LIMIT <= 1_000_000
-    limit = 300_000
-    monkeypatch.setattr(html, "SIZE_LIMIT", limit)
-    x = np.linspace(0.1, 1.0, 60)
-    series = tuple(Series(f"line {k}", x, np.sin(k + x), "theory") for k in range(8))
-    figures = [StudyFigure(f"figure-{k}", "Lines", "x", "y", series, "Lines.") for k in range(2)]
-    study = dataclasses.replace(a_study(), figures=lambda tree: figures)
-    text = render_page([Results(synthetic(study=f"study-{k}"), study) for k in range(5)])
-    assert 0.8 * limit < len(text.encode()) < limit
-    assert text.count('<table class="ledger">') == 5
-    assert len(re.findall(r'<figure id="study-\d-figure-figure-\d"', text)) == 5 * 2
-    sizes = [len(part) for part in text.split("<article")[1:]]
-    assert max(sizes) < 1.5 * min(sizes)
-    assert "Shown are" in text, "what is left out is said"
-    Page(text)
 
 
 def test_axes_of_words_and_grids_of_one_width_render(synthetic: Maker) -> None:

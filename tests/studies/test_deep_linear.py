@@ -81,6 +81,21 @@ def test_outputs_of_independent_variance_make_the_claims_fail(run):
         assert found[name].verdict == "fails", name
 
 
+def test_outputs_of_real_weights_are_gaussian_given_q_only():
+    """The exact sampler draws S = G xi, which is the claim; the dense one multiplies weights."""
+    grid = {"widths": "equal", "width": [8], "aspect": [1.0]}
+    tree = limitbench.run("deep-linear", grid, samples=4096, sampler="dense")
+    found = {claim.name: claim for claim in STUDY.claims(tree)}
+    for which in ("given-q", "unconditional"):
+        assert found[f"outputs-{which}-projections"].verdict == "holds"
+        assert found[f"outputs-{which}-energy"].verdict == "holds"
+    assert found["outputs-unconditional-projections"].measured > 5
+    few = STUDY.claims(limitbench.run("deep-linear", grid, samples=256, sampler="dense"))
+    verdicts = {claim.name: claim.verdict for claim in few}
+    assert verdicts["outputs-given-q-projections"] == "undecided"
+    assert verdicts["outputs-unconditional-projections"] != "fails"
+
+
 def test_outputs_of_separate_networks_make_the_coupling_fail(run):
     found = broken(run, output_2=lambda samples: samples["output_2"].roll(sample=1))
     assert found["outputs-given-q-energy"].verdict == "fails"

@@ -47,6 +47,7 @@ def test_ledger_finds_what_holds_and_what_fails(claims):
         "mean-w-t1",
         "mean-w-needs-drift",
         "leaky-wide-angle-fails",
+        "mean-w-leaky",
         "plain-constants-beat-published",
         "infinite-width-worse-with-depth",
     ):

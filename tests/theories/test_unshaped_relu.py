@@ -8,14 +8,13 @@ from functools import cache
 
 import numpy as np
 import pytest
-from scipy.special import kolmogorov
+from scipy.special import kolmogorov, ndtr
 
 from limitbench.errors import InputError
 from limitbench.networks.unshaped_mlp import UnshapedMLP
 from limitbench.numerics.angle_law import layer_step
 from limitbench.numerics.shaping import next_gap
 from limitbench.statistics.tests_of_difference import ks_one_sample
-from limitbench.studies.unshaped_relu_evidence import mean_w
 from limitbench.testing.theories import TheoryContract
 from limitbench.theories.unshaped_relu import (
     AngleLaw,
@@ -71,9 +70,20 @@ def test_limit_of_log_q_and_w(time, mean, std, mean_w_):
     """10^6 independent stepped paths give 3.4569(8), 3.1122(12), 2.4012(18) and sd .8440, 1.2264, 1.8217."""
     law = SingularStartSDE(int(64 * time), 64).law("log_q")
     assert (law.mean, law.std) == pytest.approx((mean, std), abs=2e-4)
-    assert mean_w(law, time) == pytest.approx(mean_w_, abs=6e-5)
+    z = np.linspace(-8.2, 8.2, 4097)
+    w = time * np.exp(-law.quantile(ndtr(z)) / 2)
+    assert np.exp(-z * z / 2) @ w / np.exp(-z * z / 2).sum() == pytest.approx(mean_w_, abs=6e-5)
     assert SingularStartSDE(int(64 * time), 64).sde.mean(time) == pytest.approx(mean_w_, abs=6e-5)
     assert abs(WithoutItoDrift(int(64 * time), 64).law("log_q").mean - mean) > 0.2
+
+
+@pytest.mark.parametrize("theory", [SingularStartSDE, FiniteStartSDE, WithoutItoDrift])
+def test_far_tails_continue_smoothly(theory):
+    """The quantile's slope in normal scores changes slowly to 1e-15: no slope is taken from rounding noise."""
+    z = np.linspace(-7.9, 7.9, 80)
+    for layer in range(2, 65, 6):
+        slope = np.diff(theory(layer, 64).law("log_q").quantile(ndtr(z)))
+        assert np.abs(np.diff(np.log(slope))).max() < 0.15
 
 
 def test_constants_of_the_slopes():

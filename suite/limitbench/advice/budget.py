@@ -95,6 +95,8 @@ def within_budget(network: Architecture, budget: Budget, knob: Knob, *, confirm:
     the answer.
 
     Raises `InputError` where the knob is not one of this network or does not move the quantity. Cost: up to 20 s.
+
+    Example: `within_budget(predict("mlp", depth=50, width=256).network, Budget("sd-log-norm", 0.5), "width").value`.
     """
     at = _turn(network, budget, knob)
     present = predicted(network, budget.quantity)
@@ -178,6 +180,8 @@ def knobs(network: Architecture, quantity: str) -> tuple[Knob, ...]:
     """The knobs that move this quantity of this network."""
     if quantity == "log-norm":
         return ("gain",) if isinstance(network, PiecewiseMLP) else ()
+    if quantity == "gap" and network.rho0 == 1:
+        return ()  # parallel inputs stay parallel
     if isinstance(network, ReluResNet):
         return ("branch",) if quantity == "gap" else ("branch", "width")
     if isinstance(network, SmoothMLP):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ from limitbench.theories.unshaped_relu.singular_start import SingularStartSDE
 CHAIN_COST = 2e5
 #: Narrowest layer of which the chain's expansion holds, where no slope and where one slope is near 0.
 _NARROWEST, _NARROWEST_DEAD = 8, 32
+#: Earliest time at which the SDE of q is solved from its singular start.
+_EARLIEST = 0.05
 #: Depth up to which the fluctuation is carried through the layers.
 _RECURSION_DEPTH = 20_000
 
@@ -106,13 +108,13 @@ def chain_theory(network: PiecewiseMLP) -> tuple[FiniteWidthChain | None, str]:
 
 
 def _infinite_width(network: PiecewiseMLP) -> Opinion:
-    return _opinion(lambda: InfiniteWidth(**_recursion(network)))
+    return _opinion(InfiniteWidth, **_recursion(network))
 
 
 def _clt(network: PiecewiseMLP) -> Opinion:
     if network.depth > _RECURSION_DEPTH:
         return _silent(InfiniteWidthCLT, f"left out beyond depth {_RECURSION_DEPTH:,}")
-    return _opinion(lambda: InfiniteWidthCLT(**_recursion(network)))
+    return _opinion(InfiniteWidthCLT, **_recursion(network))
 
 
 def _recursion(network: PiecewiseMLP) -> dict[str, Any]:
@@ -126,12 +128,12 @@ def _limits(network: PiecewiseMLP) -> tuple[Opinion, ...]:
     """Theories of depth and width to infinity together."""
     time = network.time
     if network.linear:
-        return (_opinion(lambda: DriftlessCovarianceSDE(time, network.rho0)),)
+        return (_opinion(DriftlessCovarianceSDE, time=time, rho0=network.rho0),)
     if network.unshaped:
         return (_silent(CovarianceSDE, "does not apply: slopes do not approach 1"), *_unshaped(network))
     if network.rate > 0.5:
         below = _silent(CovarianceSDE, f"does not apply: shaping at rate {network.rate:g} is weaker than 1/2")
-        return (below, _opinion(lambda: DriftlessCovarianceSDE(time, network.rho0)))
+        return (below, _opinion(DriftlessCovarianceSDE, time=time, rho0=network.rho0))
     if network.rate < 0.5:
         note = f"does not apply: shaping at rate {network.rate:g} is stronger than 1/2, correlations go to 1"
         return (_silent(CovarianceSDE, note),)
@@ -139,40 +141,47 @@ def _limits(network: PiecewiseMLP) -> tuple[Opinion, ...]:
     mean_width = round(network.depth / time)
     note = "" if network.equal_width else f"drift factor at the harmonic mean width {mean_width}"
     return (
-        _opinion(lambda: CovarianceSDE(time, **shaping)),
-        _opinion(lambda: DriftCorrectedCovarianceSDE(time, **shaping, width=mean_width), note),
+        _opinion(CovarianceSDE, time=time, **shaping),
+        _opinion(DriftCorrectedCovarianceSDE, note, time=time, **shaping, width=mean_width),
     )
 
 
 def _unshaped(network: PiecewiseMLP) -> tuple[Opinion, ...]:
     """Fixed slopes: the log-Gaussian norm at any widths, and the theories of q = l^2 (1 - rho) at equal ones."""
     slopes = network.slopes(1)
-    norm = _opinion(lambda: LogGaussianPerceptron(network.time, *slopes))
+    norm = _opinion(LogGaussianPerceptron, time=network.time, slope_plus=slopes[0], slope_minus=slopes[1])
     small, large = sorted(slopes, key=abs)
     width = round(network.depth / network.time)
     note = "" if network.equal_width else f"at the harmonic mean width {width}"
     if network.depth > LONGEST * width or network.rho0 == 1 or small == large:
         return (norm,)
-    shape = (network.depth, width, small / large, network.rho0)
-    found = [_opinion(lambda: SingularStartSDE(*shape), note), _opinion(lambda: FiniteStartSDE(*shape), note)]
+    shape = {"depth": network.depth, "width": width, "slope_minus": small / large, "rho0": network.rho0}
+    if network.time < _EARLIEST:
+        found = [_silent(SingularStartSDE, f"left out before t = {_EARLIEST:g}, where its start is all there is")]
+    else:
+        found = [_opinion(SingularStartSDE, note, **shape)]
+    found.append(_opinion(FiniteStartSDE, note, **shape))
     if network.depth * math.sqrt(width) <= CHAIN_COST:
-        found.append(_opinion(lambda: MatchedDiscrete(*shape), note))
+        found.append(_opinion(MatchedDiscrete, note, **shape))
     return (norm, *found)
 
 
-def _opinion(make: Callable[[], Theory], note: str = "") -> Opinion:
-    """The laws of a theory; where it refuses, a note that says what it would accept."""
-    theory = make()
+def _opinion(theory: type[Theory], note: str = "", **fields: Any) -> Opinion:
+    """The laws of a theory at these fields; where it refuses, a note that says what it would accept."""
+    try:
+        made = theory(**fields)
+    except InputError as error:
+        return _silent(theory, f"{error.field}: needs {error.accepted}")
     laws = {}
     for name in OBSERVABLES:
-        if name in theory.observables:
+        if name in made.observables:
             try:
-                laws[name] = theory.law(name)
+                laws[name] = made.law(name)
             except InputError as error:
                 note = f"{name}: needs {error.accepted}"
     if "log_gap" in laws and "correlation" not in laws:
         laws["correlation"] = Transformed(laws["log_gap"], _correlation, _log_gap, increasing=False)
-    return Opinion(theory.name, theory.title, laws, theory.validity, note, 0.5)
+    return Opinion(theory.name, theory.title, laws, theory.validity, note, 0.5 if laws else math.nan)
 
 
 def _correlation(log_gap: Any) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from limitbench.advice.architecture import SmoothMLP
 from limitbench.advice.rows import OBSERVABLES, Opinion
 from limitbench.errors import InputError
@@ -23,8 +25,10 @@ from limitbench.theories.shaped_smooth import (
 
 #: Paths behind the laws of the correlation, which have no closed form: 0.01 in units of D.
 _PATHS = 1 << 14
-#: Depth up to which the recursion is carried through the layers.
-_RECURSION_DEPTH = 20_000
+#: Most quadrature nodes in all layers of the recursion together: about a second.
+_RECURSION_NODES = 3e7
+#: Largest beta t that the ODE's exponentials take.
+_STEEPEST = 500.0
 
 
 def opinions(network: SmoothMLP) -> tuple[tuple[Opinion, ...], Mapping[str, Opinion]]:
@@ -55,7 +59,10 @@ def opinions(network: SmoothMLP) -> tuple[tuple[Opinion, ...], Mapping[str, Opin
         found.append(_opinion(lambda: DriftlessCovarianceSDE(time, network.rho0), OBSERVABLES, note))
     else:
         reduced = network.depth / network.width ** (2 * network.rate)
-        found.append(_opinion(lambda: CovarianceODE(reduced, **derivatives), OBSERVABLES))
+        if abs(norm_drift(network)) * reduced > _STEEPEST:
+            found.append(Opinion(CovarianceODE.name, CovarianceODE.title, note="left out: the norm moves too fast"))
+        else:
+            found.append(_opinion(lambda: CovarianceODE(reduced, **derivatives), OBSERVABLES))
         found.append(Opinion("norm-sde", NormSDE.title, note=f"does not apply: rate {network.rate:g} is not 1/2"))
     return tuple(found), references
 
@@ -81,8 +88,9 @@ def _fate(network: SmoothMLP) -> str:
 
 def _infinite_width(network: SmoothMLP) -> Opinion:
     name, title = SmoothInfiniteWidth.name, SmoothInfiniteWidth.title
-    if network.depth > _RECURSION_DEPTH:
-        return Opinion(name, title, note=f"left out beyond depth {_RECURSION_DEPTH:,}")
+    nodes = max(40.0, 120 / (network.scale * network.width**network.rate))
+    if network.depth * nodes**2 > _RECURSION_NODES:
+        return Opinion(name, title, note="left out: too many layers, or an activation that turns too sharply")
     names = ("depth", "width", "activation", "scale", "rate", "rho0")
     shape: dict[str, Any] = {field: getattr(network, field) for field in names}
     return _opinion(lambda: SmoothInfiniteWidth(**shape), OBSERVABLES)
@@ -91,8 +99,10 @@ def _infinite_width(network: SmoothMLP) -> Opinion:
 def _opinion(make: Callable[[], Theory], names: tuple[str, ...], note: str = "") -> Opinion:
     """The laws of a theory; where it refuses, a note that says what it would accept."""
     try:
-        theory = make()
-        laws = {name: theory.law(name) for name in names if name in theory.observables}
+        # norms that vanish or explode leave correlations undefined on some paths
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            theory = make()
+            laws = {name: theory.law(name) for name in names if name in theory.observables}
     except InputError as error:
         return Opinion("norm-sde", NormSDE.title, note=f"{error.field}: needs {error.accepted}")
     return Opinion(theory.name, theory.title, laws, theory.validity, note)

@@ -43,14 +43,18 @@ class SmoothActivation:
     third: float = math.nan
 
     def __post_init__(self) -> None:
-        value, slope, second, third = _derivatives(self.function)
-        if not (abs(value) < 1e-9 and abs(slope - 1) < 1e-9):
+        h = 1e-5
+        below, value, above = self.function(torch.tensor([-h, 0.0, h], dtype=torch.float64)).tolist()
+        slope = (above - below) / (2 * h)
+        if not (abs(value) < 1e-9 and abs(slope - 1) < 1e-6):
             raise InputError("activation", f"{self.name}: phi(0) = {value:g}, phi'(0) = {slope:g}", "0 and 1")
-        for field, found in (("second", second), ("third", third)):
-            given = float(getattr(self, field))
-            object.__setattr__(self, field, found if math.isnan(given) else given)
+        given = (float(self.second), float(self.third))
+        # only where needed: higher derivatives make torch load its compiler, which takes seconds
+        found = _derivatives(self.function) if any(map(math.isnan, given)) else given
+        for field, known, derivative in zip(("second", "third"), given, found, strict=True):
+            object.__setattr__(self, field, derivative if math.isnan(known) else known)
             if not math.isfinite(getattr(self, field)):
-                raise InputError(field, found, "a finite derivative at 0")
+                raise InputError(field, getattr(self, field), "a finite derivative at 0")
 
     def shaped(self, x: Float[Tensor, "*shape"], s: float) -> Float[Tensor, "*shape"]:
         """phi_s(x) = s phi(x/s)."""
@@ -84,19 +88,19 @@ def _normaliser(activation: SmoothActivation, s: float) -> float:
     return 1.0 / float(weights @ values**2)
 
 
-def _derivatives(function: Callable[[Tensor], Tensor]) -> tuple[float, float, float, float]:
-    """phi, phi', phi'', phi''' at 0 by automatic differentiation; a derivative that autograd calls constant is 0."""
+def _derivatives(function: Callable[[Tensor], Tensor]) -> tuple[float, float]:
+    """phi'' and phi''' at 0 by automatic differentiation; what does not depend on x has derivative 0."""
     with torch.inference_mode(False), torch.enable_grad():
         x = torch.zeros(1, dtype=torch.float64, requires_grad=True)
         y = function(x)
-        found = [float(y.detach())]
+        found = []
         for _ in range(3):
             if y.requires_grad:
                 (y,) = torch.autograd.grad(y.sum(), x, create_graph=True, allow_unused=True, materialize_grads=True)
             else:
                 y = torch.zeros_like(x)
             found.append(float(y.detach()))
-    return found[0], found[1], found[2], found[3]
+    return found[1], found[2]
 
 
 def _shifted_tanh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -84,7 +84,9 @@ def lag_covariances(column: Mapping[int, CellEvidence]) -> dict[int, Measured]:
     """4n Cov(A_l, A_{l+r}) by lag r, from the shallowest pair of recorded layers at that lag."""
     found: dict[int, Measured] = {}
     layers = sorted(column)
-    shares = column_values([column[layer] for layer in layers], "relu_share") if layers else []
+    if not layers:
+        return found
+    shares = column_values([column[layer] for layer in layers], "relu_share")
     for i, first in enumerate(layers):
         for second, share in zip(layers[i:], shares[i:], strict=True):
             if second - first not in found:

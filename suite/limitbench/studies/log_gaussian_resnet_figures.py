@@ -252,7 +252,9 @@ def _growth(evidence: Evidence) -> StudyFigure | None:
         family = Family(evidence, network)
         for width in sorted(family.widths())[-2:]:
             column = {d: c for d, c in sorted(family.widths()[width].items()) if d <= width / 4}
-            drawn = column_values(list(column.values()), "log_norm") if column else []
+            if not column:
+                continue
+            drawn = column_values(list(column.values()), "log_norm")
             measured = {d: log_mean_growth(x) for d, x in zip(column, drawn, strict=True)}
             grown = {d: m for d, m in measured.items() if math.isfinite(m.value)}
             if not grown:

@@ -9,7 +9,7 @@ import numpy as np
 
 from limitbench.numerics.interlayer import Interlayer
 from limitbench.studies.base import Claim
-from limitbench.studies.evidence import missing, moment_claim, value_claim
+from limitbench.studies.evidence import missing, value_claim
 from limitbench.studies.ledger import worst_score_claim
 from limitbench.studies.log_gaussian_resnet_evidence import (
     BALANCED,
@@ -23,7 +23,7 @@ from limitbench.studies.log_gaussian_resnet_evidence import (
     largest,
     log_mean_growth,
 )
-from limitbench.studies.measured import Measured, values, variance
+from limitbench.studies.measured import Measured, mean_of, values, variance
 
 #: Chance that a claim of equal laws fails although they are equal.
 FALSE_ALARM = 1e-6
@@ -130,19 +130,17 @@ def growth_claims(vanilla: Family, balanced: Family) -> list[Claim]:
     if cell is None:
         return [*found, missing("output-growth", text, math.exp(limit / 4), "d/n = 1/4")]
     theory = vanilla.theory(int(cell.parameters["depth"]), int(cell.parameters["width"]))
-    ratio = np.exp(values(cell, "log_output")) / float(cell.parameters["outputs"])
-    grown_output = math.exp(theory.mean_growth)
+    measured = mean_of(np.exp(values(cell, "log_output")) / float(cell.parameters["outputs"]), (cell,))
     found.append(
-        moment_claim(
+        value_claim(
             vanilla.evidence,
-            cell,
-            "log_output",
-            "mean",
-            grown_output,
-            values=ratio[np.isfinite(ratio)],
+            [cell],
+            math.exp(theory.mean_growth),
+            measured.value,
+            measured.se,
             name="output-growth",
             text=text,
-            theory=FINITE,
+            distance=cell.score("distance", "log_output", FINITE),
         )
     )
     return found

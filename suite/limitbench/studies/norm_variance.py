@@ -110,7 +110,7 @@ STUDY = Study(
         "standard": Preset(
             {"network": tuple(FAMILIES), "width": (16, 32, 64, 128, 256, 512, 1024, 4096), "depth": (4, 16, 64)},
             samples=32768,
-            samples_at={256: 16384, 512: 16384, 1024: 8192, 4096: 2048},
+            samples_at={256: 16384, 512: 16384, 1024: 16384, 4096: 2048},
         ),
         "full": Preset(
             {

@@ -17,8 +17,8 @@ from limitbench.studies.ledger import worst_score_claim
 from limitbench.studies.measured import Measured, variance
 from limitbench.studies.norm_variance_families import FAMILIES, RESIDUAL_WEIGHT, constant, time
 
-#: Slopes are fitted up to this sum of inverse widths.
-LONGEST = 0.25
+#: Slopes are fitted up to this sum of inverse widths, from this width on.
+LONGEST, NARROWEST = 0.25, 64
 #: Networks in a cell from which on its D is told from the margin.
 _SHARP = 8192
 _RELU, _ALTERNATING = "relu", "relu-alternating"
@@ -26,10 +26,10 @@ _RELU, _ALTERNATING = "relu", "relu-alternating"
 
 @dataclass(frozen=True)
 class Slope:
-    """Var ln V_d/V_0 = slope (1 + k/n) sum_l 1/n_l, fitted to one architecture.
+    """Var ln V_d/V_0 = slope (1 + k/n) sum_l 1/n_l, fitted to one architecture over widths at one depth.
 
-    Each width gives its deepest cell with a sum of at most 1/4: cells of a column share their networks. For residual
-    networks sums over finitely many lags are brought to infinite depth by the ratio of the theory's constants.
+    The correction k depends on the depth where layers are correlated, so cells of other depths take no part. For
+    residual networks the sum over finitely many lags is brought to infinite depth by the theory's own ratio.
     """
 
     value: float
@@ -37,20 +37,29 @@ class Slope:
     k: float
     cells: Sequence[CellEvidence]
 
+    @property
+    def depth(self) -> int:
+        """Depth of the networks."""
+        return int(self.cells[0].parameters["depth"])
+
 
 def fit_slope(evidence: Evidence, network: str) -> Slope | None:
-    """None with fewer than three widths."""
-    deepest: dict[int, CellEvidence] = {}
+    """At the depth with the most widths of at least 64 and sums up to 1/4, the deepest of several.
+
+    None with fewer than three widths.
+    """
+    depths: dict[int, list[CellEvidence]] = {}
     for cell in evidence.where(network=network):
-        if time(cell.parameters) <= LONGEST + 1e-9:
-            deepest[int(cell.parameters["width"])] = cell  # cells come in order of depth
-    if len(deepest) < 3:
+        if time(cell.parameters) <= LONGEST + 1e-9 and float(cell.parameters["width"]) >= NARROWEST:
+            depths.setdefault(int(cell.parameters["depth"]), []).append(cell)
+    cells = max(depths.values(), key=lambda row: (len(row), row[0].parameters["depth"]), default=[])
+    if len(cells) < 3:
         return None
-    cells = list(deepest.values())
     found = [variance(cell) for cell in cells]
     scale = np.array([constant(network) / (finite_constant(cell) * time(cell.parameters)) for cell in cells])
     slope, se = (scale * np.array([getattr(m, name) for m in found]) for name in ("value", "se"))
-    design = np.stack([np.ones(len(cells)), 1 / np.array(list(deepest), dtype=float)], axis=1) / se[:, None]
+    widths = np.array([cell.parameters["width"] for cell in cells], dtype=float)
+    design = np.stack([np.ones(len(cells)), 1 / widths], axis=1) / se[:, None]
     covariance = np.linalg.inv(design.T @ design)
     a, ak = covariance @ design.T @ (slope / se)
     return Slope(float(a), float(covariance[0, 0] ** 0.5), float(ak / a), cells)
@@ -72,16 +81,23 @@ def claims(evidence: Evidence) -> list[Claim]:
     for network, slope in slopes.items():
         predicted = constant(network)
         name = f"slope-{network}"
-        text = f"{network}: the slope of Var ln V_d/V_0 in sum 1/n_l (largest sums up to 1/4"
+        text = f"{network}: the slope of Var ln V_d/V_0 in sum 1/n_l"
         text += ", brought to infinite depth" if network == "resnet" else ""
         if slope is None:
-            found.append(missing(name, text + ").", predicted, "three widths with sum 1/n_l <= 1/4"))
+            found.append(missing(name, text + ".", predicted, "three widths from 64 on with sums up to 1/4"))
             continue
-        text += f"; correction 1 + k/n with k = {slope.k:.1f})."
-        resolution = predicted / 4
+        text += f" (depth {slope.depth}, sums up to 1/4; correction 1 + k/n with k = {slope.k:.1f})."
         found.append(
             value_claim(
-                evidence, slope.cells, predicted, slope.value, slope.se, name=name, text=text, resolution=resolution
+                evidence,
+                slope.cells,
+                predicted,
+                slope.value,
+                slope.se,
+                name=name,
+                text=text,
+                resolution=predicted / 4,
+                distance=slope.cells[-1].score("distance", "log_norm", "log-gaussian"),
             )
         )
     found.append(_one_line(evidence, slopes[_RELU], slopes[_ALTERNATING]))
@@ -144,14 +160,19 @@ def _scores(evidence: Evidence) -> list[Claim]:
         ),
         worst_score_claim(
             evidence,
-            [cell for cell in evidence.where(network="resnet") if float(cell.parameters["width"]) <= 16],
+            [cell for cell in evidence.where(network="resnet") if _narrow_and_deep(cell)],
             "log_norm",
             "log-gaussian-finite-depth",
             expected="fails",
             name="finite-depth-fails-narrow-resnet",
-            text="At width 16 a vanilla ResNet is far from log-Gaussian, finite-depth sums or not (smallest D).",
+            text="At width 16 and d >= n a vanilla ResNet is far from log-Gaussian, finite-depth sums or not.",
         ),
     ]
+
+
+def _narrow_and_deep(cell: CellEvidence) -> bool:
+    width, depth = float(cell.parameters["width"]), float(cell.parameters["depth"])
+    return width <= 16 and depth >= width
 
 
 def figures(evidence: Evidence) -> list[StudyFigure]:

@@ -202,9 +202,8 @@ STUDY = Study(
             samples_at={256: 2048},
         ),
         "standard": Preset(
-            _SHEET | {"time": (0.25, 0.5, 0.75, 1.0), "width": (64, 256, 1024), "depth": (8, 16, 32)},
+            _SHEET | {"time": (0.25, 0.5, 1.0), "width": (64, 256, 1024), "depth": (8, 16, 32)},
             samples=8192,
-            samples_at={1024: 4096},
         ),
         "full": Preset(
             _SHEET

@@ -16,6 +16,7 @@ from limitbench.studies.residual_equivalence_cells import (
     OBSERVABLE,
     PLAIN,
     RELU,
+    SYMMETRIC,
     WORDS,
     Estimate,
     mean,
@@ -80,7 +81,30 @@ def _means(evidence: Evidence) -> list[Claim]:
         )
         for network in (NORMALISED, PLAIN)
     ]
-    return claims + direct
+    everywhere = _at_every_size(
+        evidence,
+        name="mean-correlation-every-size",
+        text="The mean correlations of the normalised residual network and the symmetric MLP agree at every d and d/n "
+        "of the run (difference of the furthest off",
+    )
+    return [*claims, *direct, everywhere]
+
+
+@answering
+def _at_every_size(evidence: Evidence, *, name: str, text: str) -> Claim:
+    """Both have one infinite-width recursion; their O(1/n) and O(d/n) errors are small too."""
+    used, found = [], []
+    for mlp in evidence.where(network=MLP, **SYMMETRIC):
+        sizes = {axis: int(mlp.parameters[axis]) for axis in ("width", "depth")}
+        ours = evidence.one(network=NORMALISED, **SYMMETRIC, **sizes)
+        if ours is not None:
+            a, b = mean(ours.samples(OBSERVABLE)), mean(mlp.samples(OBSERVABLE))
+            found.append((Estimate(a.value - b.value, math.hypot(a.se, b.se)), size(mlp)))
+            used += [ours, mlp]
+    if not found:
+        return missing(name, f"{text}).", 0.0, "both networks at time 1, Delta = 3, slope_mean 0, rho0 = -0.2")
+    worst, where = max(found, key=lambda item: abs(item[0].value) / item[0].se)
+    return value_claim(evidence, used, 0.0, worst.value, worst.se, name=name, text=f"{text}, {where}).")
 
 
 @answering

@@ -135,7 +135,8 @@ def _fluctuation_against_width(evidence: Evidence) -> StudyFigure | None:
         for network in (MLP, NORMALISED)
         if root_cells(evidence, network)
     ]
-    first, last = (scaled(c) for c in (mlp[0], mlp[-1]))
+    ends = [f"{scaled(c).value:.3f} ± {scaled(c).se:.3f} ({size(c)})" for c in (mlp[0], mlp[-1])]
+    found = f"goes from {ends[0]} to {ends[1]}" if len(mlp) > 1 else f"is {ends[0]}"
     return StudyFigure(
         "scaled-fluctuation",
         "The scaled fluctuation of the correlation",
@@ -146,8 +147,7 @@ def _fluctuation_against_width(evidence: Evidence) -> StudyFigure | None:
             Series("finite-width chain", widths, np.array(chain), "theory", theory="finite-width-chain"),
             *points,
         ),
-        f"The MLP's scaled standard deviation goes from {first.value:.3f} ± {first.se:.3f} ({size(mlp[0])}) to "
-        f"{last.value:.3f} ± {last.se:.3f} ({size(mlp[-1])}), on its way to {limit:.4f}. That of the residual network "
+        f"The MLP's scaled standard deviation {found}; its limit is {limit:.4f}. That of the residual network "
         "falls: it fluctuates by n^-1/2, not by (d/n)^1/2.",
         x_log=True,
     )

@@ -59,7 +59,7 @@ def _columns(evidence: Evidence) -> list[tuple[list[CellEvidence], float]]:
 
 def _limit(evidence: Evidence) -> list[Claim]:
     """The limit is right and far away: O(log n/n) in w, worst at small t (sheet A 3)."""
-    wide = [c for c in evidence.where(**RELU, alpha=1.0) if float(c.parameters["width"]) >= 256]
+    wide = [c for c in evidence.where(**RELU, alpha=1.0) if float(c.parameters["width"]) >= 512]
     return [
         worst_score_claim(
             evidence,
@@ -77,7 +77,7 @@ def _limit(evidence: Evidence) -> list[Claim]:
             "q-sde-finite-start",
             expected="holds",
             name="finite-start-holds",
-            text="From w₀ = 1/(n √(1 − ρ₀)) the SDE holds at t = 1 (largest D; ReLU, ρ₀ = 0.3, width >= 256).",
+            text="From w₀ = 1/(n √(1 − ρ₀)) the SDE holds at t = 1 (largest D; ReLU, ρ₀ = 0.3, width >= 512).",
         ),
         *(
             predicted_curve_claim(

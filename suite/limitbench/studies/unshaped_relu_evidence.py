@@ -9,11 +9,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr, ndtri
 
-from limitbench.statistics.laws import Empirical, Law
+from limitbench.statistics.laws import Empirical
 from limitbench.statistics.scores import score
 from limitbench.studies.base import Claim, Verdict
 from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_claim
 from limitbench.studies.ledger import answering
+from limitbench.theories.base import Theory
 from limitbench.theories.unshaped_relu import FiniteStartSDE, SingularStartSDE, WithoutItoDrift
 
 RELU = {"slope_minus": 0.0, "rho0": 0.3}
@@ -31,11 +32,13 @@ def w_of(log_q: Float[np.ndarray, " networks"], time: float) -> Float[np.ndarray
     return time * np.exp(-log_q / 2)
 
 
-def mean_w(law: Law, time: float) -> float:
-    """E t q^-1/2 of a law of ln q, by the trapezoidal rule in normal scores."""
+def mean_w(theory: Theory, time: float) -> float:
+    """E t q^-1/2: in closed form for an SDE, else by the trapezoidal rule in normal scores of the law of ln q."""
+    if isinstance(theory, SingularStartSDE | FiniteStartSDE | WithoutItoDrift):
+        return theory.sde.mean(time)
     z = np.linspace(-8.2, 8.2, 4097)
     weight = np.exp(-z * z / 2)
-    return float(weight @ w_of(law.quantile(ndtr(z)), time) / weight.sum())
+    return float(weight @ w_of(theory.law(OBSERVABLE).quantile(ndtr(z)), time) / weight.sum())
 
 
 def widest(cells: Sequence[CellEvidence]) -> list[CellEvidence]:
@@ -71,14 +74,13 @@ def mean_w_claim(evidence: Evidence, cells: Sequence[CellEvidence], time: float,
     if not cells:
         return missing(name, text, math.nan, f"ReLU, ρ₀ = 0.3 at d/n = {time:g}")
     (cell,) = widest(cells)[:1]
-    limit, start = cell.theory("q-sde"), cell.theory("q-sde-finite-start")
-    assert isinstance(limit, SingularStartSDE)
-    assert isinstance(start, FiniteStartSDE)
-    predicted = mean_w(cell.theory("finite-width-chain").law(OBSERVABLE), time)
+    limit, start, predicted = (
+        mean_w(cell.theory(name), time) for name in ("q-sde", "q-sde-finite-start", "finite-width-chain")
+    )
     measured, se = _mean(w_of(cell.samples(OBSERVABLE), time))
     text = (
-        f"{text} (Width {cell.parameters['width']}; the limit k₀(e^(2t) − 1)/2 is {limit.sde.mean(time):.4f}, "
-        f"{start.sde.mean(time):.4f} from w₀: the rest is O(log l/n).)"
+        f"{text} (Width {cell.parameters['width']}; the limit k₀(e^(2t) − 1)/2 is {limit:.4f}, {start:.4f} "
+        f"from w₀: the rest is O(log l/n).)"
     )
     distance = cell.score("distance", OBSERVABLE, "finite-width-chain")
     return value_claim(evidence, [cell], predicted, measured, se, name=name, text=text, distance=distance)
@@ -90,11 +92,10 @@ def closed_mean_w_claim(evidence: Evidence, cells: Sequence[CellEvidence], *, na
     if not cells:
         return missing(name, text, math.nan, "slopes (1, 1/2), ρ₀ = 0.995 at d/n = 1")
     (cell,) = widest(cells)[:1]
-    theory = cell.theory("q-sde-finite-start")
-    assert isinstance(theory, FiniteStartSDE)
+    predicted = mean_w(cell.theory("q-sde-finite-start"), 1.0)
     measured, se = _mean(w_of(cell.samples(OBSERVABLE), 1.0))
     distance = cell.score("distance", OBSERVABLE, "q-sde-finite-start")
-    return value_claim(evidence, [cell], theory.sde.mean(1.0), measured, se, name=name, text=text, distance=distance)
+    return value_claim(evidence, [cell], predicted, measured, se, name=name, text=text, distance=distance)
 
 
 @answering
@@ -103,13 +104,12 @@ def drift_in_mean_claim(evidence: Evidence, cells: Sequence[CellEvidence], *, na
     if not cells:
         return missing(name, text, math.nan, "ReLU, ρ₀ = 0.3 at d/n = 1")
     (cell,) = widest(cells)[:1]
-    without = cell.theory("q-sde-no-drift")
-    assert isinstance(without, WithoutItoDrift)
+    without = mean_w(cell.theory("q-sde-no-drift"), 1.0)
     measured, se = _mean(w_of(cell.samples(OBSERVABLE), 1.0))
     return value_claim(
         evidence,
         [cell],
-        without.sde.mean(1.0),
+        without,
         measured,
         se,
         name=name,
@@ -157,7 +157,7 @@ def process_claim(
     )
 
 
-def log_q_paths(theory: object, paths: int = _PATHS, seed: int = 0) -> Float[np.ndarray, "paths times"]:
+def log_q_paths(theory: Theory, paths: int = _PATHS, seed: int = 0) -> Float[np.ndarray, "paths times"]:
     """ln q at the three times on simulated paths of an SDE's w."""
     assert isinstance(theory, SingularStartSDE | FiniteStartSDE | WithoutItoDrift)
     w = theory.sde.paths(TIMES, paths=paths, seed=seed)

@@ -93,9 +93,7 @@ def _means(column: list[CellEvidence]) -> StudyFigure | None:
         Series(
             _title(column, name),
             t,
-            np.array(
-                [mean_w(c.theory(name).law(OBSERVABLE), time) for c, time in zip(column, t, strict=True)], dtype=float
-            ),
+            np.array([mean_w(cell.theory(name), time) for cell, time in zip(column, t, strict=True)]),
             kind="theory",
             theory=name,
         )

@@ -11,8 +11,8 @@ from limitbench.numerics.affine_sde import AffineSDE
 from limitbench.statistics.laws import Law, Tabulated
 from limitbench.theories.unshaped_relu.base import affine_law
 
-#: What the solver's cdf does not resolve; the table continues its tails from there.
-_TAIL = 1e-13
+#: Tails below this are rounding noise of the solver, of which no slope can be taken; the table continues from there.
+_TAIL = 1e-11
 
 
 def log_q_law(sde: AffineSDE, time: float, shift: float) -> Law:
