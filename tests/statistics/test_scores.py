@@ -339,3 +339,14 @@ def test_values_that_rounding_made_equal_are_no_evidence_against_their_law():
 
 def test_an_interval_without_a_lower_end_decides_nothing():
     assert verdict(math.nan, 0.01, 0.05) == "undecided"
+
+
+def test_networks_that_differ_by_rounding_alone_have_no_distance():
+    rounding = 1e-15 * np.random.default_rng(2).standard_normal(1000)
+    for values, law in ((rounding, Normal(0.0, 1.0)), (1 + rounding, PointMass(1.0))):
+        found = score(values, law)
+        assert math.isnan(found.distance)
+        assert found.verdict == "undecided"
+        assert any("one value" in note for note in found.notes)
+    # a narrow law of its own is no rounding noise
+    assert score(1e-20 * (1 + rounding * 1e13), Normal(1e-20, 1e-22)).distance == pytest.approx(0, abs=0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,8 @@ def opinions(network: SmoothMLP) -> tuple[tuple[Opinion, ...], Mapping[str, Opin
         covariance = _opinion(
             lambda: SmoothCovarianceSDE(time, paths=_PATHS, **derivatives), ("correlation", "log_gap")
         )
-        norm = _opinion(lambda: NormSDE(time, norm_drift(network)), ("log_norm",), _fate(network))
+        norm = _opinion(lambda: NormSDE(time, norm_drift(network)), ("log_norm",))
+        norm = replace(norm, note=_fate(network)) if norm.laws else norm
         if norm_drift(network) < -1.001:
             found.append(_opinion(lambda: StationaryNorm(norm_drift(network)), ("log_norm",)))
         found += [covariance, norm]
@@ -73,8 +75,12 @@ def norm_drift(network: SmoothMLP) -> float:
 
 
 def norm_law(network: SmoothMLP) -> Law:
-    """The law of `log_norm` at rate 1/2, given that the norm does not explode."""
-    return NormSDE(network.time, norm_drift(network)).law("log_norm")
+    """The law of `log_norm` at rate 1/2, given that the norm does not explode; `InputError` where it is not solved."""
+    try:
+        return NormSDE(network.time, norm_drift(network)).law("log_norm")
+    except InputError as error:
+        accepted = f"one whose norm SDE can be solved ({error.field}: {error.accepted})"
+        raise InputError("budget of this network", network.words, accepted) from None
 
 
 def _fate(network: SmoothMLP) -> str:

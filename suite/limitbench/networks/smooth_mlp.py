@@ -27,7 +27,7 @@ class SmoothMLP(Network):
     (arXiv 2206.02768). Observables: `correlation` and `log_gap` of two inputs of equal norm, `log_norm` of input 1 and
     `exploded`, 1 where V^11 has exceeded 1e4 in some layer so far. `log_norm` is NaN where input 1 has exploded,
     `correlation` and `log_gap` where either has: laws are those given that it has not. Any depth: norms are kept as
-    logs, gaps 1 - rho to 1e-28; below that `log_gap` may be -inf. With one input there are no `correlation` and `log_gap`.
+    logs, gaps 1 - rho to 1e-28; below that `log_gap` may be -inf. One input has no `correlation` and `log_gap`.
 
     Arguments:
         depth: number of hidden layers.

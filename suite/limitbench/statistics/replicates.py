@@ -28,6 +28,8 @@ from limitbench.statistics.laws import Bernoulli, Normal
 CLOSE = 0.05
 #: A distance stands clear of noise from this multiple of the null mean on.
 CLEAR = 5.0
+#: Networks whose values differ by less than this, in units of their size and of the laws' spread, are all alike.
+ROUNDING = 1e-11
 #: Two-sided 5 % points of √N KS and of a standard normal variable.
 KOLMOGOROV_5_PERCENT, NORMAL_5_PERCENT = 1.3580986393225507, 1.959963984540054
 
@@ -172,8 +174,10 @@ def compare_cell(
     if not np.isfinite(ordered[[0, -1]]).all():
         return _infinite(samples, laws, resampling)
     mean = float(samples.mean())
-    # equal values can have a rounded mean and so a standard deviation of 1e-17
-    std = float(samples.std(ddof=1)) if ordered[0] < ordered[-1] else 0.0
+    spreads = [law.std for law in laws.values() if math.isfinite(law.std)]
+    # a spread that is rounding noise beside the values or beside every law is none
+    rounding = ROUNDING * max(abs(ordered[0]), abs(ordered[-1]), *spreads, 0.0)
+    std = float(samples.std(ddof=1)) if ordered[-1] - ordered[0] > rounding else 0.0
     centred = samples - mean
     kurtosis = float(((centred / std) ** 4).mean()) if std > 0 else 1.0
     relative = math.sqrt(max(kurtosis - 1, 0.0) / (4 * size))

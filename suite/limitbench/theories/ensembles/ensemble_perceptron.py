@@ -26,10 +26,13 @@ class EnsemblePerceptron(Theory):
     """ln V_d/V_0 ~ N(mean, variance) with the exact moments of Gaussian weights and what the ensemble changes in them.
 
     Independent entries of fourth moment k: a layer's V'/V is a mean of n terms phi(w.f)^2, in whose variance stands
-    E (w.f)^4 = 3 |f|^4 + (k - 3) sum f_i^4. Where sum f_i^4/|f|^4 = K/n, K = 6 (s_+^4 + s_-^4)/(s_+^2 + s_-^2)^2,
+    E (w.f)^4 = 3 |f|^4 + (k - 3) sum f_i^4. With K = 6 (s_+^4 + s_-^4)/(s_+^2 + s_-^2)^2 and the mean S_l of
+    sum f_i^4/|f|^4 for the features that layer l receives,
 
-        variance -> variance + delta,   mean -> mean - delta/2,   delta = (k - 3) K^2 d/(3 n^2),
+        variance -> variance + delta,   mean -> mean - delta/2,   delta = (k - 3) K/(3 n) sum_l S_l,
 
+    S_1 = 3/n for inputs in random directions, S_l = (K/n)(1 + r/n) after that (linear: K = 3, r = -2; ReLU: K = 6,
+    r = -3), to O(1/n^3),
     so that the limit N(-v t/2, v t), v = K - 1, stays and its O(1/n) correction changes (linear: K = 3, ReLU: K = 6).
 
     Haar orthogonal matrices keep norms: a layer has the share of the norm that phi passes on, without the factor
@@ -104,7 +107,14 @@ class EnsemblePerceptron(Theory):
 
     @property
     def _excess(self) -> float:
-        return (_KURTOSIS[self.weights] - 3) * self._share**2 / 3 * self.depth / self.width**2
+        n = self.width
+        m2, m4, m6 = (
+            odd * (self.slope_plus**power + self.slope_minus**power) / 2 for odd, power in ((1, 2), (3, 4), (15, 6))
+        )
+        # delta method for the mean of sum f^4/(sum f^2)^2
+        correction = 3 * (m4 / m2**2 - 1) - 2 * (m6 / (m4 * m2) - 1)
+        concentration = 3 / n + (self.depth - 1) * self._share / n * (1 + correction / n)
+        return (_KURTOSIS[self.weights] - 3) * self._share / (3 * n) * concentration
 
     def _law(self, observable: str) -> Law:
         if self.variance < _NEGLIGIBLE:

@@ -33,8 +33,8 @@ class SmoothCovarianceSDE(Theory):
 
     The drift of rho is phi''^2/(4 a^2) [g (1 + 2 rho^2) - 3 m rho] with g and m the geometric and arithmetic mean of
     the two variances: it needs the norms unless phi'' = 0, where rho does not feel the shaping at all. Laws are
-    those of simulated paths: `exploded` of input 1 (V above 1e4 so far), `log_norm` given that it has not, `correlation`
-    and `log_gap` given that neither input has; a law that under 100 paths are left for is not listed.
+    those of simulated paths: `exploded` of input 1 (V above 1e4 so far), `log_norm` given that it has not,
+    `correlation` and `log_gap` given that neither input has; a law that under 100 paths are left for is not listed.
 
     Arguments:
         time: t = l/n, in (0, 64].

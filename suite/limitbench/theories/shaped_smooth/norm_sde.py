@@ -28,7 +28,8 @@ class NormSDE(Theory):
 
     beta > 0: V explodes in finite time or vanishes; -1 <= beta <= 0: V vanishes; beta < -1: V has a stationary law.
     `exploded` (V above 1e4 so far) and `log_norm` = ln V_t/V_0 given that it has not, by the Kolmogorov forward
-    equation in ln V/sqrt2, absorbed at the top: 1e-6 in the cdf up to time 4; laws with an error above 1e-3 are refused.
+    equation in ln V/sqrt2, absorbed at the top: 1e-6 in the cdf up to time 4. Laws with an error above 1e-3 are
+    refused.
 
     Arguments:
         time: t = l/n, in (0, 64].
