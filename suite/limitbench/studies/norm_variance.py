@@ -105,7 +105,7 @@ STUDY = Study(
         "quick": Preset(
             {"network": tuple(FAMILIES), "width": (16, 64, 256, 1024, 4096), "depth": (16,)},
             samples=8192,
-            samples_at={4096: 2048},
+            samples_at={1024: 4096, 4096: 2048},
         ),
         "standard": Preset(
             {"network": tuple(FAMILIES), "width": (16, 32, 64, 128, 256, 512, 1024, 4096), "depth": (4, 16, 64)},
