@@ -137,7 +137,7 @@ def _limits(network: PiecewiseMLP) -> tuple[Opinion, ...]:
     if network.rate < 0.5:
         note = f"does not apply: shaping at rate {network.rate:g} is stronger than 1/2, correlations go to 1"
         return (_silent(CovarianceSDE, note),)
-    shaping = {"c_plus": network.c_plus, "c_minus": network.c_minus, "rho0": network.rho0}
+    shaping: dict[str, Any] = {"c_plus": network.c_plus, "c_minus": network.c_minus, "rho0": network.rho0}
     mean_width = round(network.depth / time)
     note = "" if network.equal_width else f"drift factor at the harmonic mean width {mean_width}"
     return (
@@ -155,7 +155,7 @@ def _unshaped(network: PiecewiseMLP) -> tuple[Opinion, ...]:
     note = "" if network.equal_width else f"at the harmonic mean width {width}"
     if network.depth > LONGEST * width or network.rho0 == 1 or small == large:
         return (norm,)
-    shape = {"depth": network.depth, "width": width, "slope_minus": small / large, "rho0": network.rho0}
+    shape: dict[str, Any] = {"depth": network.depth, "width": width, "slope_minus": small / large, "rho0": network.rho0}
     if network.time < _EARLIEST:
         found = [_silent(SingularStartSDE, f"left out before t = {_EARLIEST:g}, where its start is all there is")]
     else:
