@@ -18,7 +18,7 @@ from limitbench.theories.unshaped_relu import FiniteStartSDE, FiniteWidthChain
 from .tracking import error
 
 #: (variance, mean) a unit of d/n at alpha^2 = 1/2, by 40-digit summation of the interlayer kernels.
-INTERLAYER = (5.4425, -1.9839)
+INTERLAYER = (5.442478042879029, -1.983860634029503)
 #: sqrt(s_1) of s' = 2 nu'(rho) s + (1 - rho^2)^2 for (c_+ - c_-)^2 = 9, rho0 = -0.2, by an adaptive solver.
 FLUCTUATION = 0.4244772501
 

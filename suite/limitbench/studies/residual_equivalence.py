@@ -197,9 +197,8 @@ STUDY = Study(
     theories=THEORIES,
     presets={
         "quick": Preset(
-            _SHEET | {"time": (0.5, 1.0), "width": (64, 256), "depth": (8, 16)},
+            _SHEET | {"slope_mean": (0.0,), "time": (0.5, 1.0), "width": (64, 256), "depth": (8, 16)},
             samples=4096,
-            samples_at={256: 2048},
         ),
         "standard": Preset(
             _SHEET | {"time": (0.25, 0.5, 1.0), "width": (64, 256, 1024), "depth": (8, 16, 32)},

@@ -164,32 +164,47 @@ def _other_theories(evidence: Evidence, critical: Sequence[CellEvidence]) -> lis
 
 
 def _below_the_critical_rate(evidence: Evidence) -> list[Claim]:
-    """Rates below 1/2, d << n: the ODE, reached as slowly as n^-1/2 (sheet A 2)."""
+    """Rates below 1/2, d << n: the ODE, reached as slowly as n^-1/2 because of s = a n^p, not of noise (sheet A 2)."""
     found = []
     activation = activation_of("shifted-tanh")
     for norm0 in (1.0, 2.0):
         predicted = CovarianceODE(1.0, activation.second, activation.third, 0.5, norm0, 0.0).correlation
         setting = f"shifted-tanh, a = 0.5, p = 1/4, V0 = {norm0:g}, t = 1"
-        need = f"activation=shifted-tanh, scale=0.5, rate=0.25, rho0=0, norm0={norm0:g}"
-        cells = [
-            c
+        need = (
+            "--set activation=shifted-tanh --set scale=0.5 --set rate=0.25 --set rho0=0 "
+            f"--set norm0={norm0:g} --set width=256,4096 --set aspect=0.015625,0.0625"
+        )
+        cells = {
+            float(c.parameters["width"]): c
             for c in evidence.where(activation="shifted-tanh", scale=0.5, rate=0.25, norm0=norm0, rho0=0.0)
             if math.isclose(time(c.parameters), 1.0)
-        ]
-        wide = [c for c in cells if float(c.parameters["width"]) >= 4096][:1]
-        narrow = [c for c in cells if float(c.parameters["width"]) < 1024][-1:]
-        name, text = f"ode-v{norm0:g}", f"E rho is the ODE's from width 4096 on ({setting})."
-        if wide:
-            seen = mean_of(wide[0].samples("correlation"))
-            found.append(value_claim(evidence, wide, predicted, seen.value, seen.se, name=name, text=text))
-        else:
-            found.append(missing(name, text, predicted, f"{need}, width=4096, depth=64"))
-        name, text = f"ode-unfinished-v{norm0:g}", f"E rho is still short of the ODE at width 256 ({setting})."
+        }
+        seen = {n: mean_of(c.samples("correlation"), (c,)) for n, c in sorted(cells.items())}
+        name, text = f"ode-unfinished-v{norm0:g}", f"E rho is still short of the ODE below width 1024 ({setting})."
+        narrow = [n for n in seen if n < 1024][-1:]
         if narrow:
-            seen = mean_of(narrow[0].samples("correlation"))
+            at = seen[narrow[0]]
             found.append(
-                value_claim(evidence, narrow, predicted, seen.value, seen.se, name=name, text=text, relation="at most")
+                value_claim(evidence, at.cells, predicted, at.value, at.se, name=name, text=text, relation="at most")
             )
         else:
-            found.append(missing(name, text, predicted, f"{need}, width=256, depth=16"))
+            found.append(missing(name, text, predicted, need))
+        found.append(
+            worst_claim(
+                evidence,
+                [(cells[n].theory("infinite-width").law("correlation").mean, m) for n, m in seen.items()],
+                need,
+                name=f"ode-error-is-the-stretch-v{norm0:g}",
+                text=f"E rho is that of the infinite-width recursion with the network's own s ({setting}).",
+            )
+        )
+        name, text = f"ode-rate-v{norm0:g}", f"The distance of E rho to the ODE falls like n^-1/2 ({setting})."
+        if len(seen) > 1:
+            first, last = min(seen), max(seen)
+            before, after = (seen[n].value - predicted for n in (first, last))
+            se = math.hypot(seen[last].se, after / before * seen[first].se) / abs(before)
+            pair, rate = [cells[first], cells[last]], math.sqrt(first / last)
+            found.append(value_claim(evidence, pair, rate, after / before, se, name=name, text=text, resolution=0.5))
+        else:
+            found.append(missing(name, text, 0.25, need))
     return found

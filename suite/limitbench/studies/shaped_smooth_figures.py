@@ -160,7 +160,7 @@ def _mean_log_norm(t: float, b: float) -> float:
 
 def _ode(cells: Sequence[CellEvidence]) -> StudyFigure | None:
     """E rho against t = l/n^{2p} below the critical rate, for one setting with phi''(0) not 0."""
-    cells = [c for c in cells if activation_of(str(c.parameters["activation"])).second and time(c.parameters) <= 8]
+    cells = [c for c in cells if activation_of(str(c.parameters["activation"])).second and time(c.parameters) <= 4]
     if not cells:
         return None
     names = ("activation", "scale", "rate", "norm0", "rho0")
@@ -181,9 +181,14 @@ def _ode(cells: Sequence[CellEvidence]) -> StudyFigure | None:
         series.append(
             _points(f"networks, n = {width}", [time(c.parameters) for c in row], [_mean_correlation(c) for c in row])
         )
-    last = widest(cells)[-1]
+    row = widest(cells)
+    last = row[-1]
+    recursion = np.array([c.theory("infinite-width").law("correlation").mean for c in row])
+    label = f"infinite width with the s of n = {last.parameters['width']}"
+    at = np.array([time(c.parameters) for c in row])
+    series.append(Series(label, at, recursion, kind="theory", theory="infinite-width"))
     seen = _mean_correlation(last)
-    at = ode(time(last.parameters))
+    limit = ode(time(last.parameters))
     return StudyFigure(
         name="ode",
         title="Below the critical rate: correlations go to 1/2",
@@ -191,7 +196,7 @@ def _ode(cells: Sequence[CellEvidence]) -> StudyFigure | None:
         y_label="E ρ",
         series=(*series, Series("1/2", curve[[0, -1]], np.array([0.5, 0.5]), kind="reference")),
         caption=f"{activation.name}, a = {scale:g}, p = {first['rate']:g}, V₀ = {norm0:g}, ρ₀ = {rho0:g}. At width "
-        f"{last.parameters['width']}, t = {time(last.parameters):.3g}: {seen.value:.4f} ± {seen.se:.4f}, ODE {at:.4f}.",
+        f"{last.parameters['width']}, t = {time(last.parameters):.3g}: {seen.value:.4f} ± {seen.se:.4f}, ODE {limit:.4f}.",
     )
 
 
