@@ -227,3 +227,36 @@ def test_run_on_ray_then_status_then_report(capsys: pytest.CaptureFixture[str], 
     assert "deep-linear" in capsys.readouterr().out
     assert main(["report", str(out)]) == COMPLETE
     assert page.read_text().lower().startswith("<!doctype html>")
+
+
+def test_with_several_studies_an_axis_goes_to_those_that_have_it() -> None:
+    from limitbench import studies
+
+    chosen = [studies.get(name) for name in ("shaped-relu", "deep-linear")]
+    grid = {"rate": (0.5,), "width": (16,), "unheard": (1,)}
+    own = commands._own_axes(chosen, grid)
+    assert own == {
+        "shaped-relu": {"rate": (0.5,), "width": (16,), "unheard": (1,)},
+        "deep-linear": {"width": (16,), "unheard": (1,)},
+    }
+
+
+def test_an_axis_of_no_chosen_study_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["run", "shaped-relu", "deep-linear", "--set", "unheard=1", "--out", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert "unheard" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_several_studies_print_a_tally_and_the_claims_that_fail(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = "--set rate=0.5 --set outputs=2 --set widths=equal --set width=16 --set aspect=1 --samples 1".split()
+    words = ["run", "shaped-relu", "deep-linear", *words, "--executor", "serial", "--no-report"]
+    assert main([*words, "--out", str(tmp_path)]) == COMPLETE
+    said = capsys.readouterr().out
+    assert "not measured" in said
+    assert re.search(r"deep-linear +\d+ +0 ", said)
+    # the log norm's law is not yet the limit's at width 16, and the table says so
+    assert "shaped-relu: claims that fail" in said
+    assert "deep-linear: claims" not in said

@@ -153,7 +153,11 @@ def run(
     ] = None,
     axes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="AXIS=V1,V2", help="Values of one axis instead of the preset's; repeatable."),
+        typer.Option(
+            "--set",
+            metavar="AXIS=V1,V2",
+            help="Values of one axis instead of the preset's, in every study that has it; repeatable.",
+        ),
     ] = None,
     samples: Annotated[
         str | None, typer.Option(metavar="N", help="Networks per cell, rounded up to whole blocks.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,8 +71,9 @@ def run(options: RunOptions) -> bool:
     """
     chosen = _chosen(options)
     _check_out(options)
+    grids = _own_axes(chosen, options.grid)
     for study in chosen:
-        _check(study, options)
+        _check(study, options, grids[study.name])
     from limitbench.sweep.progress import Terminal
     from limitbench.sweep.ray_session import ray_session
     from limitbench.sweep.run import run as run_study
@@ -83,10 +84,12 @@ def run(options: RunOptions) -> bool:
         if options.executor == "ray":
             session.enter_context(ray_session(options.address, options.workers))  # one Ray for all studies
         progress = session.enter_context(Terminal())
-        trees = {s.name: run_study(s.name, options.grid, progress=progress, **passed_on) for s in chosen}
+        trees = {s.name: run_study(s.name, grids[s.name], progress=progress, **passed_on) for s in chosen}
     console = Console()
+    if len(trees) > 1:
+        console.print(_tally(trees))
     for name, tree in trees.items():
-        console.print(*_claims(name, tree), sep="\n")
+        console.print(*_claims(name, tree, failures_only=len(trees) > 1), sep="\n")
     failed = _set_aside(options.out, trees)
     for name, blocks in failed.items():
         console.print(
@@ -160,14 +163,27 @@ def _check_out(options: RunOptions) -> None:
         raise InputError("report", str(options.out / PAGE), "a file that can be written, not a directory")
 
 
-def _check(study: Study, options: RunOptions) -> None:
+def _own_axes(chosen: Sequence[Study], grid: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    """By study, the axes of `grid` that it has; one that no chosen study has is for `resolve_grid` to refuse."""
+    known = {axis.name for study in chosen for axis in study.axes}
+    return {
+        study.name: {
+            name: values
+            for name, values in grid.items()
+            if name not in known or name in {axis.name for axis in study.axes}
+        }
+        for study in chosen
+    }
+
+
+def _check(study: Study, options: RunOptions, own_grid: Mapping[str, object]) -> None:
     """Raises `InputError` where this study would refuse `options`; changes nothing."""
     from limitbench.sweep.grid import resolve_grid
     from limitbench.sweep.layout import read_existing
     from limitbench.sweep.spec import check_same_meaning, meaning_of
     from limitbench.sweep.store import Paths
 
-    grid = resolve_grid(study, study.presets[options.preset].grid, options.grid)
+    grid = resolve_grid(study, study.presets[options.preset].grid, own_grid)
     paths = Paths(options.out, study.name)
     stored = read_existing(paths)
     if stored is not None:
@@ -188,11 +204,30 @@ def _require_stores(directory: Path) -> None:
         raise InputError("DIR", str(directory), "the output directory of a run, with a STUDY.zarr in it")
 
 
-def _claims(name: str, tree: xr.DataTree) -> list[Table | str]:
-    """The claims that this run measured, and how many it could not."""
+def _tally(trees: Mapping[str, xr.DataTree]) -> Table:
+    """Claims of every study by verdict."""
+    table = _table("study", *VERDICT_STYLE, "not measured", title="claims")
+    for name, tree in trees.items():
+        claims = tree["claims"].to_dataset()
+        measured = np.isfinite(claims["measured"].to_numpy())
+        found = claims["verdict"].to_numpy()[measured].astype(str)
+        counts = {verdict: int((found == verdict).sum()) for verdict in VERDICT_STYLE}
+        cells = (f"[{VERDICT_STYLE[verdict]}]{n}" if n else "0" for verdict, n in counts.items())
+        table.add_row(name, *cells, str(int((~measured).sum())))
+    return table
+
+
+def _claims(name: str, tree: xr.DataTree, failures_only: bool = False) -> list[Table | str]:
+    """The claims that this run measured, and how many it could not; or those that fail, and nothing where none does."""
     claims = tree["claims"].to_dataset()
-    measured = claims.isel(claim=np.isfinite(claims["measured"].to_numpy()))
-    table = _table("claim", "predicted", "measured", "s.e.", "D", "verdict", title=f"{name}: claims")
+    shown = np.isfinite(claims["measured"].to_numpy())
+    if failures_only:
+        shown &= claims["verdict"].to_numpy() == "fails"
+        if not shown.any():
+            return []
+    measured = claims.isel(claim=shown)
+    title = f"{name}: claims that fail" if failures_only else f"{name}: claims"
+    table = _table("claim", "predicted", "measured", "s.e.", "D", "verdict", title=title)
     for position in range(measured.sizes["claim"]):
         row = {field: measured[field].to_numpy()[position] for field in ("predicted", "measured", "se", "distance")}
         verdict = str(measured["verdict"].to_numpy()[position])
@@ -200,7 +235,7 @@ def _claims(name: str, tree: xr.DataTree) -> list[Table | str]:
         numbers[0] = f"{RELATION.get(str(measured['relation'].to_numpy()[position]), '')}{numbers[0]}"
         text = escape(str(measured["text"].to_numpy()[position]))
         table.add_row(text, *numbers, f"[{VERDICT_STYLE.get(verdict, 'default')}]{verdict}")
-    lacking = claims.sizes["claim"] - measured.sizes["claim"]
+    lacking = 0 if failures_only else claims.sizes["claim"] - measured.sizes["claim"]
     note = f"{lacking} more claims need cells that this run does not have (see the report)" if lacking else ""
     return [table, note]
 

@@ -134,7 +134,10 @@ def test_below_the_critical_rate_the_ode_is_drawn_and_claimed():
     assert claims["ode-unfinished-v1"].predicted == pytest.approx(0.3049, abs=5e-5)
 
 
-def test_a_grid_without_networks_is_no_error():
-    run = limitbench.run("shaped-smooth", {"activation": ["silu"], "width": [8], "depth": [2]}, samples=512)
-    assert STUDY.claims(run)
-    assert STUDY.figures(run) is not None
+def test_exploding_norms_below_the_critical_rate_leave_no_claim_and_a_curve_that_ends():
+    grid = {"activation": ["root"], "rate": [0.25], "norm0": [3.0], "width": [16], "depth": [1, 2, 8]}
+    run = limitbench.run("shaped-smooth", grid, samples=512)
+    assert all(claim.verdict == "undecided" for claim in STUDY.claims(run) if "ode" in claim.name)
+    (figure,) = (f for f in STUDY.figures(run) if f.name == "ode")
+    assert np.isnan(figure.series[0].y[-1])
+    assert figure.series[0].y[0] == 0.3

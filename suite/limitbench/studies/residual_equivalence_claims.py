@@ -250,15 +250,15 @@ def _asymmetric(evidence: Evidence) -> list[Claim]:
 
 
 def _relu(evidence: Evidence) -> list[Claim]:
-    """ReLU residual network from orthogonal inputs: ODE .1413, V^11 near e^{1/2}."""
-    name, text = "relu-resnet", "The ReLU residual network's mean correlation from rho0 = 0 is that of the ODE, .1413"
+    """ReLU residual network from orthogonal inputs: ODE .1413, which infinite width reaches as 1/d."""
+    name = "relu-resnet"
+    text = "The ReLU residual network's mean correlation from rho0 = 0 is that of infinite width, near the ODE's .1413"
     cells = evidence.where(network=PLAIN, **RELU)
     if not cells:
         return [missing(name, f"{text}.", 0.1413, "slope_difference 1, slope_mean -0.5, rho0 = 0, time 1")]
     cell = max(cells, key=lambda c: (int(c.parameters["depth"]), int(c.parameters["width"])))
-    predicted = cell.theory("ode").law(OBSERVABLE).mean
+    predicted = cell.theory("infinite-width").law(OBSERVABLE).mean
+    words = f"{text}, {size(cell)}."
     return [
-        moment_claim(
-            evidence, cell, OBSERVABLE, "mean", predicted, name=name, text=f"{text}, {size(cell)}.", theory="ode"
-        )
+        moment_claim(evidence, cell, OBSERVABLE, "mean", predicted, name=name, text=words, theory="kernel-fluctuation")
     ]

@@ -14,6 +14,7 @@ from limitbench.networks.shaped_mlp import ShapedMLP
 from limitbench.studies.axes import ASPECT, DEPTH, WIDTH
 from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
 from limitbench.studies.evidence import CellEvidence, Evidence, missing, moment_claim
+from limitbench.studies.figures import StudyFigure
 from limitbench.studies.ledger import (
     amplitude_claim,
     best_theory_claim,
@@ -136,6 +137,10 @@ def _claims(tree: xr.DataTree) -> list[Claim]:
             text="The Kolmogorov-forward law is that of independently simulated m-point paths (largest KS, d = n).",
         ),
     ]
+
+
+def _figures(tree: xr.DataTree) -> list[StudyFigure]:
+    return figures(Evidence(STUDY, tree))
 
 
 def _scaling(evidence: Evidence, c_plus: float, c_minus: float) -> list[CellEvidence]:
@@ -365,5 +370,5 @@ STUDY = Study(
     },
     claims=_claims,
     check=_check,
-    figures=lambda tree: figures(Evidence(STUDY, tree)),
+    figures=_figures,
 )

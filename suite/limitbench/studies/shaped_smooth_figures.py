@@ -16,6 +16,7 @@ from limitbench.studies.figures import Series, StudyFigure
 from limitbench.studies.measured import Measured, mean_of, values
 from limitbench.studies.shaped_smooth_cells import CRITICAL, beta, time
 from limitbench.studies.shaped_smooth_evidence import share, widest
+from limitbench.theories.base import Theory
 from limitbench.theories.shaped_smooth import CovarianceODE
 
 #: Curves are drawn with coarser meshes than laws have: 1e-4 in the cdf.
@@ -172,7 +173,7 @@ def _ode(cells: Sequence[CellEvidence]) -> StudyFigure | None:
     norm0, rho0, scale = (float(first[a]) for a in ("norm0", "rho0", "scale"))
 
     def ode(t: float) -> float:
-        return CovarianceODE(t, activation.second, activation.third, scale, norm0, rho0).correlation
+        return _said(CovarianceODE(t, activation.second, activation.third, scale, norm0, rho0))
 
     drawn = np.array([rho0, *(ode(float(t)) for t in curve[1:])])
     series = [Series("ODE", curve, drawn, kind="theory", theory="smooth-ode")]
@@ -183,7 +184,7 @@ def _ode(cells: Sequence[CellEvidence]) -> StudyFigure | None:
         )
     row = widest(cells)
     last = row[-1]
-    recursion = np.array([c.theory("infinite-width").law("correlation").mean for c in row])
+    recursion = np.array([_said(c.theory("infinite-width")) for c in row])
     label = f"infinite width with the s of n = {last.parameters['width']}"
     at = np.array([time(c.parameters) for c in row])
     series.append(Series(label, at, recursion, kind="theory", theory="infinite-width"))
@@ -196,8 +197,14 @@ def _ode(cells: Sequence[CellEvidence]) -> StudyFigure | None:
         y_label="E ρ",
         series=(*series, Series("1/2", curve[[0, -1]], np.array([0.5, 0.5]), kind="reference")),
         caption=f"{activation.name}, a = {scale:g}, p = {first['rate']:g}, V₀ = {norm0:g}, ρ₀ = {rho0:g}. At width "
-        f"{last.parameters['width']}, t = {time(last.parameters):.3g}: {seen.value:.4f} ± {seen.se:.4f}, ODE {limit:.4f}.",
+        f"{last.parameters['width']}, t = {time(last.parameters):.3g}: {seen.value:.4f} ± {seen.se:.4f}, "
+        f"ODE {limit:.4f}.",
     )
+
+
+def _said(theory: Theory) -> float:
+    """Mean correlation, NaN where the norm has exploded."""
+    return theory.law("correlation").mean if "correlation" in theory.observables else math.nan
 
 
 def _mean_correlation(cell: CellEvidence) -> Measured:
