@@ -158,7 +158,7 @@ STUDY = Study(
                 "aspect": (1.0, 3.0),
             },
             samples=8192,
-            samples_at={64: 4096},
+            samples_at={64: 3072},
         ),
         "standard": Preset(
             {
