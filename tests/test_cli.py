@@ -251,7 +251,20 @@ def test_an_axis_of_no_chosen_study_is_refused(capsys: pytest.CaptureFixture[str
 def test_several_studies_print_a_tally_and_the_claims_that_fail(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    words = "--set rate=0.5 --set outputs=2 --set widths=equal --set width=16 --set aspect=1 --samples 1".split()
+    words = [
+        "--set",
+        "rate=0.5",
+        "--set",
+        "outputs=2",
+        "--set",
+        "widths=equal",
+        "--set",
+        "width=16",
+        "--set",
+        "aspect=1",
+        "--samples",
+        "1",
+    ]
     words = ["run", "shaped-relu", "deep-linear", *words, "--executor", "serial", "--no-report"]
     assert main([*words, "--out", str(tmp_path)]) == COMPLETE
     said = capsys.readouterr().out

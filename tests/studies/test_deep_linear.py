@@ -11,8 +11,8 @@ import limitbench
 from limitbench import studies
 from limitbench.networks.deep_linear import DeepLinear
 from limitbench.statistics.laws import Normal
-from limitbench.studies.deep_linear_cells import inverse_widths, layer_widths, mean_width
-from limitbench.studies.deep_linear_measures import (
+from limitbench.studies.deep_linear.cells import inverse_widths, layer_widths, mean_width
+from limitbench.studies.deep_linear.measures import (
     NNGP_ERROR,
     energy_distance,
     predicted_energy_distance,

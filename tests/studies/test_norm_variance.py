@@ -10,7 +10,7 @@ from limitbench.networks.deep_linear import DeepLinear
 from limitbench.networks.shaped_mlp import ShapedMLP
 from limitbench.networks.surviving_norm import SurvivingNorm
 from limitbench.studies.norm_variance import STUDY
-from limitbench.studies.norm_variance_families import FAMILIES, constant, time
+from limitbench.studies.norm_variance.families import FAMILIES, constant, time
 from limitbench.testing.networks import NetworkContract
 
 WIDTHS = [16, 64, 256, 512]

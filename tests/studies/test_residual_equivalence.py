@@ -15,7 +15,7 @@ from limitbench.errors import InputError
 from limitbench.networks.covariances import CovarianceMLP
 from limitbench.networks.resnet import ResNet
 from limitbench.studies.evidence import Evidence
-from limitbench.studies.residual_equivalence_cells import root_cells
+from limitbench.studies.residual_equivalence.cells import root_cells
 
 STUDY = studies.get("residual-equivalence")
 SYMMETRIC = {"slope_difference": 3.0, "slope_mean": 0.0, "rho0": -0.2, "time": 1.0, "width": 64, "depth": 8}

@@ -1,4 +1,4 @@
-"""Studies: one published result each, as a runnable object. One file a study; `names` and `get` find them."""
+"""Studies: one published result each, as a runnable object. One folder a study; `names` and `get` find them."""
 
 from __future__ import annotations
 

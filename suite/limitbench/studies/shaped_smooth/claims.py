@@ -11,9 +11,9 @@ from limitbench.studies.base import Claim
 from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_claim
 from limitbench.studies.ledger import answering, solutions_agree_claim, worst_score_claim
 from limitbench.studies.measured import mean_of
-from limitbench.studies.shaped_smooth_cells import CRITICAL, beta, time
-from limitbench.studies.shaped_smooth_evidence import CONVERGED, WIDE_ENOUGH, spread, widest, worst_claim
-from limitbench.studies.shaped_smooth_norm_claims import norm_claims
+from limitbench.studies.shaped_smooth.cells import CRITICAL, beta, time
+from limitbench.studies.shaped_smooth.evidence import CONVERGED, WIDE_ENOUGH, spread, widest, worst_claim
+from limitbench.studies.shaped_smooth.norm_claims import norm_claims
 from limitbench.theories.shaped_relu import DriftlessCovarianceSDE
 from limitbench.theories.shaped_smooth import CovarianceODE
 

@@ -7,7 +7,7 @@ import math
 from limitbench.studies.base import Claim
 from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_claim
 from limitbench.studies.ledger import answering
-from limitbench.studies.residual_equivalence_cells import (
+from limitbench.studies.residual_equivalence.cells import (
     MLP,
     NORMALISED,
     OBSERVABLE,

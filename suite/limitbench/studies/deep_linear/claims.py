@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from limitbench.studies.base import Claim
-from limitbench.studies.deep_linear_cells import inverse_widths, layer_widths, mean_width
+from limitbench.studies.deep_linear.cells import inverse_widths, layer_widths, mean_width
 from limitbench.studies.evidence import Evidence, Moment, missing, moment_claim, value_claim
 from limitbench.studies.ledger import answering, growth_with_depth_claim, limit_distance_claim, worst_score_claim
 from limitbench.theories.deep_linear import FiniteWidth, finite_second_moments, limit_second_moments

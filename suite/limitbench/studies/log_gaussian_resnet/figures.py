@@ -11,7 +11,7 @@ from jaxtyping import Float
 from limitbench.numerics.interlayer import Interlayer, squares_kernel
 from limitbench.studies.evidence import Evidence
 from limitbench.studies.figures import Series, StudyFigure
-from limitbench.studies.log_gaussian_resnet_evidence import (
+from limitbench.studies.log_gaussian_resnet.evidence import (
     BALANCED,
     EQUAL,
     FINITE,

@@ -15,9 +15,9 @@ from limitbench.studies.axes import ASPECT, DEPTH, WIDTH
 from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
 from limitbench.studies.evidence import Evidence
 from limitbench.studies.figures import StudyFigure
-from limitbench.studies.shaped_smooth_cells import CRITICAL, beta, late_explosion, late_stationary, time
-from limitbench.studies.shaped_smooth_claims import claims
-from limitbench.studies.shaped_smooth_figures import figures
+from limitbench.studies.shaped_smooth.cells import CRITICAL, beta, late_explosion, late_stationary, time
+from limitbench.studies.shaped_smooth.claims import claims
+from limitbench.studies.shaped_smooth.figures import figures
 from limitbench.theories.shaped_smooth import (
     CovarianceODE,
     ExplosionProbability,
@@ -158,7 +158,7 @@ STUDY = Study(
                 "aspect": (1.0, 3.0),
             },
             samples=8192,
-            samples_at={64: 3072},
+            samples_at={64: 4096},
         ),
         "standard": Preset(
             {

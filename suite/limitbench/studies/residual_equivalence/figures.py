@@ -9,7 +9,7 @@ import numpy as np
 
 from limitbench.studies.evidence import CellEvidence, Evidence
 from limitbench.studies.figures import Series, StudyFigure
-from limitbench.studies.residual_equivalence_cells import (
+from limitbench.studies.residual_equivalence.cells import (
     MLP,
     NORMALISED,
     OBSERVABLE,

@@ -12,7 +12,7 @@ from typing import Literal
 from limitbench.studies.base import Claim
 from limitbench.studies.evidence import CellEvidence, Evidence, Moment, missing, moment_claim, value_claim
 from limitbench.studies.ledger import answering, growth_with_depth_claim, paired_gain_claim, worst_score_claim
-from limitbench.studies.log_gaussian_resnet_evidence import (
+from limitbench.studies.log_gaussian_resnet.evidence import (
     BALANCED,
     FINITE,
     VANILLA,
@@ -21,7 +21,7 @@ from limitbench.studies.log_gaussian_resnet_evidence import (
     fit_excess,
     largest,
 )
-from limitbench.studies.log_gaussian_resnet_layers import (
+from limitbench.studies.log_gaussian_resnet.layers import (
     activation_claims,
     growth_claims,
     jacobian_claims,

@@ -15,7 +15,7 @@ from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_c
 from limitbench.studies.figures import Series, StudyFigure
 from limitbench.studies.ledger import worst_score_claim
 from limitbench.studies.measured import Measured, variance
-from limitbench.studies.norm_variance_families import FAMILIES, RESIDUAL_WEIGHT, constant, time
+from limitbench.studies.norm_variance.families import FAMILIES, RESIDUAL_WEIGHT, constant, time
 
 #: Slopes are fitted up to this sum of inverse widths, from this width on.
 LONGEST, NARROWEST = 0.25, 64

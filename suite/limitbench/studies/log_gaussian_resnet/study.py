@@ -16,9 +16,9 @@ from limitbench.studies.axes import ASPECT, DEPTH, WIDTH
 from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
 from limitbench.studies.evidence import Evidence
 from limitbench.studies.figures import StudyFigure
-from limitbench.studies.log_gaussian_resnet_claims import claims
-from limitbench.studies.log_gaussian_resnet_evidence import BALANCED, VANILLA
-from limitbench.studies.log_gaussian_resnet_figures import figures
+from limitbench.studies.log_gaussian_resnet.claims import claims
+from limitbench.studies.log_gaussian_resnet.evidence import BALANCED, VANILLA
+from limitbench.studies.log_gaussian_resnet.figures import figures
 from limitbench.theories.log_gaussian import InfiniteWidth, LogGaussian, LogGaussianBase, LogGaussianFiniteDepth
 
 #: Up to this width networks also carry a tangent for `log_jacobian`, which doubles their cost.

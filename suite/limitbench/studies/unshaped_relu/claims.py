@@ -10,7 +10,7 @@ from limitbench.studies.ledger import (
     predicted_curve_claim,
     worst_score_claim,
 )
-from limitbench.studies.unshaped_relu_evidence import (
+from limitbench.studies.unshaped_relu.evidence import (
     LEAKY,
     OBSERVABLE,
     RELU,

@@ -11,7 +11,7 @@ from limitbench.numerics.interlayer import Interlayer
 from limitbench.studies.base import Claim
 from limitbench.studies.evidence import missing, value_claim
 from limitbench.studies.ledger import worst_score_claim
-from limitbench.studies.log_gaussian_resnet_evidence import (
+from limitbench.studies.log_gaussian_resnet.evidence import (
     BALANCED,
     FINITE,
     VANILLA,

@@ -1,20 +1,11 @@
-"""`shaped-relu`: the covariance SDE of shaped ReLU networks and its critical exponent (arXiv 2206.02768, 2310.12079).
-
-Slopes 1 + c_pm n^-rate. At rate 1/2 and depth proportional to width the correlation of two inputs follows a stochastic
-differential equation; below 1/2 inputs collapse onto each other, above 1/2 the activation's drift drops out.
-"""
+"""The ledger of `shaped-relu`: rates of convergence, the critical exponent, the norm."""
 
 from __future__ import annotations
 
 import numpy as np
-import xarray as xr
 
-from limitbench.errors import InputError
-from limitbench.networks.shaped_mlp import ShapedMLP
-from limitbench.studies.axes import ASPECT, DEPTH, WIDTH
-from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
+from limitbench.studies.base import Claim
 from limitbench.studies.evidence import CellEvidence, Evidence, missing, moment_claim
-from limitbench.studies.figures import StudyFigure
 from limitbench.studies.ledger import (
     amplitude_claim,
     best_theory_claim,
@@ -25,103 +16,13 @@ from limitbench.studies.ledger import (
     solutions_agree_claim,
     worst_score_claim,
 )
-from limitbench.studies.shaped_relu_figures import figures
-from limitbench.theories.base import Theory
-from limitbench.theories.shaped_relu import (
-    CovarianceSDE,
-    DriftCorrectedCovarianceSDE,
-    DriftlessCovarianceSDE,
-    FiniteWidthChain,
-    InfiniteWidth,
-    InfiniteWidthCLT,
-    MatrixCovarianceSDE,
-)
-
-
-def _network(cell: Cell) -> ShapedMLP:
-    return ShapedMLP(
-        depth=int(cell["depth"]),
-        width=int(cell["width"]),
-        c_plus=float(cell["c_plus"]),
-        c_minus=float(cell["c_minus"]),
-        rate=float(cell["rate"]),
-        rho0=float(cell["rho0"]),
-    )
-
-
-def _check(cell: Cell) -> None:
-    width, rate = float(cell["width"]), float(cell["rate"])
-    slopes = [1 + float(cell[c]) * width**-rate for c in ("c_plus", "c_minus")]
-    if not any(slopes):
-        raise InputError("c_plus, c_minus", (cell["c_plus"], cell["c_minus"]), "slopes that are not both zero")
-
-
-def _time(cell: Cell) -> float:
-    return float(cell["depth"]) / float(cell["width"])
-
-
-def _finite(cell: Cell, theory: type[InfiniteWidth] | type[InfiniteWidthCLT] | type[FiniteWidthChain]) -> Theory:
-    """A theory that knows the network's own depth, width and slopes."""
-    return theory(
-        depth=int(cell["depth"]),
-        width=int(cell["width"]),
-        c_plus=float(cell["c_plus"]),
-        c_minus=float(cell["c_minus"]),
-        rate=float(cell["rate"]),
-        rho0=float(cell["rho0"]),
-    )
-
-
-def _limit(cell: Cell) -> CovarianceSDE:
-    return CovarianceSDE(
-        time=_time(cell),
-        c_plus=float(cell["c_plus"]),
-        c_minus=float(cell["c_minus"]),
-        rho0=float(cell["rho0"]),
-    )
-
-
-def _corrected(cell: Cell) -> DriftCorrectedCovarianceSDE:
-    return DriftCorrectedCovarianceSDE(
-        time=_time(cell),
-        c_plus=float(cell["c_plus"]),
-        c_minus=float(cell["c_minus"]),
-        rho0=float(cell["rho0"]),
-        width=int(cell["width"]),
-        rate=float(cell["rate"]),
-    )
-
-
-def _simulated(cell: Cell) -> MatrixCovarianceSDE:
-    rho0 = float(cell["rho0"])
-    return MatrixCovarianceSDE(
-        time=_time(cell),
-        c_plus=float(cell["c_plus"]),
-        c_minus=float(cell["c_minus"]),
-        gram=((1.0, rho0), (rho0, 1.0)),
-    )
-
-
-THEORIES = (
-    StudyTheory("infinite-width", "infinite width", lambda cell: _finite(cell, InfiniteWidth)),
-    StudyTheory("infinite-width-clt", "infinite width + CLT", lambda cell: _finite(cell, InfiniteWidthCLT)),
-    StudyTheory("covariance-sde", "covariance SDE", _limit),
-    StudyTheory("covariance-sde-corrected", "covariance SDE, finite-size drift", _corrected),
-    StudyTheory(
-        "covariance-sde-driftless",
-        "covariance SDE, ν = 0",
-        lambda cell: DriftlessCovarianceSDE(time=_time(cell), rho0=float(cell["rho0"])),
-    ),
-    StudyTheory("finite-width-chain", "finite-width chain", lambda cell: _finite(cell, FiniteWidthChain)),
-    StudyTheory("matrix-covariance-sde", "m-point covariance SDE (Bartlett–Euler)", _simulated, role="check"),
-)
 
 CRITICAL = 0.5
 OBSERVABLE = "correlation"
 
 
-def _claims(tree: xr.DataTree) -> list[Claim]:
-    evidence = Evidence(STUDY, tree)
+def claims(evidence: Evidence) -> list[Claim]:
+    """All claims, in report order."""
     return [
         *_rates(evidence),
         *_critical_exponent(evidence),
@@ -137,10 +38,6 @@ def _claims(tree: xr.DataTree) -> list[Claim]:
             text="The Kolmogorov-forward law is that of independently simulated m-point paths (largest KS, d = n).",
         ),
     ]
-
-
-def _figures(tree: xr.DataTree) -> list[StudyFigure]:
-    return figures(Evidence(STUDY, tree))
 
 
 def _scaling(evidence: Evidence, c_plus: float, c_minus: float) -> list[CellEvidence]:
@@ -219,7 +116,7 @@ def _critical_exponent(evidence: Evidence) -> list[Claim]:
         cell
         for cell in evidence.cells
         if float(cell.parameters["width"]) >= 32
-        and _time(cell.parameters) >= 0.5
+        and float(cell.parameters["depth"]) / float(cell.parameters["width"]) >= 0.5
         and cell.parameters["c_plus"] != cell.parameters["c_minus"]  # else nu = 0 at every rate
     ]
 
@@ -303,72 +200,3 @@ def _norm(evidence: Evidence) -> list[Claim]:
         )
     )
     return claims
-
-
-STUDY = Study(
-    name="shaped-relu",
-    version=1,
-    title="Shaped ReLU networks: the covariance SDE",
-    question="When slopes approach 1 at rate n^-p, what are the laws of two inputs' correlation and of the norm?",
-    reference="Li, Nica & Roy 2022, arXiv 2206.02768; Li & Nica 2023, arXiv 2310.12079",
-    axes=(
-        Axis("c_plus", "float", (0.0,), "Slope constant for positive arguments.", lower=-100, upper=100, symbol="c₊"),
-        Axis("c_minus", "float", (-1.0,), "Slope constant for negative arguments.", lower=-100, upper=100, symbol="c₋"),
-        Axis("rho0", "float", (0.3,), "Correlation of the two inputs.", lower=-1.0, upper=1.0, symbol="ρ₀"),
-        Axis(
-            "rate",
-            "float",
-            (0.5,),
-            "Shaping exponent p in slopes 1 + c n^-p; 0 is unshaped.",
-            lower=0.0,
-            upper=10,
-            symbol="p",
-        ),
-        WIDTH,
-        ASPECT,
-        DEPTH,
-    ),
-    observables=("correlation", "log_gap", "log_norm"),
-    network=_network,
-    theories=THEORIES,
-    presets={
-        "quick": Preset(
-            {
-                "c_plus": (0.0,),
-                "c_minus": (-1.0,),
-                "rho0": (0.3,),
-                "rate": (0.25, 0.5, 1.0),
-                "width": (16, 32, 64),
-                "aspect": (0.25, 1.0),
-            },
-            samples=16384,
-        ),
-        "standard": Preset(
-            {
-                "c_plus": (0.0, 1.0),
-                "c_minus": (-2.0, -1.0),
-                "rho0": (0.0,),
-                "rate": (0.25, 0.5, 1.0),
-                "width": (16, 32, 64, 128, 256),
-                "aspect": (0.25, 0.5, 1.0),
-            },
-            samples=65536,
-            samples_at={128: 32768, 256: 16384},
-        ),
-        "full": Preset(
-            {
-                "c_plus": (0.0, 1.0),
-                "c_minus": (-2.0, -1.0, 0.0),
-                "rho0": (-0.3, 0.0, 0.3, 0.9),
-                "rate": (0.25, 0.375, 0.5, 0.625, 0.75, 1.0),
-                "width": (16, 32, 64, 128, 256, 512),
-                "aspect": (0.125, 0.25, 0.5, 1.0, 2.0),
-            },
-            samples=65536,
-            samples_at={256: 16384, 512: 8192},
-        ),
-    },
-    claims=_claims,
-    check=_check,
-    figures=_figures,
-)

@@ -18,8 +18,8 @@ from limitbench.studies.axes import ASPECT, DEPTH
 from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
 from limitbench.studies.evidence import Evidence
 from limitbench.studies.figures import StudyFigure
-from limitbench.studies.weight_universality_claims import ledger
-from limitbench.studies.weight_universality_figures import drawn
+from limitbench.studies.weight_universality.claims import ledger
+from limitbench.studies.weight_universality.figures import drawn
 from limitbench.theories import equivalence, shaped_relu
 from limitbench.theories.base import Theory
 from limitbench.theories.ensembles import EnsemblePerceptron, PytorchDefault

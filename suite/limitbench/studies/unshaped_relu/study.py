@@ -13,8 +13,8 @@ from limitbench.studies.axes import ASPECT, DEPTH, WIDTH
 from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
 from limitbench.studies.evidence import Evidence
 from limitbench.studies.figures import StudyFigure
-from limitbench.studies.unshaped_relu_claims import ledger
-from limitbench.studies.unshaped_relu_figures import draw
+from limitbench.studies.unshaped_relu.claims import ledger
+from limitbench.studies.unshaped_relu.figures import draw
 from limitbench.theories.base import Theory
 from limitbench.theories.unshaped_relu import (
     AngleLaw,

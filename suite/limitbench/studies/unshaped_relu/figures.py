@@ -11,7 +11,7 @@ from jaxtyping import Float
 from limitbench.errors import InputError
 from limitbench.studies.evidence import CellEvidence, Evidence
 from limitbench.studies.figures import Series, StudyFigure
-from limitbench.studies.unshaped_relu_evidence import OBSERVABLE, RELU, aligned, mean_w, w_of, widest
+from limitbench.studies.unshaped_relu.evidence import OBSERVABLE, RELU, aligned, mean_w, w_of, widest
 
 #: Networks whose paths are drawn, fewest depths of a path, fewest widths of a curve.
 _PATHS, _LEAST_DEPTHS, _LEAST_WIDTHS = 5, 3, 2

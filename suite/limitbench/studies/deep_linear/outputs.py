@@ -15,8 +15,8 @@ from limitbench.numerics.law_distance import deterministic_ks
 from limitbench.statistics.laws import Normal
 from limitbench.statistics.tests_of_difference import ks_one_sample
 from limitbench.studies.base import Claim, Verdict
-from limitbench.studies.deep_linear_cells import layer_widths
-from limitbench.studies.deep_linear_measures import (
+from limitbench.studies.deep_linear.cells import layer_widths
+from limitbench.studies.deep_linear.measures import (
     DIRECTIONS,
     NNGP_ERROR,
     energy_distance,

@@ -18,8 +18,8 @@ from limitbench.studies.axes import ASPECT, DEPTH, WIDTH
 from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
 from limitbench.studies.evidence import Evidence
 from limitbench.studies.figures import StudyFigure
-from limitbench.studies.norm_variance_claims import claims, figures
-from limitbench.studies.norm_variance_families import FAMILIES, RESIDUAL_WEIGHT, family, time, widths_of
+from limitbench.studies.norm_variance.claims import claims, figures
+from limitbench.studies.norm_variance.families import FAMILIES, RESIDUAL_WEIGHT, family, time, widths_of
 from limitbench.theories.base import Theory
 from limitbench.theories.log_gaussian import (
     FiniteWidthPerceptron,

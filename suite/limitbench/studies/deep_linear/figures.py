@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from limitbench.numerics.law_distance import deterministic_ks
-from limitbench.studies.deep_linear_cells import inverse_widths, layer_widths, mean_width
-from limitbench.studies.deep_linear_measures import NNGP_ERROR, output_excess, outputs_of, predicted_excess
+from limitbench.studies.deep_linear.cells import inverse_widths, layer_widths, mean_width
+from limitbench.studies.deep_linear.measures import NNGP_ERROR, output_excess, outputs_of, predicted_excess
 from limitbench.studies.evidence import CellEvidence, Evidence
 from limitbench.studies.figures import Series, StudyFigure
 from limitbench.theories.deep_linear import FiniteWidth, ProportionalLimit, finite_second_moments

@@ -13,10 +13,10 @@ from limitbench.errors import InputError
 from limitbench.networks.deep_linear import DeepLinear
 from limitbench.studies.axes import ASPECT, DEPTH, WIDTH
 from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
-from limitbench.studies.deep_linear_cells import PATTERNS, inverse_widths, layer_widths
-from limitbench.studies.deep_linear_claims import mixing_claims
-from limitbench.studies.deep_linear_figures import figures
-from limitbench.studies.deep_linear_outputs import output_claims
+from limitbench.studies.deep_linear.cells import PATTERNS, inverse_widths, layer_widths
+from limitbench.studies.deep_linear.claims import mixing_claims
+from limitbench.studies.deep_linear.figures import figures
+from limitbench.studies.deep_linear.outputs import output_claims
 from limitbench.studies.evidence import Evidence
 from limitbench.studies.figures import StudyFigure
 from limitbench.theories.deep_linear import FiniteWidth, InfiniteWidth, ProportionalLimit

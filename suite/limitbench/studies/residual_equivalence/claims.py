@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from limitbench.studies.base import Claim
 from limitbench.studies.evidence import Evidence, missing, moment_claim, value_claim
 from limitbench.studies.ledger import answering, rate_claim, worst_score_claim
-from limitbench.studies.residual_equivalence_cells import (
+from limitbench.studies.residual_equivalence.cells import (
     ASYMMETRIC,
     ENTRIES,
     MLP,
@@ -23,7 +23,7 @@ from limitbench.studies.residual_equivalence_cells import (
     root_cells,
     size,
 )
-from limitbench.studies.residual_equivalence_fluctuations import fluctuations
+from limitbench.studies.residual_equivalence.fluctuations import fluctuations
 
 
 def ledger(evidence: Evidence) -> list[Claim]:

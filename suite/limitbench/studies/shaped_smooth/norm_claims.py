@@ -11,8 +11,8 @@ from limitbench.studies.base import Claim
 from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_claim
 from limitbench.studies.ledger import worst_score_claim
 from limitbench.studies.measured import mean_of, values
-from limitbench.studies.shaped_smooth_cells import CRITICAL, beta, late_stationary, time
-from limitbench.studies.shaped_smooth_evidence import CONVERGED, WIDE_ENOUGH, share, spread, widest, worst_claim
+from limitbench.studies.shaped_smooth.cells import CRITICAL, beta, late_stationary, time
+from limitbench.studies.shaped_smooth.evidence import CONVERGED, WIDE_ENOUGH, share, spread, widest, worst_claim
 from limitbench.theories.shaped_smooth import NormSDE, StationaryNorm
 
 

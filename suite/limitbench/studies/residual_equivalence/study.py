@@ -18,8 +18,8 @@ from limitbench.studies.axes import WIDTH
 from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory, Value
 from limitbench.studies.evidence import Evidence
 from limitbench.studies.figures import StudyFigure
-from limitbench.studies.residual_equivalence_claims import ledger
-from limitbench.studies.residual_equivalence_figures import drawn
+from limitbench.studies.residual_equivalence.claims import ledger
+from limitbench.studies.residual_equivalence.figures import drawn
 from limitbench.theories.base import Theory
 from limitbench.theories.equivalence import GaussianFluctuation, InfiniteWidth, KernelFluctuation, ShapingODE
 from limitbench.theories.shaped_relu import FiniteWidthChain
