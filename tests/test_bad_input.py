@@ -171,8 +171,8 @@ def test_store_of_another_meaning(workplace: Path, capsys: pytest.CaptureFixture
 
 
 def test_all_studies_are_checked_before_the_first_runs(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ("run", "--all", "--executor", "serial", "--set", "width=16", "--set", "rho0=0.3")
-    assert "'rho0'" in refused(capsys, workplace, *arguments)
+    arguments = ("run", "--all", "--executor", "serial", "--set", "width=16", "--set", "rho0=1.0")
+    assert "rho0" in refused(capsys, workplace, *arguments)
 
 
 @pytest.mark.parametrize("command", ["report", "status"])

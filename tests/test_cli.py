@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from limitbench import commands, config
+from limitbench import commands, config, studies
 from limitbench.cli import COMPLETE, INTERRUPTED, QUARANTINED, main
 from limitbench.errors import InputError
 
@@ -175,7 +175,7 @@ README = Path(__file__).parents[1] / "README.md"
 def test_every_command_in_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     blocks = "".join(re.findall(r"```\n(.*?)```", README.read_text(), re.DOTALL))
     assert run_examples(blocks, monkeypatch, tmp_path) >= 7
-    assert {path.name for path in (tmp_path / "results").glob("*.zarr")} == {"deep-linear.zarr", "shaped-relu.zarr"}
+    assert {path.stem for path in (tmp_path / "results").glob("*.zarr")} == set(studies.names())
     assert (tmp_path / "page.html").stat().st_size > 1000
 
 
@@ -230,8 +230,6 @@ def test_run_on_ray_then_status_then_report(capsys: pytest.CaptureFixture[str], 
 
 
 def test_with_several_studies_an_axis_goes_to_those_that_have_it() -> None:
-    from limitbench import studies
-
     chosen = [studies.get(name) for name in ("shaped-relu", "deep-linear")]
     grid = {"rate": (0.5,), "width": (16,), "unheard": (1,)}
     own = commands._own_axes(chosen, grid)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr, ndtri
 
+from limitbench.errors import InputError
 from limitbench.statistics.laws import Empirical
 from limitbench.statistics.scores import score
 from limitbench.studies.base import Claim, Verdict
@@ -176,8 +177,18 @@ def mean_log_sine_claim(evidence: Evidence, layer: int, predicted: float, *, nam
     return value_claim(evidence, [cell], predicted, measured, se, name=name, text=text, distance=distance)
 
 
-def _mean(x: Float[np.ndarray, " networks"]) -> tuple[float, float]:
+def mean_or_nan(x: Float[np.ndarray, " networks"]) -> tuple[float, float]:
+    """Mean and standard error; NaN where inputs became parallel to the last bit, as in narrow layers."""
+    if not np.isfinite(x).all():
+        return math.nan, math.nan
     return float(x.mean()), float(x.std(ddof=1) / math.sqrt(len(x)))
+
+
+def _mean(x: Float[np.ndarray, " networks"]) -> tuple[float, float]:
+    mean, se = mean_or_nan(x)
+    if math.isnan(mean):
+        raise InputError("width", f"{int((~np.isfinite(x)).sum())} networks with parallel inputs", "wider layers")
+    return mean, se
 
 
 def _row(values: Float[np.ndarray, " three"]) -> str:

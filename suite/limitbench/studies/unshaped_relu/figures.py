@@ -11,7 +11,7 @@ from jaxtyping import Float
 from limitbench.errors import InputError
 from limitbench.studies.evidence import CellEvidence, Evidence
 from limitbench.studies.figures import Series, StudyFigure
-from limitbench.studies.unshaped_relu.evidence import OBSERVABLE, RELU, aligned, mean_w, w_of, widest
+from limitbench.studies.unshaped_relu.evidence import OBSERVABLE, RELU, aligned, mean_or_nan, mean_w, w_of, widest
 
 #: Networks whose paths are drawn, fewest depths of a path, fewest widths of a curve.
 _PATHS, _LEAST_DEPTHS, _LEAST_WIDTHS = 5, 3, 2
@@ -87,8 +87,7 @@ def _means(column: list[CellEvidence]) -> StudyFigure | None:
         return None
     t, width = _times(column), int(column[0].parameters["width"])
     drawn = [w_of(cell.samples(OBSERVABLE), time) for cell, time in zip(column, t, strict=True)]
-    means = np.array([w.mean() for w in drawn])
-    ses = np.array([w.std(ddof=1) / math.sqrt(w.size) for w in drawn])
+    means, ses = np.array([mean_or_nan(w) for w in drawn]).T
     curves = [
         Series(
             _title(column, name),
@@ -143,8 +142,7 @@ def _angles(column: list[CellEvidence]) -> StudyFigure | None:
         return None
     depth = np.array([float(c.parameters["depth"]) for c in column])
     drawn = [c.samples(OBSERVABLE) - 2 * math.log(layer) for c, layer in zip(column, depth, strict=True)]
-    means = np.array([x.mean() for x in drawn])
-    ses = np.array([x.std(ddof=1) / math.sqrt(x.size) for x in drawn])
+    means, ses = np.array([mean_or_nan(x) for x in drawn]).T
     names = ("infinite-width", "angle-law", "angle-law-small-angles", "matched-discrete")
     curves = {name: np.array([c.theory(name).law("log_gap").mean for c in column]) for name in names}
     off = ", ".join(f"{_title(column, name)} {curve[-1] - means[-1]:+.2f}" for name, curve in curves.items())
