@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from limitbench.errors import InputError
 from limitbench.networks import shaped_dense, shaped_gram
 from limitbench.networks.base import Network, Sampler, check_depths
 from limitbench.networks.checks import gram_matrix, number, power_of_two_below, whole
-from limitbench.networks.residual import gram_root
+from limitbench.networks.gram import correlation_root
 from limitbench.networks.shaping import ShapedLayer
 from limitbench.numerics.random import generator as random_stream
 
@@ -91,7 +90,7 @@ class CovarianceMLP(Network):
         scale = np.sqrt(np.diag(np.array(self.gram)))
         norms, correlations = draw(
             (ShapedLayer(self.width, self.slope_plus, self.slope_minus),) * self.depth,
-            gram_root(self.gram) / torch.tensor(scale),
+            correlation_root(self.gram),
             depths=at,
             batch=self.batch_size(sampler),
             generator=random_stream(seed, device),

@@ -15,6 +15,7 @@ from limitbench.errors import InputError
 from limitbench.networks import linear_bartlett, linear_dense
 from limitbench.networks.base import SAMPLERS, Network, Sampler, check_depths
 from limitbench.networks.checks import gram_matrix, layer_widths, power_of_two_below, whole, width_parameter
+from limitbench.networks.gram import gram_root
 from limitbench.networks.weights import WEIGHTS, ensemble, real_matrices, weight_parameter
 from limitbench.numerics.random import generator as random_stream
 from limitbench.numerics.random import stream_seed
@@ -129,7 +130,7 @@ class DeepLinear(Network):
         if sampler not in SAMPLERS:
             raise InputError("sampler", sampler, " or ".join(SAMPLERS))
         at = check_depths(depths if depths is not None else (self.depth,), self.depth)
-        root, batch = _root(gram).to(device), self.batch_size(sampler)
+        root, batch = gram_root(gram_matrix(gram)).to(device), self.batch_size(sampler)
         draw = linear_bartlett.sample_outputs if sampler == "exact" else linear_dense.sample_outputs
         seeds = [self.batch_seed(seed, index, sampler) for index in range(-(-n // batch))]
         parts = [
@@ -155,14 +156,3 @@ class DeepLinear(Network):
 def _readout(seed: int, device: str) -> torch.Generator:
     """The stream that outputs are read out with: none of it comes from that of Q."""
     return random_stream(stream_seed(seed, "outputs"), device)
-
-
-def _root(gram: object) -> Float[torch.Tensor, "inputs inputs"]:
-    """R with R'R = K."""
-    matrix = torch.tensor(gram_matrix(gram), dtype=torch.float64)
-    scale = matrix.diagonal().sqrt()
-    values, vectors = torch.linalg.eigh(matrix / torch.outer(scale, scale))
-    # rounding, whose root would part duplicated inputs
-    values = torch.where(values > 1e-15 * len(matrix), values, 0.0)
-    root: Float[torch.Tensor, "inputs inputs"] = values.sqrt()[:, None] * vectors.mT * scale
-    return root

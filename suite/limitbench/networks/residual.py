@@ -83,13 +83,3 @@ def rescale(z: Columns, log_scale: Logs) -> None:
     exponent = torch.frexp(torch.linalg.vector_norm(z, dim=2)).exponent
     z.mul_(torch.ldexp(torch.ones_like(log_scale), -exponent)[:, :, None])
     log_scale.add_(exponent, alpha=math.log(2.0))
-
-
-def gram_root(gram: tuple[tuple[float, ...], ...]) -> Float[Tensor, "inputs inputs"]:
-    """A matrix R with R'R = gram, equal columns for equal inputs."""
-    matrix = torch.tensor(gram, dtype=torch.float64)
-    scale = matrix.diagonal().sqrt()
-    values, vectors = torch.linalg.eigh(matrix / torch.outer(scale, scale))
-    values = torch.where(values > 1e-15 * len(gram), values, 0.0)  # rounding, whose root would part duplicates
-    root: Tensor = values.sqrt()[:, None] * vectors.mT * scale
-    return root

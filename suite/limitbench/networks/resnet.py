@@ -16,6 +16,7 @@ from limitbench.errors import InputError
 from limitbench.networks import residual, resnet_dense, resnet_exact
 from limitbench.networks.base import Network, Sampler, check_depths
 from limitbench.networks.checks import gram_matrix, number, power_of_two_below, whole
+from limitbench.networks.gram import gram_root
 from limitbench.networks.residual import Recorded, ResidualBlock
 from limitbench.networks.weights import ensemble, real_matrices, weight_parameter
 from limitbench.numerics.random import generator as random_stream
@@ -167,7 +168,7 @@ class ResNet(Network):
         self, inputs: int, depths: tuple[int, ...], *, seed: int, sampler: Sampler, device: str
     ) -> Iterator[Recorded]:
         """Layer 0 and `depths` of one batch, for the first `inputs` of the inputs."""
-        root = residual.gram_root(tuple(row[:inputs] for row in self.input_gram[:inputs]))
+        root = gram_root(tuple(row[:inputs] for row in self.input_gram[:inputs]))
         dense = partial(resnet_dense.sample_layers, weights=self.weights)
         draw = dense if real_matrices(self.weights, sampler) else resnet_exact.sample_layers
         return draw(

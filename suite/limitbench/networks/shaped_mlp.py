@@ -16,6 +16,7 @@ from limitbench.errors import InputError
 from limitbench.networks import shaped_dense, shaped_gram, shaped_norm, shaped_pair
 from limitbench.networks.base import SAMPLERS, Network, Sampler, check_depths
 from limitbench.networks.checks import gram_matrix, layer_widths, number, power_of_two_below, whole, width_parameter
+from limitbench.networks.gram import correlation_root
 from limitbench.networks.shaping import ShapedLayer, shaped_layers
 from limitbench.networks.weights import ensemble, real_matrices, weight_parameter
 from limitbench.numerics.random import generator as random_stream
@@ -167,12 +168,9 @@ class ShapedMLP(Network):
         if sampler not in SAMPLERS:
             raise InputError("sampler", sampler, " or ".join(SAMPLERS))
         at = check_depths(depths if depths is not None else (self.depth,), self.depth)
-        gram = torch.tensor(self.gram or ((1.0, self.rho0), (self.rho0, 1.0)), dtype=torch.float64)
-        scale = gram.diagonal().sqrt()
-        values, vectors = torch.linalg.eigh(gram / torch.outer(scale, scale))
-        values = torch.where(values > 1e-15 * len(gram), values, 0.0)  # rounding, whose root would part duplicates
-        root = values.sqrt()[:, None] * vectors.mT
-        name = {"gram": gram.tolist()} | dict(self.parameters)
+        gram = self.gram or ((1.0, self.rho0), (self.rho0, 1.0))
+        root = correlation_root(gram)
+        name = {"gram": gram} | dict(self.parameters)
         dense = partial(shaped_dense.sample_gram, weights=self.weights)
         draw = dense if real_matrices(self.weights, sampler) else shaped_gram.sample_gram
         batch = self.batch_size(sampler)
