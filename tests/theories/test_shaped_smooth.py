@@ -295,3 +295,14 @@ def test_networks_below_the_critical_rate_are_the_sheets_and_slow(n, networks, n
     assert agree(x, rho, se)
     ode = CovarianceODE(1.0, **SHIFTED, scale=0.5, norm0=norm0, rho0=0.0).correlation
     assert agree(x, ode, 0.0) == (n > 256)
+
+
+@pytest.mark.parametrize(("norm0", "late"), [(0.5, 1 / 3), (1.0, 1 / 2)])
+def test_the_ode_answers_at_any_size_of_its_exponent(norm0, late):
+    """beta t = 6000: variances below 1 are long gone and have moved the correlation by all they could; 1 stays 1."""
+    theory = CovarianceODE(time=2.0, second=5.0, third=9.0, scale=0.1, norm0=norm0, rho0=0.3)
+    assert theory.beta * theory.time > 5000
+    k = theory.second**2 / (4 * theory.scale**2)
+    moved = 0.0 if norm0 == 1 else (1 - 2 * 0.3) / 0.7 * math.exp(k * math.log(1 - norm0) / theory.beta)
+    assert theory.correlation == pytest.approx((1 - moved) / (2 - moved), rel=1e-9)
+    assert theory.correlation >= late

@@ -19,13 +19,16 @@ from jaxtyping import Float
 
 from limitbench.numerics.bartlett_euler import cholesky_factors
 
+#: Growth that stands for any larger one, and variances that move no correlation, both inside the float range.
+_LARGEST_EXPONENT, _SMALLEST = 700.0, 1e-150
+
 Number = float | Float[np.ndarray, "*shape"]
 
 
 def norm_after(time: float, beta: float, norm: Number) -> Number:
     """V' = beta V (V - 1): V_t = 1/(1 + (1/V_0 - 1) e^{beta t}), inf from the blow-up on."""
     with np.errstate(divide="ignore"):
-        inverse = 1.0 + (1.0 / np.asarray(norm, dtype=float) - 1.0) * math.exp(beta * time)
+        inverse = 1.0 + (1.0 / np.asarray(norm, dtype=float) - 1.0) * math.exp(min(beta * time, _LARGEST_EXPONENT))
         return np.where(inverse > 0, 1.0 / np.maximum(inverse, 0.0), np.inf)
 
 
@@ -34,8 +37,9 @@ def correlation_after(time: float, k: float, mean: Number, geometric: Number, rh
 
     r_pm = (3 m pm sqrt(9 m^2 - 8 g^2))/(4 g) are the roots, r_- the attractor: 1/2 and 1 for equal variances.
     """
-    root = np.sqrt(9 * np.asarray(mean) ** 2 - 8 * np.asarray(geometric) ** 2)
-    above = (3 * mean + root) / (4 * np.asarray(geometric))
+    mean, geometric = (np.maximum(value, _SMALLEST) for value in (mean, geometric))
+    root = np.sqrt(9 * mean**2 - 8 * geometric**2)
+    above = (3 * mean + root) / (4 * geometric)
     below = 1 / (2 * above)  # the roots multiply to 1/2
     far, near = above - rho, (rho - below) * np.exp(-k * time * root)
     return np.asarray((below * far + above * near) / (far + near))

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+import numpy as np
+
 from limitbench.numerics.smooth_covariance import norm_after
 from limitbench.statistics.laws import Law, PointMass
 from limitbench.theories.base import Theory
@@ -79,9 +81,12 @@ class CovarianceODE(Theory):
     @property
     def _norm_integral(self) -> float:
         """int_0^t V ds = t - ln(1 + (1 - V_0) (e^{beta t} - 1))/beta."""
-        if self.beta == 0:
+        if self.beta == 0 or self.norm0 == 1:
             return self.norm0 * self.time
-        return self.time - math.log1p((1 - self.norm0) * math.expm1(self.beta * self.time)) / self.beta
+        grown = self.beta * self.time
+        if self.norm0 < 1:  # ln(V_0 + (1 - V_0) e^{beta t}) at any size of its exponent
+            return self.time - float(np.logaddexp(math.log(self.norm0), math.log1p(-self.norm0) + grown)) / self.beta
+        return self.time - math.log1p((1 - self.norm0) * math.expm1(grown)) / self.beta
 
     @property
     def observables(self) -> tuple[str, ...]:
