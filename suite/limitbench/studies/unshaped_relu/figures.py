@@ -63,13 +63,12 @@ def _paths(column: list[CellEvidence]) -> StudyFigure | None:
     t, width, theory = _times(column), int(column[0].parameters["width"]), "q-sde-finite-start"
     networks = np.stack([aligned(cell) for cell in column], axis=1)
     networks = networks[np.isfinite(networks).all(axis=1)]
+    if not networks.size:
+        return None
     middle, low, high = (_laws(column, theory, level) for level in (0.5, *_BAND))
     inside = float(((networks >= low) & (networks <= high)).mean())
     band = Series(f"{_title(column, theory)}: 10 to 90 %", t, middle, kind="band", low=low, high=high, theory=theory)
-    paths = [
-        Series("networks" if i == 0 else f"network {i + 1}", t, networks[i], kind="path")
-        for i in range(min(_PATHS, len(networks)))
-    ]
+    paths = [Series("networks, one by one", t, networks[i], kind="path") for i in range(min(_PATHS, len(networks)))]
     return StudyFigure(
         name="q-paths",
         title=f"ln q along depth, n = {width}",
