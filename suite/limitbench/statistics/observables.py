@@ -43,7 +43,8 @@ OBSERVABLES: dict[str, Observable] = {
             "log_norm",
             "log squared norm",
             "ln V_d/V_0",
-            "Natural log of the ratio of squared feature norms of the first input, layer d over layer 0.",
+            "Natural log of the ratio of squared feature norms of the first input, layer d over layer 0; for ResNets "
+            "less d ln s, s the growth of the mean square in a block.",
         ),
         Observable(
             "log_q",
@@ -73,7 +74,7 @@ OBSERVABLES: dict[str, Observable] = {
             "relu_share",
             "share of the norm that passes",
             "A_d = |φ(z_d)|²/|z_d|²",
-            "Share of the squared norm of z_d that its positive entries carry, for the first input.",
+            "Share of the squared norm of z_d in its positive entries, after the next block's signs if it has any.",
         ),
         Observable(
             "exploded",

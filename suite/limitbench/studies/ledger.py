@@ -89,12 +89,13 @@ def growth_with_depth_claim(
 ) -> Claim:
     """Share of columns in which D of `theory` increases at every step in depth.
 
-    Holds where all do, each by more than the intervals of its two ends.
+    Holds where all do, each by more than the intervals of its two ends; fails where a step falls by more than the
+    intervals of its ends.
     """
     columns = [column for column in columns if len(column) > 1]
     if not columns:
         return missing(name, text, 1.0, "at least two depths per width")
-    growing, clear = [], []
+    growing, clear, falling = [], [], False
     for column in columns:
         low, middle, high = (
             [cell.score(field, observable, theory) for cell in column]
@@ -104,9 +105,10 @@ def growth_with_depth_claim(
             return missing(name, text, 1.0, f"scores of {theory} in every cell of the columns")
         growing.append(all(b > a for a, b in itertools.pairwise(middle)))
         clear.append(low[-1] > high[0])
+        falling |= any(after < before for before, after in zip(low, high[1:], strict=False))
     used = [cell for column in columns for cell in column]
     share = float(np.mean(growing))
-    verdict: Verdict = "fails" if share < 1 else "holds" if all(clear) else "undecided"
+    verdict: Verdict = "fails" if falling else "holds" if share == 1 and all(clear) else "undecided"
     return Claim(name, text, 1.0, share, 0.0, verdict, sum(c.seconds for c in used), evidence.command(used))
 
 

@@ -62,7 +62,8 @@ def _kolmogorov_smirnov_constants(evidence: Evidence) -> list[Claim]:
             if float(c.parameters["width"]) >= 64  # from here on the leading constant is good to 2 %
         ]
         name = f"rate-constant-alpha{alpha:g}"
-        text = f"Width x KS distance of ln Q11's exact law to its log-normal limit at L/N = {alpha:g} is {constant}."
+        text = f"Width x KS distance of ln Q11's exact law to its log-normal limit at L/N = {alpha:g} is {constant} "
+        text += "(laws alone, no networks)."
         if not cells:
             claims.append(missing(name, text, constant, f"a width of at least 64 at L/N = {alpha:g}"))
             continue

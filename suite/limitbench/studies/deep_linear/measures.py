@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr
 
+from limitbench.networks.deep_linear import DeepLinear
 from limitbench.statistics.laws import Law
 from limitbench.studies.evidence import CellEvidence, Evidence
 
@@ -26,10 +28,16 @@ def outputs_of(cell: CellEvidence) -> Pair:
     return np.stack([cell.samples("output_1"), cell.samples("output_2")], axis=1)
 
 
-def whitened_outputs(cell: CellEvidence) -> Pair:
-    """G^-1 S with the lower triangular root G of each network's own Q (two outputs): N(0, I) if S | Q is N(0, Q)."""
-    log_q11, q12, log_det = (cell.samples(name) for name in ("log_q11", "q12", "log_det"))
-    outputs = outputs_of(cell)
+@cache
+def whitened_outputs(width: int, networks: int) -> Pair:
+    """G^-1 S with the lower triangular root G of each network's own Q, N = L = `width`: N(0, I) if S | Q is N(0, Q).
+
+    Drawn here with real weight matrices, Q from the upper layers and S from all: the exact sampler draws S = G xi, for
+    which this would hold by construction.
+    """
+    drawn = DeepLinear(width, width, outputs=2).sample(networks, sampler="dense")
+    log_q11, q12, log_det = (drawn[name].to_numpy() for name in ("log_q11", "q12", "log_det"))
+    outputs = np.stack([drawn["output_1"].to_numpy(), drawn["output_2"].to_numpy()], axis=1)
     first = outputs[:, 0] * np.exp(-log_q11 / 2)
     second = (outputs[:, 1] - q12 * np.exp(-log_q11 / 2) * first) * np.exp((log_q11 - log_det) / 2)
     return np.stack([first, second], axis=1)

@@ -6,6 +6,7 @@ vanish, at rate 1/N for the law of an output although ln Q_11 itself fluctuates 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -34,6 +35,12 @@ from limitbench.theories.deep_linear import FiniteWidth, finite_second_moments, 
 
 _ALARM = 1e-6
 _GROUPS = 64
+#: Networks with real weights behind the claims about S given Q, and their width and depth.
+_REAL, _REAL_WIDTH = 4096, 16
+_REAL_COMMAND = (
+    f"limitbench run deep-linear --sampler dense --set outputs=2 --set widths=equal --set width={_REAL_WIDTH} "
+    f"--set aspect=1 --samples {_REAL}"
+)
 
 
 def output_claims(evidence: Evidence) -> list[Claim]:
@@ -51,8 +58,8 @@ def _gaussian_mixture(evidence: Evidence) -> list[Claim]:
     claims = []
     for given_q in (True, False):
         which = "given-q" if given_q else "unconditional"
-        # the exact sampler draws S = G xi, which makes the first a check of Q alone; `dense` multiplies real weights
         said = "Given Q the outputs are Gaussian" if given_q else "Unconditionally the outputs are not Gaussian"
+        said += f" ({_REAL} networks with real weights)" if given_q else ""
         values = "Q^(-1/2) S" if given_q else "S, whose covariance is I,"
         claims.append(
             _projection_claim(
@@ -82,7 +89,7 @@ def _projection_claim(evidence: Evidence, given_q: bool, *, name: str, text: str
     if not cells:
         return missing(name, text, bound, "L/N = 1, outputs 2")
     cell = cells[-1]
-    seen = projections(whitened_outputs(cell) if given_q else outputs_of(cell))
+    seen = projections(whitened_outputs(_REAL_WIDTH, _REAL) if given_q else outputs_of(cell))
     found = [ks_one_sample(seen[:, k], Normal(0.0, 1.0)) for k in range(DIRECTIONS)]
     largest, gaussian = max(ks for ks, _ in found), min(p for _, p in found) >= _ALARM / DIRECTIONS
     verdict: Verdict = "holds" if gaussian is given_q else "fails"
@@ -97,7 +104,7 @@ def _projection_claim(evidence: Evidence, given_q: bool, *, name: str, text: str
         0.26,  # standard deviation of Kolmogorov's law
         verdict,
         cell.seconds,
-        evidence.command([cell]),
+        _REAL_COMMAND if given_q else evidence.command([cell]),
         "at most" if given_q else "at least",
         cell.score("distance", "output_1", "finite-width" if given_q else "infinite-width"),
     )
@@ -110,9 +117,9 @@ def _energy_claim(evidence: Evidence, given_q: bool, *, name: str, text: str) ->
         return missing(name, text, 0.0 if given_q else math.nan, "L/N = 1, outputs 2")
     cell = cells[-1]
     mixture = predicted_energy_distance(cell.theory("finite-width").law("output_1"))
-    pairs = whitened_outputs(cell) if given_q else outputs_of(cell)
+    pairs = whitened_outputs(_REAL_WIDTH, _REAL) if given_q else outputs_of(cell)
     groups = np.array([energy_distance(part) for part in np.array_split(pairs, min(_GROUPS, len(pairs) // 2))])
-    return value_claim(
+    claim = value_claim(
         evidence,
         [cell],
         0.0 if given_q else mixture,
@@ -123,6 +130,7 @@ def _energy_claim(evidence: Evidence, given_q: bool, *, name: str, text: str) ->
         resolution=mixture,
         distance=cell.score("distance", "output_1", "finite-width"),
     )
+    return dataclasses.replace(claim, command=_REAL_COMMAND) if given_q else claim
 
 
 @answering
@@ -197,7 +205,7 @@ def _fixed_depth(evidence: Evidence) -> list[Claim]:
         _rate_constant(
             name="nngp-rate-constant",
             text="At fixed depth L the law of an output has KS distance 0.1376 L/N to N(0,1): N x KS / L of the exact "
-            "law at L = 4, N = 4096, without sampling.",
+            "law at L = 4, N = 4096 (laws alone, no networks).",
         ),
         _rate_of_networks(
             evidence,

@@ -35,7 +35,8 @@ def claims(evidence: Evidence) -> list[Claim]:
             "covariance-sde",
             "matrix-covariance-sde",
             name="sde-solved-twice",
-            text="The Kolmogorov-forward law is that of independently simulated m-point paths (largest KS, d = n).",
+            text="The Kolmogorov-forward law is that of independently simulated m-point paths (largest KS, d = n; no "
+            "networks).",
         ),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -84,7 +85,11 @@ def _correlation_moment(
 
 @answering
 def _off_claim(evidence: Evidence, cells: Sequence[CellEvidence], *, name: str, text: str) -> Claim:
-    """Kolmogorov-Smirnov distance to the SDE at the narrowest width: holds where its p-value is below 1e-6."""
+    """Kolmogorov-Smirnov distance to the SDE at the narrowest width, clear of its mean under the SDE's own law.
+
+    Holds from 4.5 standard deviations above that mean (p = 5e-4), fails where the distance is what noise alone gives
+    (p > 0.05).
+    """
     if not cells:
         return missing(name, text, math.nan, "a width below 64")
     cell = cells[0]
@@ -104,7 +109,7 @@ def _off_claim(evidence: Evidence, cells: Sequence[CellEvidence], *, name: str, 
         relation="at least",
         distance=cell.score("distance", "correlation", "covariance-sde"),
     )
-    return claim
+    return dataclasses.replace(claim, verdict="fails") if p > 0.05 else claim
 
 
 def _odd_activations(evidence: Evidence, critical: Sequence[CellEvidence]) -> list[Claim]:
@@ -158,7 +163,8 @@ def _other_theories(evidence: Evidence, critical: Sequence[CellEvidence]) -> lis
             "norm-sde",
             "covariance-sde",
             name="solved-norm-is-simulated-norm",
-            text="The solved norm SDE has the law of the simulated covariance SDE's norm, explosions left out.",
+            text="The solved norm SDE has the law of the simulated covariance SDE's norm, explosions left out "
+            "(no networks).",
         ),
     ]
 
@@ -198,13 +204,17 @@ def _below_the_critical_rate(evidence: Evidence) -> list[Claim]:
                 text=f"E rho is that of the infinite-width recursion with the network's own s ({setting}).",
             )
         )
-        name, text = f"ode-rate-v{norm0:g}", f"The distance of E rho to the ODE falls like n^-1/2 ({setting})."
+        name = f"ode-rate-v{norm0:g}"
+        text = f"The distance of E rho to the ODE falls with n as the recursion's does, towards n^-1/2 ({setting})."
         if len(seen) > 1:
             first, last = min(seen), max(seen)
             before, after = (seen[n].value - predicted for n in (first, last))
             se = math.hypot(seen[last].se, after / before * seen[first].se) / abs(before)
-            pair, rate = [cells[first], cells[last]], math.sqrt(first / last)
-            found.append(value_claim(evidence, pair, rate, after / before, se, name=name, text=text, resolution=0.5))
+            pair = [cells[first], cells[last]]
+            short, far = (c.theory("infinite-width").law("correlation").mean - predicted for c in pair)
+            found.append(
+                value_claim(evidence, pair, far / short, after / before, se, name=name, text=text, resolution=0.5)
+            )
         else:
             found.append(missing(name, text, 0.25, need))
     return found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from limitbench.studies.base import Claim
+from limitbench.studies.base import Claim, Verdict
 from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_claim
 from limitbench.studies.ledger import worst_score_claim
 from limitbench.studies.measured import mean_of, values
@@ -60,7 +60,9 @@ def _explosion(evidence: Evidence) -> list[Claim]:
 def _convergence(evidence: Evidence) -> Claim:
     """How much of the deficit is left at four times the width; 1/4 would be the rate 1/n."""
     name = "explosion-convergence"
-    text = "The deficit of the exploded share (root, a = 1, V0 = 1, t = 3) is at most halved at 4n."
+    text = (
+        "The deficit of the exploded share (root, a = 1, V0 = 1, t = 3) is at least halved at 4n: share that is left."
+    )
     predicted = NormSDE(time=3.0, beta=0.75).exploded_share
     cells = {
         float(c.parameters["width"]): c
@@ -139,26 +141,30 @@ def _collapse(evidence: Evidence) -> list[Claim]:
     return found
 
 
+def _never(evidence: Evidence, cells: Sequence[CellEvidence]) -> Claim:
+    """An exact statement: one network that explodes refutes it."""
+    name, text = "beta-negative-never-explodes", "No norm explodes where beta <= 0 (share of all networks)."
+    if not cells:
+        return missing(name, text, 0.0, "beta <= 0")
+    exploded = np.concatenate([c.samples("exploded") for c in cells])
+    verdict: Verdict = "fails" if exploded.any() else "holds"
+    measured = float(exploded.mean())
+    seconds, command = sum(c.seconds for c in cells), evidence.command(cells)
+    return Claim(name, text, 0.0, measured, 1 / exploded.size, verdict, seconds, command)
+
+
 def _classification(evidence: Evidence, critical: Sequence[CellEvidence]) -> list[Claim]:
     """The sign of beta and its place with respect to -1 decide what the norm does."""
     late = [c for c in critical if time(c.parameters) >= 3]
     positive = [share(c) for c in late if beta(c.parameters) > 0]
-    name, text = "beta-positive-explodes", "Norms explode wherever beta > 0 (smallest exploded share at t >= 3)."
+    name, text = "beta-positive-explodes", "At least 1 % of norms explode wherever beta > 0 (smallest share at t >= 3)."
     if positive:
         least = min(positive, key=lambda s: s.value)
         cells = [c for s in positive for c in s.cells]
-        found = [value_claim(evidence, cells, 0.0, least.value, least.se, name=name, text=text, relation="at least")]
+        found = [value_claim(evidence, cells, 0.01, least.value, least.se, name=name, text=text, relation="at least")]
     else:
-        found = [missing(name, text, 0.0, "beta > 0 at t >= 3")]
-    found.append(
-        worst_claim(
-            evidence,
-            [(0.0, share(c)) for c in critical if beta(c.parameters) <= 0],
-            "beta <= 0",
-            name="beta-negative-never-explodes",
-            text="No norm explodes where beta <= 0.",
-        )
-    )
+        found = [missing(name, text, 0.01, "beta > 0 at t >= 3")]
+    found.append(_never(evidence, [c for c in critical if beta(c.parameters) <= 0]))
     columns: dict[tuple[object, ...], list[CellEvidence]] = {}
     for c in (c for c in critical if time(c.parameters) >= 1 and float(c.parameters["width"]) >= WIDE_ENOUGH):
         columns.setdefault(tuple(v for k, v in c.parameters.items() if k not in ("aspect", "depth")), []).append(c)

@@ -136,7 +136,7 @@ STUDY = Study(
     theories=THEORIES,
     presets={
         "quick": Preset(
-            {"network": tuple(SHAPING), "weights": WEIGHTS, "width": (32,), "aspect": (0.5, 1.0)}, samples=2048
+            {"network": tuple(SHAPING), "weights": WEIGHTS, "width": (32,), "aspect": (0.5, 1.0)}, samples=4096
         ),
         "standard": Preset(
             {"network": NETWORKS, "weights": WEIGHTS, "width": (16, 32, 64), "aspect": (0.25, 1.0)},

@@ -41,7 +41,7 @@ class AngleLaw(UnshapedTheory):
     title: ClassVar[str] = "layerwise angle law"
     reference: ClassVar[str] = "Jakub & Nica 2023, arXiv 2302.09712"
     time_variable: ClassVar[str] = "layer l"
-    validity: ClassVar[str] = "ReLU, acute angles, width >= 64; each layer to O(n^-2), with large constants"
+    validity: ClassVar[str] = "ReLU, acute angles, width >= 256; each layer to O(n^-2), with large constants"
 
     def __post_init__(self) -> None:
         super().__post_init__()
