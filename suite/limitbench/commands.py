@@ -256,10 +256,10 @@ def _accepted(axis: Axis) -> str:
     if axis.kind == "str":
         return ", ".join(axis.choices)
     word = "integer" if axis.kind == "int" else "number"
-    low, high = (None if bound is None else f"{bound:,.10g}" for bound in (axis.lower, axis.upper))
+    low, high = (None if bound is None else f"{bound:,.12g}" for bound in (axis.lower, axis.upper))
     if low and high:
-        return f"{word}, {low} to {high}"
-    return f"{word} >= {low}" if low else f"{word} <= {high}" if high else word
+        return f"{word}, above {low} to {high}" if axis.open_lower else f"{word}, {low} to {high}"
+    return f"{word} {'>' if axis.open_lower else '>='} {low}" if low else f"{word} <= {high}" if high else word
 
 
 def _samples(preset: Preset) -> str:

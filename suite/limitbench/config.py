@@ -133,6 +133,9 @@ def run_options(given: Mapping[str, Any], config: Path | None = None) -> RunOpti
     """
     written = {name: value for name, value in given.items() if value is not None and value != () and value != {}}
     merged = _read(config) if config is not None else {}
+    for source in (written, merged):
+        if source.get("all") is True and source.get("studies"):
+            raise InputError("--all" if source is written else "all", source["studies"], "no names of studies beside it")
     spelled = {name: "STUDY" if name == "studies" else f"--{name}" for name in written}
     if "set" in merged and "set" in written:
         if not isinstance(merged["set"], dict):

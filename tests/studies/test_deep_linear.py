@@ -11,6 +11,7 @@ import limitbench
 from limitbench import studies
 from limitbench.networks.deep_linear import DeepLinear
 from limitbench.statistics.laws import Normal
+from limitbench.studies.deep_linear import outputs
 from limitbench.studies.deep_linear.cells import inverse_widths, layer_widths, mean_width
 from limitbench.studies.deep_linear.measures import (
     NNGP_ERROR,
@@ -71,8 +72,6 @@ def test_outputs_of_independent_variance_make_the_claims_fail(run):
 
     found = broken(run, output_1=normals, output_2=normals)
     for name in (
-        "outputs-given-q-projections",
-        "outputs-given-q-energy",
         "outputs-unconditional-projections",
         "outputs-unconditional-energy",
         "squared-outputs-covariance",
@@ -80,8 +79,21 @@ def test_outputs_of_independent_variance_make_the_claims_fail(run):
         assert found[name].verdict == "fails", name
 
 
+def test_outputs_that_another_q_whitens_are_not_gaussian(run, monkeypatch):
+    """The companion: outputs of real weights, each whitened by the Q of the network before it."""
+
+    def mismatched(width, networks):
+        drawn = DeepLinear(width, width, outputs=2).sample(networks, sampler="dense")
+        return (drawn["output_1"] * np.exp(-drawn["log_q11"].roll(sample=1) / 2)).to_numpy()[:, None] * np.ones((1, 2))
+
+    monkeypatch.setattr(outputs, "whitened_outputs", mismatched)
+    claims = {claim.name: claim for claim in STUDY.claims(run)}
+    assert claims["outputs-given-q-energy"].verdict == "fails"
+    assert claims["outputs-given-q-projections"].verdict == "fails"
+
+
 def test_outputs_of_real_weights_are_gaussian_given_q_only():
-    """The exact sampler draws S = G xi, which is the claim; the dense one multiplies weights."""
+    """The claims about S given Q draw networks with real weights; a dense run has them for the rest too."""
     grid = {"widths": "equal", "width": [8], "aspect": [1.0]}
     tree = limitbench.run("deep-linear", grid, samples=4096, sampler="dense")
     found = {claim.name: claim for claim in STUDY.claims(tree)}
@@ -91,14 +103,11 @@ def test_outputs_of_real_weights_are_gaussian_given_q_only():
     assert found["outputs-unconditional-projections"].measured > 5
     few = STUDY.claims(limitbench.run("deep-linear", grid, samples=256, sampler="dense"))
     verdicts = {claim.name: claim.verdict for claim in few}
-    assert verdicts["outputs-given-q-projections"] == "undecided"
     assert verdicts["outputs-unconditional-projections"] != "fails"
 
 
 def test_outputs_of_separate_networks_make_the_coupling_fail(run):
     found = broken(run, output_2=lambda samples: samples["output_2"].roll(sample=1))
-    assert found["outputs-given-q-energy"].verdict == "fails"
-    assert found["outputs-given-q-projections"].verdict == "fails"
     assert found["squared-outputs-covariance"].verdict == "fails"
     assert found["nngp-rate-output"].verdict == "holds"
 

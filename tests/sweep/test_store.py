@@ -367,3 +367,15 @@ def test_damaged_array_metadata_are_one_clear_error_everywhere(tmp_path, array):
         with pytest.raises(InputError, match="intact metadata"):
             use(tmp_path)
     assert files(tmp_path) == before
+
+
+def test_a_ledger_that_raises_costs_neither_the_run_nor_its_reason(tmp_path):
+    def broken(tree):
+        raise ZeroDivisionError("a / b")
+
+    tree = run(dataclasses.replace(STUDY, claims=broken), out=tmp_path)
+    claims = tree["claims"].to_dataset()
+    assert claims["claim"].to_numpy().tolist() == ["ledger"]
+    assert "ZeroDivisionError: a / b" in str(claims["text"].item())
+    assert str(claims["verdict"].item()) == "undecided"
+    assert run(STUDY, out=tmp_path)["claims"]["claim"].to_numpy().tolist() == ["mean"]

@@ -23,6 +23,7 @@ from limitbench.theories.shaped_smooth import (
     SmoothCovarianceSDE,
     SmoothInfiniteWidth,
     StationaryNorm,
+    infinite_width,
 )
 
 
@@ -306,3 +307,30 @@ def test_the_ode_answers_at_any_size_of_its_exponent(norm0, late):
     moved = 0.0 if norm0 == 1 else (1 - 2 * 0.3) / 0.7 * math.exp(k * math.log(1 - norm0) / theory.beta)
     assert theory.correlation == pytest.approx((1 - moved) / (2 - moved), rel=1e-9)
     assert theory.correlation >= late
+
+
+@pytest.mark.parametrize("rho", [0.3, -0.9, 0.999])
+@pytest.mark.parametrize("name", ["root", "shifted-tanh"])
+def test_sharp_turns_are_integrated_on_nodes_of_their_own(name, rho, monkeypatch):
+    """One layer at s = 0.2, on the nodes of sharp turns and on the plain mesh: two rules, 1e-12."""
+    theory = SmoothInfiniteWidth(1, 4, activation=name, scale=0.2, rate=0.0, norm0=1.7, rho0=rho)
+    sharp = infinite_width._propagate.__wrapped__(theory)
+    monkeypatch.setattr(infinite_width, "_SHARP", 0.0)
+    plain = infinite_width._propagate.__wrapped__(theory)
+    assert sharp == pytest.approx(plain, rel=1e-12, abs=1e-12)
+    assert sharp != plain
+
+
+def test_the_sharpest_turn_is_that_of_relu():
+    """s -> 0: root is 2 max(x, 0), the arc-cosine map of any norm, and tanh the sign, 2/pi asin(rho); errors O(s)."""
+    theta = math.acos(0.3)
+    root = SmoothInfiniteWidth(1, 4, activation="root", scale=1e-3, rate=0.01, norm0=1000.0, rho0=0.3)
+    arc = (math.sin(theta) + (math.pi - theta) * math.cos(theta)) / math.pi
+    assert root.law("correlation").mean == pytest.approx(arc, abs=3e-4)
+    assert root.law("log_norm").mean == pytest.approx(0.0, abs=3e-3)
+    tanh = SmoothInfiniteWidth(3, 3, activation="tanh", scale=1e-3, rate=0.01)
+    rho = 0.3
+    for _ in range(3):
+        rho = 2 / math.pi * math.asin(rho)
+    assert tanh.law("correlation").mean == pytest.approx(rho, abs=2e-3)
+    assert SmoothInfiniteWidth(1, 1, activation="root", rate=0.0, norm0=9000.0).observables[0] == "correlation"

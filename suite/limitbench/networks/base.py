@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from limitbench.errors import InputError
+from limitbench.networks.checks import whole
 from limitbench.numerics.random import stream_seed
 
 if TYPE_CHECKING:
@@ -102,12 +103,14 @@ class Network(abc.ABC):
         """
         import xarray as xr
 
-        if not isinstance(n, int | np.integer) or n < 1:
-            raise InputError("n", n, "a positive integer")
+        n, seed = whole("n", n), whole("seed", seed, 0)
+        if seed >= 2**63:
+            raise InputError("seed", seed, "an integer from 0 to 2^63 - 1")
+        check_device(device)
         if sampler not in SAMPLERS:
             raise InputError("sampler", sampler, " or ".join(SAMPLERS))
         at = check_depths(depths if depths is not None else (self.depth,), self.depth)
-        batches = range(-(-int(n) // self.batch_size(sampler)))
+        batches = range(-(-n // self.batch_size(sampler)))
         drawn = self.sample_batches(batches, seed=seed, depths=at, sampler=sampler, device=device)
         data = xr.Dataset(
             {name: (("sample", "depth"), values[:n]) for name, values in drawn.items()},
@@ -119,7 +122,23 @@ class Network(abc.ABC):
 
 def check_depths(depths: Sequence[int], depth: int) -> tuple[int, ...]:
     """`depths` as a strictly increasing tuple of integers in 1 .. depth, or an error that names the bad one."""
-    at = tuple(int(d) for d in depths)
-    if not at or any(b <= a for a, b in itertools.pairwise(at)) or at[0] < 1 or at[-1] > depth:
-        raise InputError("depths", list(depths), f"increasing integers from 1 to depth = {depth}")
+    try:
+        at = tuple(whole("depths", d) for d in depths)
+    except (TypeError, InputError):  # no sequence, or no integers
+        at = ()
+    if not at or any(b <= a for a, b in itertools.pairwise(at)) or at[-1] > depth:
+        raise InputError("depths", depths, f"increasing integers from 1 to depth = {depth}")
     return at
+
+
+def check_device(device: object) -> None:
+    """Raises `InputError` for a device that torch does not know, that this machine lacks or that has no float64."""
+    import torch
+
+    try:
+        known = torch.device(device)  # type: ignore[arg-type]
+        lacking = known.type == "cuda" and (known.index or 0) >= torch.cuda.device_count()
+    except (RuntimeError, TypeError):
+        known, lacking = None, True
+    if lacking or known is None or known.type not in ("cpu", "cuda"):
+        raise InputError("device", device, "cpu, or cuda where this machine has it")

@@ -25,11 +25,14 @@ from limitbench.sweep.markers import DONE, Marker, read_markers
 SIZE_LIMIT = 1_000_000
 
 
-def render(directories: Sequence[str | Path], output: str | Path, studies: Sequence[Study] = ()) -> Path:
+def render(
+    directories: str | Path | Sequence[str | Path], output: str | Path, studies: Sequence[Study] = ()
+) -> Path:
     """Write one HTML report of all studies in `directories`.
 
     Arguments:
-        directories: each holds one or more `<study>.zarr` stores, or is such a store; half-finished ones too.
+        directories: each holds one or more `<study>.zarr` stores, or is such a store; half-finished ones too. One, or
+            a sequence of them.
         output: file to write; written beside and renamed, so that a reader never sees half a page.
         studies: definitions of studies that are not built in; without its own, a store is shown with its names for
             titles and without the study's figures.
@@ -37,6 +40,10 @@ def render(directories: Sequence[str | Path], output: str | Path, studies: Seque
     Returns `output`. Raises `InputError` where a directory holds no store or the file cannot be written.
     Cost: about 5 s for a study by itself, 20 s for nine.
     """
+    if isinstance(directories, str | Path):
+        directories = [directories]
+    if not directories:
+        raise InputError("directories", directories, "one output directory of a run, or more")
     page = render_page([load(path, studies) for directory in directories for path in stores(Path(directory))])
     output = Path(output)
     part = output.with_name(output.name + ".partial")

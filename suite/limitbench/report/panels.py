@@ -122,7 +122,8 @@ class Panels:
     @cached_property
     def figures(self) -> list[OwnFigure]:
         """The study's own figures."""
-        return [own_figure(figure, self.results, self.drawings) for figure in self.results.figures or []]
+        figures = self.results.figures
+        return [] if isinstance(figures, str) else [own_figure(f, self.results, self.drawings) for f in figures]
 
     def _section(self, name: str, most: int, draw: Callable[[str, Slice], Panel | None], *how: object) -> Section:
         """The panels of a section, those drawn before taken over; none where there is nothing to show."""

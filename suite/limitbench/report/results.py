@@ -16,7 +16,6 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
-from limitbench.errors import InputError
 from limitbench.report.style import plain
 from limitbench.statistics.observables import OBSERVABLES
 from limitbench.studies.base import Study
@@ -100,12 +99,15 @@ class Results:
         return known.get(axis) or SYMBOLS.get(axis, axis)
 
     @cached_property
-    def figures(self) -> list[StudyFigure] | None:
-        """The study's own figures; None where its definition cannot read this store, as one of another version."""
+    def figures(self) -> list[StudyFigure] | str:
+        """The study's own figures; the reason where its definition cannot draw this store, as one of another version.
+
+        A defect of one study's figures must not cost the page of all, so any error is such a reason.
+        """
         try:
             return self.study.figures(self.tree) if self.study else []
-        except (InputError, KeyError):
-            return None
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
 
     # -- grid ------------------------------------------------------------------------------------------------------
     def group(self, name: str) -> xr.Dataset:

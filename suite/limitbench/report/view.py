@@ -51,6 +51,7 @@ class StudyView:
             "reference": study.reference if study else "",
             "size": words.size_sentence(self.results),
             "notice": words.completeness(self.results),
+            "complete": words.complete(self.results),
         }
 
     @cached_property

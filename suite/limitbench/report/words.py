@@ -94,7 +94,7 @@ def headline(results: Results) -> str:
     """Which theory describes the networks best over the whole grid."""
     ranked = standings(results)
     if not ranked:
-        return "No cell is scored yet, so there is no verdict."
+        return _UNSCORED if complete(results) else "No cell is scored yet, so there is no verdict."
     first = ranked[0]
     title = results.theory_title(first.theory)
     margin = plain(results.margin)
@@ -232,9 +232,15 @@ def completeness(results: Results) -> str | None:
             f"This run is not finished: {partial} of {results.n_cells} cells lack some of their networks or scores; "
             "the command under provenance resumes the run."
         )
-    if not np.isfinite(results.distance).any():
-        return "All cells are drawn but nothing is scored yet."
     return None
+
+
+def complete(results: Results) -> bool:
+    """Whether every cell is drawn and scored: nothing more will come."""
+    return results.n_cells > 0 and "status" in results.run and not results.unfinished
+
+
+_UNSCORED = "The run is complete, but no theory says anything about its cells that could be scored."
 
 
 def size_sentence(results: Results) -> str:

@@ -4,6 +4,12 @@ from limitbench.studies.base import Axis
 
 WIDTH = Axis("width", "int", (64,), "Width n of every hidden layer.", lower=1, upper=2**20, symbol="n")
 ASPECT = Axis(
-    "aspect", "float", (1.0,), "Depth over width d/n; aspect x width must be an integer.", lower=0.0, symbol="d/n"
+    "aspect",
+    "float",
+    (1.0,),
+    "Depth over width d/n; aspect x width must be an integer.",
+    lower=0.0,
+    symbol="d/n",
+    open_lower=True,
 )
 DEPTH = Axis("depth", "int", (64,), "Number of hidden layers d; instead of aspect.", lower=1, upper=10**7, symbol="d")

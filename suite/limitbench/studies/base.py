@@ -30,6 +30,7 @@ class Axis:
         default: values used where neither the preset nor the user names any.
         description: one sentence.
         lower, upper: inclusive bounds of a number, None for unbounded.
+        open_lower: whether `lower` itself is not accepted.
         choices: accepted values of a `str` axis.
         symbol: short symbol for figures.
     """
@@ -42,6 +43,7 @@ class Axis:
     upper: int | float | None = None
     choices: tuple[str, ...] = ()
     symbol: str = ""
+    open_lower: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from limitbench.studies.evidence import missing
 from limitbench.sweep.cell_status import run_table as run_table
 from limitbench.sweep.markers import DONE, FAILED, read_markers
 from limitbench.sweep.spec import Spec
@@ -29,6 +31,9 @@ def finalise(study: Study, paths: Paths, spec: Spec) -> None:
     tree = open_results(paths.store)
     try:
         claims = study.claims(tree)
+    except Exception as error:  # a defect of a ledger must not cost a finished run
+        text = f"The ledger could not be computed: {type(error).__name__}: {error}."
+        claims = [missing("ledger", text, math.nan, "a mended study; the same command computes it again")]
     finally:
         tree.close()
     _write_claims(root, claims)

@@ -124,6 +124,8 @@ def resolve_grid(study: Study, *layers: Mapping[str, object]) -> Grid:
     axes = {axis.name: axis for axis in study.axes}
     chosen: dict[str, tuple[Value, ...]] = {}
     for layer in layers:
+        if not isinstance(layer, Mapping):
+            raise InputError("grid", layer, "a mapping of axis names to values")
         if all(name in layer for name in DEPTH_AXES):
             raise InputError("aspect", _given(layer["aspect"]), "either depth or aspect, not both")
         for name, values in layer.items():
@@ -196,6 +198,7 @@ def axis_value(axis: Axis, value: object) -> Value:
     except (TypeError, ValueError, OverflowError):
         raise InputError(axis.name, value, accepted(axis)) from None
     outside = (axis.lower is not None and number < axis.lower) or (axis.upper is not None and number > axis.upper)
+    outside = outside or (axis.open_lower and number == axis.lower)
     if not math.isfinite(number) or outside or (axis.kind == "int" and number != int(number)):
         raise InputError(axis.name, value, accepted(axis))
     return int(number) if axis.kind == "int" else number + 0.0  # -0.0 and 0.0 are one value
@@ -210,8 +213,8 @@ def accepted(axis: Axis) -> str:
         case None, None:
             return kind
         case lower, None:
-            return f"{kind} >= {lower:.12g}"
+            return f"{kind} {'>' if axis.open_lower else '>='} {lower:.12g}"
         case None, upper:
             return f"{kind} <= {upper:.12g}"
         case lower, upper:
-            return f"{kind} in [{lower:.12g}, {upper:.12g}]"
+            return f"{kind} in {'(' if axis.open_lower else '['}{lower:.12g}, {upper:.12g}]"

@@ -85,7 +85,7 @@ def run(
     options = request(
         samples=samples, sampler=sampler, seed=seed, margin=margin, workers=workers, device=device
     )  # fmt: skip
-    chosen = resolve_grid(study, study.presets[preset].grid, grid or {})
+    chosen = resolve_grid(study, study.presets[preset].grid, {} if grid is None else grid)
     reporter = progress or Silent()
     runner = _executor(executor, address, workers)
     if out is None:

@@ -14,22 +14,27 @@ from limitbench.report.style import INK, MUTED, NETWORK, count, house_style, lin
 BINS = 32
 #: 95 % point of the Kolmogorov distribution: half width of the band times sqrt(N).
 BAND = 1.358
+#: Spread relative to 1 + |value| up to which numbers are the same.
+_ROUNDING = 1e-12
 
 
 def overlay_figure(results: Results, observable: str, index: Mapping[str, int]) -> tuple[Figure, str, str] | None:
-    """The figure, a description and a sentence for the caption; None where the cell has no samples.
+    """The figure, a description and a sentence for the caption; None where the cell has no samples or they
+    are one value.
 
     Arguments:
         results, observable: what to show.
         index: position of the cell by axis.
     """
     samples = np.sort(results.samples(observable, index))
-    if samples.size < 2 or samples[0] == samples[-1]:
+    if samples.size < 2:
         return None
     levels, quantiles = results.quantiles(observable, index)
     low, high = np.quantile(samples, [0.002, 0.998])
     pad = 0.03 * (high - low)
     edges = np.linspace(max(low - pad, samples[0]), min(high + pad, samples[-1]), BINS + 1)
+    if edges[-1] - edges[0] <= _ROUNDING * (1 + abs(edges[0])):  # one value, but for its last digits and stray networks
+        return None
     laws = {t: q for t, q in zip(results.theories, quantiles, strict=True) if np.isfinite(q).sum() >= 2}
     points = {t: float(q[0]) for t, q in laws.items() if _is_point(q)}
     curves = {t: _cdf(levels, q) for t, q in laws.items() if t not in points}
@@ -80,7 +85,7 @@ def overlay_figure(results: Results, observable: str, index: Mapping[str, int]) 
 
 def _is_point(quantiles: Float[np.ndarray, " levels"]) -> bool:
     known = quantiles[np.isfinite(quantiles)]
-    return bool(known.max() - known.min() <= 1e-12 * (1 + abs(known[0])))
+    return bool(known.max() - known.min() <= _ROUNDING * (1 + abs(known[0])))
 
 
 def _cdf(

@@ -40,8 +40,11 @@ def throughput_figure(results: Results) -> tuple[Figure, str] | None:
         axes.set_xlabel("width n")
         axes.set_ylabel("networks per second")
     known = widths[timed]
+    tail = "drawn to the greatest depth and scored (medians over the other axes)."
+    if known.size == 1:
+        return figure, f"{number(medians[0])} networks per second at n = {known[0]:g}, {tail}"
     desc = (
         f"From {number(medians[0])} networks per second at n = {known[0]:g} to {number(medians[-1])} at n = "
-        f"{known[-1]:g}, drawn to the greatest depth and scored (medians over the other axes)."
+        f"{known[-1]:g}, {tail}"
     )
     return figure, desc

@@ -70,9 +70,10 @@ def _moment_series(
     if families:
         families.append(Family(evidence, BALANCED, EQUAL))
     for family in families:
-        width, column = family.widest()
+        widest, column = family.widest()
         if not column:
             continue
+        width = widest
         name = f"{family.network}, α² = {family.weight:g}"
         depths = sorted(column)
         drawn = column_values([column[d] for d in depths], "log_norm")
@@ -93,7 +94,7 @@ def _variance_with_depth(evidence: Evidence) -> StudyFigure | None:
     if not series:
         return None
     family = Family(evidence, VANILLA, _weights(evidence)[0])
-    _, column = family.widest()
+    width, column = family.widest()
     deepest = max(column)
     ratio = variance(column[deepest]).value / (deepest / width * Interlayer(family.weight, balanced=True).base)
     return StudyFigure(
@@ -102,8 +103,8 @@ def _variance_with_depth(evidence: Evidence) -> StudyFigure | None:
         "depth over width d/n",
         "Var ln V_d/V₀",
         tuple(series),
-        f"Networks of width {width}. Correlations between layers multiply the variance of a vanilla network by "
-        f"{ratio:.2f} at α² = {family.weight:g}, d/n = {deepest / width:g}; Balanced ones follow independent layers.",
+        f"Networks of width {width}. The variance of a vanilla network is {ratio:.2f} times that of independent layers "
+        f"at α² = {family.weight:g}, d/n = {deepest / width:g}; Balanced ones follow independent layers.",
         x_log=True,
         y_log=True,
     )
@@ -247,7 +248,7 @@ def _constants(evidence: Evidence) -> StudyFigure | None:
 
 
 def _growth(evidence: Evidence) -> StudyFigure | None:
-    series, last = [], math.nan
+    series, words = [], ""
     for network in (VANILLA, BALANCED):
         family = Family(evidence, network)
         for width in sorted(family.widths())[-2:]:
@@ -264,7 +265,8 @@ def _growth(evidence: Evidence) -> StudyFigure | None:
                 depths = np.unique(np.linspace(1, width // 4, 20).round().astype(int))
                 y = [family.theory(int(d), width).mean_growth for d in depths]
                 series.append(_line(f"finite-depth sums, n = {width}", depths / width, y, FINITE))
-                last = series[-2].y[-1]
+                words = f"Vanilla ones reach {series[-2].y[-1]:.3f} there, on the way to the rate "
+                words += f"{Interlayer(EQUAL).growth_rate:.4f} of infinite depth; "
     if not series:
         return None
     series.append(_line("infinite width", np.array([0.0, 0.25]), [0.0, 0.0], NNGP))
@@ -274,6 +276,5 @@ def _growth(evidence: Evidence) -> StudyFigure | None:
         "depth over width d/n",
         "ln E V_d/V₀",
         tuple(series),
-        f"α² = 0.5, d/n up to 1/4 (beyond, rare networks decide). Vanilla ones reach {last:.3f} there, on the "
-        f"way to the rate {Interlayer(EQUAL).growth_rate:.4f} of infinite depth; Balanced ones do not grow.",
+        f"α² = 0.5, d/n up to 1/4 (beyond, rare networks decide). {words}Balanced ones do not grow.",
     )
