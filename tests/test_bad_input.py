@@ -53,6 +53,8 @@ LINES = {
     "option without value": (("run", "deep-linear", "--seed"), ("--seed", "nothing")),
     "too many arguments": (("show", "deep-linear", "x"), ("arguments", "x")),
     "no study": (("run",), ("STUDY", "nothing", "shaped-relu")),
+    "a study beside all": (("run", "--all", "deep-linear"), ("STUDY", "'deep-linear'", "no names", "--all")),
+    "aspect of zero": ((*RELU, "--set", "aspect=0"), ("aspect", "got 0", "a number > 0")),
     "unknown study to show": (("show", "relu"), ("study", "'relu'", "shaped-relu")),
     "unknown study to run": (("run", "relu"), ("study", "'relu'", "shaped-relu")),
     "unknown axis": ((*SMALL, "--set", "height=3"), ("axis", "'height'", "width")),

@@ -258,7 +258,7 @@ def _accepted(axis: Axis) -> str:
     word = "integer" if axis.kind == "int" else "number"
     low, high = (None if bound is None else f"{bound:,.12g}" for bound in (axis.lower, axis.upper))
     if low and high:
-        return f"{word}, above {low} to {high}" if axis.open_lower else f"{word}, {low} to {high}"
+        return f"{word}, above {low} up to {high}" if axis.open_lower else f"{word}, {low} to {high}"
     return f"{word} {'>' if axis.open_lower else '>='} {low}" if low else f"{word} <= {high}" if high else word
 
 

@@ -135,7 +135,7 @@ def run_options(given: Mapping[str, Any], config: Path | None = None) -> RunOpti
     merged = _read(config) if config is not None else {}
     for source in (written, merged):
         if source.get("all") is True and source.get("studies"):
-            raise InputError("--all" if source is written else "all", source["studies"], "no names of studies beside it")
+            raise InputError("STUDY", " ".join(source["studies"]), "no names of studies beside all of them (--all)")
     spelled = {name: "STUDY" if name == "studies" else f"--{name}" for name in written}
     if "set" in merged and "set" in written:
         if not isinstance(merged["set"], dict):

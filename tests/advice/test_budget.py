@@ -3,11 +3,12 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from scipy.special import polygamma
 
-from limitbench.advice.architecture import WIDEST, PiecewiseMLP, ReluResNet
-from limitbench.advice.budget import Budget, confirmation, knobs, predicted, within_budget
+from limitbench.advice.architecture import WIDEST, Architecture, PiecewiseMLP, ReluResNet
+from limitbench.advice.budget import Budget, Knob, confirmation, knobs, predicted, reachable, within_budget
 from limitbench.advice.describe import describe
 from limitbench.errors import InputError
 from limitbench.numerics.interlayer import Interlayer
@@ -17,6 +18,7 @@ RELU = describe("mlp", depth=50, width=64)
 SHAPED = describe("mlp", activation="shaped-relu", depth=64, width=64)
 RESNET = describe("resnet", depth=64, width=256)
 Z = 4.5
+_GAP = Budget("gap", 0.05)
 
 
 def test_width_of_a_linear_network_inverts_trigamma() -> None:
@@ -89,7 +91,7 @@ def test_gap_of_a_resnet_follows_its_map() -> None:
     gap = 0.7
     for _ in range(64):
         gap = float(next_gap(gap, 1.0, 0.0))
-    assert predicted(ReluResNet(64, 256, 0.0), "gap") == pytest.approx(gap, rel=0.05)
+    assert predicted(ReluResNet(64, 256, 1e-9), "gap") == pytest.approx(gap, rel=0.05)
 
 
 def test_gain_centres_the_log_norm() -> None:
@@ -112,6 +114,39 @@ def test_budgets_out_of_reach_name_the_best() -> None:
 def test_budgets_that_are_met_already_change_nothing_needless() -> None:
     assert within_budget(RESNET, Budget("sd-log-norm", 9.0), "branch", confirm=False).value == 1.0
     assert within_budget(RELU, Budget("gap", 1e-6), "slope", confirm=False).value == 0.0
+
+
+def test_standard_error_of_a_standard_deviation_is_that_of_its_spread() -> None:
+    """sd/sqrt(2N) for a nearly normal log norm, and the spread of 24 runs of one seed each."""
+    wide = describe("mlp", activation="linear", depth=50, width=400)
+    runs = [confirmation(wide, "sd-log-norm", seed) for seed in range(24)]
+    found = [(run.measured, run.se, run.networks) for run in runs if run is not None]
+    measured, se, networks = map(np.array, zip(*found, strict=True))
+    assert se == pytest.approx(measured / np.sqrt(2 * networks), rel=0.1)
+    # chi with 23 degrees of freedom: 0.45 to 1.8 has all but 2e-6 of it; twice the error would be 0.5 of it at most
+    assert 0.45 < measured.std(ddof=1) / se.mean() < 1.8
+
+
+@pytest.mark.parametrize(
+    ("network", "budget", "turn"),
+    [
+        (RELU, _GAP, ("slope",)),  # infinite width is below it too
+        (describe("mlp", depth=10, width=4), _GAP, ("slope", "width")),
+        (RELU, Budget("sd-log-norm", 0.5), ("width",)),  # a linear network of this shape has 1.25
+        (describe("mlp", depth=50, width=512), Budget("sd-log-norm", 0.5), ("slope", "width")),
+        (
+            describe("mlp", activation="shaped-relu", depth=64, width=64, rate=0.1),
+            Budget("gap", 0.05),
+            ("rate", "width"),
+        ),
+        (RESNET, _GAP, ("branch",)),
+        (RELU, Budget("log-norm", 0.0), ("gain",)),
+    ],
+)
+def test_knobs_are_offered_where_they_reach(network: Architecture, budget: Budget, turn: tuple[Knob, ...]) -> None:
+    assert reachable(network, budget) == turn
+    for knob in knobs(network, budget.quantity):
+        assert within_budget(network, budget, knob, confirm=False).met == (knob in turn)
 
 
 def test_knobs_that_do_nothing_are_refused() -> None:

@@ -191,7 +191,7 @@ def test_merging_layer_in_an_exact_run() -> None:
 
 
 def test_merging_layer_of_a_resnet_is_that_of_its_map() -> None:
-    network = ReluResNet(100, 512, 0.0)
+    network = ReluResNet(100, 512, 1e-9)
     gap, layers = 0.7, 0
     while gap >= 2.0**-8:
         gap, layers = float(next_gap(gap, 1.0, 0.0)), layers + 1
@@ -201,6 +201,26 @@ def test_merging_layer_of_a_resnet_is_that_of_its_map() -> None:
     half = merging.merging(ReluResNet(100, 512, 0.5), "bfloat16")
     assert half is not None
     assert half.layer == pytest.approx(2 * layers, rel=0.05)
+
+
+@pytest.mark.parametrize(("depth", "width"), [(32, 32), (64, 64)])
+def test_resnet_without_skip_has_the_correlation_of_an_mlp(depth: int, width: int) -> None:
+    """Its median in an exact run is a layer further; that of infinite width is far off."""
+    found = predict("resnet", depth=depth, width=width, residual_weight=0.0)
+    best = found.best("log_gap")
+    assert best is not None
+    gaps = 1 - found.network.network(2).sample(4096, seed=1)["correlation"].to_numpy()
+    assert found.merging == predict("mlp", depth=depth, width=width).merging
+    assert z_of_median(gaps, found.rows[0].median_gap) > 30
+    assert best.median_gap / float(np.median(gaps)) == pytest.approx(1.0, abs=0.25)
+
+
+def test_infinite_width_overestimates_the_gap_of_a_resnet() -> None:
+    found = predict("resnet", depth=32, width=32)
+    gaps = 1 - found.network.network(2).sample(4096, seed=2)["correlation"].to_numpy()
+    best = found.best("log_gap")
+    assert best is not None
+    assert (gaps < best.median_gap).mean() > 0.5 + Z / math.sqrt(4 * 4096)
 
 
 def test_inputs_that_never_merge() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -17,20 +18,54 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
+def json_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert main([*arguments, "--json"]) == COMPLETE
+    return json.loads(capsys.readouterr().out)
+
+
 def test_every_theory_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, *SMALL)
     for name in ("infinite-width", "infinite-width-clt", "covariance-sde", "q-sde", "finite-width"):
         assert name in text
     assert "relu MLP, depth 8, width 64: t = 0.125, ρ0 = 0.3" in text
     assert "indistinguishable in bfloat16" in text
-    assert "Infinite width is wrong here by D = " in text
+    assert "Infinite width has no fluctuations: it gives log norm 0 against -0.3209 ± 0.81" in text
 
 
 def test_advice_names_the_budget_to_ask_for(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, "predict", "mlp", "--depth", "50", "--width", "64", "--gain", "0.408")
-    assert "Ask --budget sd-log-norm=0.5 --vary slope|width" in text
-    assert "Ask --budget gap=0.05 --vary slope|width" in text
+    assert "Ask --budget sd-log-norm=0.5 --vary width for" in text
+    assert "Ask --budget gap=0.05 --vary slope to" in text
     assert "Ask --budget log-norm=0 --vary gain" in text
+
+
+def test_gap_of_a_resnet_is_said_to_be_too_large(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, *RESNET)
+    assert re.search(r"median 1 - ρ of 0\.\d+ \(\S+, which overestimates it\)", text)
+    assert "at the latest. That is infinite width, the only theory of a ResNet's correlation" in text
+    budget = printed(capsys, *RESNET, "--no-confirm", "--budget", "gap=0.5", "--vary", "branch")
+    assert "by infinite width, which overestimates it; it is" in budget
+    without = printed(capsys, *RESNET[:2], "--residual-weight", "0", "--depth", "64", "--width", "64")
+    assert "at layer 50, within this network (median at this width)" in without
+    assert "overestimates" not in without
+
+
+def test_narrow_smooth_network_explodes_less(capsys: pytest.CaptureFixture[str]) -> None:
+    silu = ("predict", "mlp", "--activation", "silu", "--depth", "1", "--width")
+    assert "explodes with probability 0.0986 at large width, less at width 1" in printed(capsys, *silu, "1")
+    assert "explodes with probability 0.0986 at large width, less at width 64" in printed(
+        capsys, *silu[:-2], "64", "--width", "64"
+    )
+    assert re.search(r"explodes with probability \S+; laws", printed(capsys, *silu[:-2], "256", "--width", "1024"))
+
+
+def test_theories_of_q_say_why_they_are_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, "predict", "mlp", "--depth", "1", "--width", "1")
+    assert re.search(r"q-sde: correlation: needs about \d+ layers or more at t = 1", text)
+    rows = json_of(capsys, "predict", "mlp", "--depth", "1", "--width", "1")["theories"]
+    assert max(row["median_gap"] or 0 for row in rows) < 2
+    even = ("predict", "mlp", "--activation", "leaky", "--slope-minus", "-1", "--depth", "4", "--width", "8")
+    assert "matched-discrete: slope_minus: needs a number in (-1, 1)" in printed(capsys, *even)
 
 
 def test_narrow_network_may_die(capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,6 +134,7 @@ LINES = {
     "two branch weights": ((*RESNET, "--residual-weight", "0.5", "--branch-per-depth"), ("--residual-weight",)),
     "leaky ResNet": ((*RESNET, "--activation", "leaky"), ("--activation", "relu")),
     "balanced MLP": ((*SMALL, "--balanced"), ("--balanced", "nothing for an mlp")),
+    "gain out of range": ((*SMALL, "--gain", "1e-300"), ("--gain: got 1e-300", "above 1e-100 and below 1e100")),
     "unknown precision": ((*SMALL, "--precision", "int8"), ("--precision: got 'int8'", "bfloat16")),
     "unknown quantity": ((*BUDGET, "sd=1", "--vary", "width"), ("--budget: got 'sd'", "sd-log-norm=VALUE")),
     "budget without value": ((*BUDGET, "gap", "--vary", "width"), ("--budget: got 'gap'", "QUANTITY=VALUE")),

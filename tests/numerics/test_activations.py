@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from scipy import integrate
+from scipy.special import kve
 
 from limitbench.errors import InputError
-from limitbench.numerics.activations import ACTIVATIONS, SmoothActivation, activation_of, gaussian_nodes
+from limitbench.numerics.activations import ACTIVATIONS, SmoothActivation, activation_of, gaussian_nodes, turning_nodes
 
 #: The same functions, written down plainly.
 PLAIN = {
@@ -122,3 +123,13 @@ def test_built_in_activations_are_values(name):
     activation = ACTIVATIONS[name]
     assert pickle.loads(pickle.dumps(activation)) == activation
     assert hash(activation) == hash(ACTIVATIONS[name])
+
+
+@pytest.mark.parametrize("sharpness", [1e-5, 0.3, 1000.0])
+def test_nodes_of_a_turn_integrate_what_turns_there(sharpness):
+    """int sqrt(e^2 + y^2) exp(-y^2/2) dy = e^2/2 exp(z) (K_0(z) + K_1(z)), z = e^2/4, to 1e-12."""
+    y, weights = turning_nodes(sharpness)
+    z = sharpness**2 / 4
+    exact = sharpness**2 / 2 * (kve(0, z) + kve(1, z))
+    assert weights @ (np.hypot(sharpness, y) * np.exp(-y * y / 2)) == pytest.approx(exact, rel=1e-12)
+    assert y.size < 400

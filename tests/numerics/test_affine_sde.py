@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 from scipy.interpolate import CubicSpline
-from scipy.special import kolmogorov
+from scipy.special import gammaincc, kolmogorov, ndtr
 
 from limitbench.errors import InputError
 from limitbench.numerics.affine_sde import AffineSDE
+from limitbench.numerics.kolmogorov import solve_forward
 
 K0 = math.sqrt(2) / (3 * math.pi)
 RELU = AffineSDE(2.0, K0, math.sqrt(2))
@@ -98,3 +99,34 @@ def test_bad_times_are_named():
         RELU.forward_cdf(0.0)
     with pytest.raises(InputError, match="times"):
         RELU.paths((1.0, 0.5), paths=4, seed=0)
+
+
+@pytest.mark.parametrize(("time", "tolerance"), [(1 / 16, 1e-6), (1.0, 2e-7), (3.0, 2e-7)])
+def test_cdf_is_that_from_an_earlier_entrance_on_a_finer_mesh(time, tolerance):
+    """Log-normal much earlier (sigma^2 s of 0.004 and less), between bounds of its own."""
+    early = min(time / 64, 0.06**2 / 2)
+    mean, second = RELU.mean(early), RELU.second_moment(early)
+    variance = math.log(second / mean**2)
+    centre, spread = (math.log(mean) - variance / 2) / RELU.sigma, math.sqrt(variance) / RELU.sigma
+    lower = -math.log(200 * RELU.sigma**2 / K0 + 1 / mean) / RELU.sigma
+    upper = math.log(RELU.mean(time)) / RELU.sigma + 8 * math.sqrt(time)
+    fine = solve_forward(
+        RELU.drift,
+        centre,
+        time - early,
+        lower,
+        upper,
+        initial=lambda y: ndtr((y - centre) / spread),
+        nodes=4000,
+        steps=720,
+    )
+    solution = RELU.forward_cdf(time)
+    inside = (solution.z > fine.z[0]) & (solution.z < fine.z[-1])
+    assert np.abs(CubicSpline(fine.z, fine.cdf)(solution.z) - solution.cdf)[inside].max() < tolerance
+
+
+def test_a_law_that_leans_on_the_source_is_the_stationary_inverse_gamma():
+    """dW = (source - g W) dt - sigma W dB: 1/W ~ Gamma(1 + 2 g/sigma^2, rate 2 source/sigma^2) at late times."""
+    solution = AffineSDE(-1.0, 1.0, 1.0).forward_cdf(20.0)
+    assert np.abs(solution.cdf - gammaincc(3.0, 2 * np.exp(-solution.z))).max() < 1e-6
+    assert np.abs(solution.cdf - gammaincc(3.1, 2 * np.exp(-solution.z))).max() > 1e-2

@@ -76,6 +76,7 @@ def test_relaxation_is_that_of_the_inverse_mean_and_of_the_continuum():
     """|beta| - 2 is the rate of E 1/V; the two branches meet at beta = -3."""
     assert relaxation_rate(-5.0) == 3.0
     assert relaxation_rate(-3.0) == pytest.approx(1.0)
+    assert relaxation_rate(-2.5) == 0.5625
     assert relaxation_rate(-2.0) == 0.25
     assert relaxation_rate(-0.5) == 0.0
     assert relaxation_rate(1.0) == 1.0

@@ -9,8 +9,10 @@ import pytest
 import xarray as xr
 
 from limitbench.report.figures.overlays import overlay_figure
+from limitbench.report.figures.throughput import throughput_figure
 from limitbench.report.fits import errors_of, fit_errors, predicted_errors
 from limitbench.report.heatmap import heat_map
+from limitbench.report.panels import Detail, overlay_widths
 from limitbench.report.results import Results
 from limitbench.report.style import HEAT_EDGES, heat_class, log_ticks
 
@@ -87,6 +89,35 @@ def test_overlay_names_the_nearest_law(synthetic_tree: xr.DataTree) -> None:
 def test_a_cell_without_samples_has_no_overlay(synthetic: Maker) -> None:
     results = Results(synthetic(finished=0.0))
     assert overlay_figure(results, "correlation", results.cell_index(results.slices[0], 0, 0)) is None
+
+
+@pytest.mark.parametrize("stray", [0.0, 0.5])
+def test_one_value_but_for_rounding_has_no_overlay(synthetic_tree: xr.DataTree, stray: float) -> None:
+    """A stray network beyond the quantiles drawn does not widen the picture."""
+    results = Results(synthetic_tree.copy(deep=True))
+    index = results.cell_index(results.slices[0], 0, 0)
+    values = np.where(np.arange(512) % 2, 1.0, 1.0 - 2e-16)
+    values[0] -= stray
+    results.tree["samples"]["correlation"][index] = values
+    assert overlay_figure(results, "correlation", index) is None
+    results.tree["samples"]["correlation"][index] = np.linspace(0.9, 1.0, 512)
+    assert overlay_figure(results, "correlation", index) is not None
+
+
+def test_speed_at_one_width_is_one_number(synthetic_tree: xr.DataTree) -> None:
+    alone = throughput_figure(Results(synthetic_tree.isel(width=[0])))
+    assert alone is not None
+    assert alone[1].startswith("312 networks per second at n = 16, drawn")
+    both = throughput_figure(Results(synthetic_tree))
+    assert both is not None
+    assert both[1].startswith("From 312 networks per second at n = 16 to 19.5 at n = 256, drawn")
+
+
+def test_overlays_are_at_the_smallest_and_the_largest_width_where_there_is_room(synthetic_tree: xr.DataTree) -> None:
+    results = Results(synthetic_tree)  # widths 16, 64, 256; two observables
+    assert overlay_widths(results, Detail(2, 1, 2)) == [2]
+    assert overlay_widths(results, Detail(2, 1, 3)) == [0, 2]
+    assert overlay_widths(Results(synthetic_tree.isel(width=[1])), Detail(2, 1, 3)) == [0]
 
 
 def test_log_ticks_are_round_and_at_least_two() -> None:

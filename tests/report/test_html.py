@@ -174,6 +174,22 @@ def test_store_without_scores_or_claims_renders(synthetic: Maker) -> None:
     Page(render_page([Results(tree)]))
 
 
+@pytest.mark.parametrize(("status", "words"), [("done", "has no claims about it"), ("partial", "has no claims yet")])
+def test_missing_claims_are_awaited_only_where_the_run_goes_on(synthetic: Maker, status: str, words: str) -> None:
+    tree = synthetic().isel(c_minus=[0], rate=[1], width=[0], aspect=[0])
+    tree["run"]["status"][...] = status
+    del tree["claims"]
+    assert words in render_page([Results(tree)])
+
+
+def test_one_directory_and_none(tmp_path: Path) -> None:
+    for one in (str(tmp_path), tmp_path):
+        with pytest.raises(InputError, match=f"DIR: got '{tmp_path}'"):
+            render(one, tmp_path / "x.html")
+    with pytest.raises(InputError, match=r"directories: got \[\], expected one output directory"):
+        render([], tmp_path / "x.html")
+
+
 def test_two_studies_have_a_summary_with_links(synthetic: Maker) -> None:
     text = render_page([Results(synthetic(finished=0.1, study=name)) for name in ("one", "two", "one")])
     page = Page(text)

@@ -83,6 +83,19 @@ def test_missing_cells_are_said(synthetic: Maker) -> None:
     assert words.verdict_sentences(nothing) == ["No cell is scored yet, so there is no verdict."]
 
 
+def test_a_complete_run_without_scores_is_not_called_unfinished(synthetic: Maker) -> None:
+    tree = synthetic()
+    tree["scores"]["distance"][...] = np.nan
+    done = Results(tree)
+    assert words.completeness(done) is None
+    assert words.verdict_sentences(done) == [
+        "The run is complete, but no theory says anything about its cells that could be scored."
+    ]
+    tree["run"]["status"][0, 0, 0, 0] = "partial"
+    assert "lack some of their networks" in str(words.completeness(Results(tree)))
+    assert words.headline(Results(tree)).startswith("No cell is scored yet")
+
+
 def test_numbers_read_as_people_write_them() -> None:
     assert [number(x) for x in (0.01234, -2.0, 1e-7, np.nan, np.inf, 0, 123456.0)] == [
         "0.0123", "−2.00", "1.00e−7", "–", "∞", "0", "1.23e5",

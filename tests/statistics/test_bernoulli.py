@@ -95,3 +95,13 @@ def test_distance_of_equal_laws_is_unbiased_where_few_draws_stand_behind_the_pro
     gaps = [abs(float(draws(0.3, 300, 40_000 + k).mean() - draws(0.3, 20_000, k).mean())) for k in range(200)]
     null = np.mean([s.wasserstein_null for s in found])
     assert null == pytest.approx(np.mean(gaps), rel=4.5 * np.std(gaps) / np.mean(gaps) / math.sqrt(len(gaps)))
+
+
+def test_rare_events_that_a_binomial_test_tells_apart_have_an_n_star():
+    """A frequency of 0.01 against 0.025: significant, although √N times the difference is below Kolmogorov's mean."""
+    x = np.zeros(1000)
+    x[:10] = 1
+    found = score(x, Bernoulli(0.025))
+    assert found.ks_pvalue < 0.05
+    assert math.sqrt(1000) * found.ks < 0.8687
+    assert 200 < found.n_star < 3000

@@ -69,6 +69,41 @@ def test_ledger_of_a_small_run(run):
     assert found["variance-excess-extrapolates"] == "undecided"
 
 
+def test_what_each_claim_predicts(run):
+    """Sheet C 2.2 to 2.4, and the variance v_d, mean m_d of finite depth."""
+    claims = {claim.name: claim for claim in STUDY.claims(run)}
+    equal = {
+        "vanilla-mean-n64-d64": -1.9407,
+        "vanilla-variance-n64-d64": 5.2756,
+        "balanced-mean-n64-d64": -1.125,
+        "balanced-variance-n64-d64": 2.25,
+        "vanilla-lag-0": 3.0,
+        "vanilla-lag-1": 1.9549,
+        "vanilla-lag-8": 0.1593,
+        "balanced-lag-0": 3.0,
+        "balanced-lag-1": 0.0,
+        "vanilla-active-fraction": -0.3343,
+        "vanilla-relu-share": -0.8574,
+        "share-at-layer-1": -0.2842,
+        "vanilla-mean-growth-rate": 0.7374,
+        "balanced-mean-growth-rate": 0.0,
+        "infinite-width-worse-with-depth": 1.0,
+    }
+    for name, value in equal.items():
+        assert claims[name].predicted == pytest.approx(value, abs=5e-5), name
+        assert claims[name].relation == "equal to"
+    margin, distance = run["scores"].attrs["margin"], run["scores"]["distance"].sel(network="vanilla")
+    for name, theory, relation in (
+        ("finite-depth-fails-when-narrow", "log-gaussian-finite-depth", "at least"),
+        ("base-fails-vanilla", "log-gaussian-base", "at least"),
+    ):
+        assert (claims[name].predicted, claims[name].relation) == (margin, relation)
+        assert claims[name].measured in distance.sel(theory=theory, observable="log_norm").values
+    for name, value in (("infinite-width", 10.0), ("log-gaussian-base", 3.0)):
+        claim = claims[f"finite-depth-gains-on-{name}-log_norm"]
+        assert (claim.predicted, claim.relation) == (value, "at least")
+
+
 def test_a_claim_carries_the_distance_of_its_theory(run):
     claims = {claim.name: claim for claim in STUDY.claims(run)}
     assert 0.02 < claims["vanilla-variance-n64-d64"].distance < 0.1
@@ -106,45 +141,37 @@ def test_a_broken_observable_fails_its_claims(run, changes, failing):
         assert found[name] == "fails", name
 
 
-def squares(excess, last=None, networks=40_000):
+@pytest.fixture
+def squares(made_up_run):
     """A run with cells n = d alone, normal log norms of variance v_d + excess/n (`last` at n = 256)."""
-    widths, names = [32, 64, 128, 256], ["log_norm"]
-    axes = {"network": ["vanilla"], "residual_weight": [0.5], "outputs": [1], "width": widths, "depth": widths}
-    dims = tuple(axes)
-    samples = np.full((1, 1, 1, 4, 4, networks), np.nan)
-    random = np.random.default_rng(5)
-    for i, n in enumerate(widths):
-        theory = LogGaussianFiniteDepth(n, n)
-        more = excess if last is None or n < 256 else last
-        samples[0, 0, 0, i, i] = random.normal(theory.mean, math.sqrt(theory.variance + more / n), networks)
-    shape = samples.shape[:-1]
-    theories = [theory.name for theory in STUDY.theories]
-    nan = np.full((*shape, 1, len(theories)), np.nan)
-    scores = dict.fromkeys(("distance", "distance_low", "distance_high"), ((*dims, "observable", "theory"), nan))
-    scores["verdict"] = ((*dims, "observable", "theory"), nan.astype(str))
-    others = [name for name in STUDY.observables if name != "log_norm"]
-    empty = dict.fromkeys(others, ((*dims, "sample"), np.full(samples.shape, np.nan)))
-    run = {"n_samples": (dims, np.full(shape, networks)), "seconds": (dims, np.ones(shape))}
-    return xr.DataTree.from_dict(
-        {
-            "samples": xr.Dataset({"log_norm": ((*dims, "sample"), samples), **empty}, axes),
-            "scores": xr.Dataset(scores, {**axes, "observable": names, "theory": theories}, {"margin": 0.05}),
-            "run": xr.Dataset(run, axes),
-        }
-    )
+
+    def build(excess, last=None, networks=40_000):
+        def draw(cell, random):
+            n = cell["width"]
+            if n != cell["depth"]:
+                return None
+            theory = LogGaussianFiniteDepth(n, n)
+            more = excess if last is None or n < 256 else last
+            return {"log_norm": random.normal(theory.mean, math.sqrt(theory.variance + more / n), networks)}
+
+        widths = [32, 64, 128, 256]
+        axes = {"network": ["vanilla"], "residual_weight": [0.5], "outputs": [1], "width": widths, "depth": widths}
+        return made_up_run(STUDY, axes, draw, networks)
+
+    return build
 
 
 def excess_claim(tree):
     return next(claim for claim in STUDY.claims(tree) if claim.name == "variance-excess-extrapolates")
 
 
-def test_the_excess_of_narrow_networks_predicts_wide_ones():
+def test_the_excess_of_narrow_networks_predicts_wide_ones(squares):
     claim = excess_claim(squares(42.0))
     assert claim.verdict == "holds"
     assert claim.predicted == pytest.approx(5.401 + 42 / 256, abs=0.03)
 
 
-def test_an_excess_that_vanishes_at_once_is_noticed():
+def test_an_excess_that_vanishes_at_once_is_noticed(squares):
     assert excess_claim(squares(42.0, last=-20.0)).verdict == "fails"
 
 
@@ -169,10 +196,24 @@ def test_figures_show_the_run(run):
             assert np.isfinite(series.y).all()
 
 
+@pytest.mark.parametrize(
+    ("weight", "width", "depths"), [(0.5, 16, [16]), (0.9, 2, [1]), (0.0, 1, [30]), (0.5, 4, [1, 4])]
+)
+def test_a_run_of_vanilla_networks_alone_has_figures(made_up_run, weight, width, depths):
+    axes = {"network": ["vanilla"], "residual_weight": [weight], "outputs": [1], "width": [width], "depth": depths}
+    tree = made_up_run(STUDY, axes, networks=64)
+    STUDY.claims(tree)
+    for figure in STUDY.figures(tree):
+        assert "nan" not in figure.caption
+        assert all(len(series.x) for series in figure.series)
+
+
 def test_runs_that_lack_cells_still_have_a_ledger_and_figures():
     tree = limitbench.run("log-gaussian-resnet", {"network": ["balanced"], "width": [16], "depth": [3]}, samples=4096)
     found = verdicts(tree)
     assert set(found.values()) == {"undecided"}
     assert found["vanilla-lag-1"] == "undecided"
-    assert isinstance(STUDY.figures(tree), list)
+    figures = {figure.name: figure for figure in STUDY.figures(tree)}
+    assert "nan" not in figures["mean-growth"].caption
+    assert "Vanilla" not in figures["mean-growth"].caption
     assert studies.get("log-gaussian-resnet") is STUDY

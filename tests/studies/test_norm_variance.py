@@ -49,6 +49,38 @@ def test_ledger_of_a_small_run(run):
     assert "fails" not in found.values()
 
 
+def test_what_each_claim_predicts_and_of_which_networks(run):
+    claims = {claim.name: claim for claim in STUDY.claims(run)}
+    slopes = {"linear": 2, "balanced": 2.25, "leaky": 3.08, "relu": 5, "relu-alternating": 5, "resnet": 5.4425}
+    predicted = {f"slope-{network}": slope for network, slope in slopes.items()} | {"unequal-widths-on-one-line": 0}
+    for name, value in predicted.items():
+        assert claims[name].predicted == pytest.approx(value, abs=5e-5)
+        assert claims[name].relation == "equal to"
+    mlps, others = "leaky,linear,relu,relu-alternating", "balanced,leaky,linear,relu,relu-alternating"
+    margin = run["scores"].attrs["margin"]
+    distance = run["scores"]["distance"].sel(observable="log_norm", depth=16)
+    for name, relation, theory, networks, widths in (
+        ("infinite-width-fails-everywhere", "at least", "infinite-width", ",".join(sorted(FAMILIES)), WIDTHS),
+        ("exact-law-holds", "at most", "finite-width", mlps, WIDTHS),
+        ("log-gaussian-holds-wide", "at most", "log-gaussian", others, [256, 512]),
+        ("finite-depth-holds-wide-resnet", "at most", "log-gaussian-finite-depth", "resnet", [256, 512]),
+        ("finite-depth-fails-narrow-resnet", "at least", "log-gaussian-finite-depth", "resnet", [16]),
+    ):
+        claim = claims[name]
+        assert (claim.predicted, claim.relation) == (margin, relation), name
+        assert f"--set network={networks} --set width={','.join(map(str, widths))} " in claim.command
+        scores = distance.sel(theory=theory, network=networks.split(","), width=widths)
+        assert claim.measured == float(scores.max() if relation == "at most" else scores.min()), name
+
+
+def test_networks_that_are_all_dead_are_no_points(made_up_run):
+    axes = {"network": ["relu"], "width": [4], "depth": [400]}
+    assert STUDY.figures(made_up_run(STUDY, axes, networks=64)) == []
+    one, corrections = STUDY.figures(made_up_run(STUDY, axes | {"network": ["linear", "relu"]}, networks=64))
+    assert {s.label for s in one.series if s.kind == "network"} == {"linear"}
+    assert "linear is highest" in corrections.caption
+
+
 def test_wrong_constants_and_norms_that_do_not_fluctuate_are_noticed(run):
     """The companion: variances 21 % too large, one family's networks under another's name."""
     copy = run.copy(deep=True)
@@ -71,7 +103,7 @@ def test_the_one_figure(run):
     assert {s.label for s in one.series if s.kind == "network"} == set(FAMILIES)
     assert sum(s.kind == "reference" for s in one.series) == 5
     assert (one.x_log, one.y_log) == (True, True)
-    assert "At width 16 relu exceeds its limit most" in corrections.caption
+    assert "At width 16 relu is highest, at 1." in corrections.caption
     for figure in (one, corrections):
         assert all((np.diff(s.x) > 0).all() and np.isfinite(s.y).all() for s in figure.series)
 

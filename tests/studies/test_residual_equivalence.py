@@ -132,6 +132,85 @@ def test_what_holds_and_what_fails_at_one_size(claims):
     assert claims["scaled-sd-mlp-n4096-d64"].predicted == pytest.approx(0.4245, abs=5e-5)
 
 
+def test_what_each_claim_predicts(run, claims):
+    equal = {
+        "same-recursion": 0.0,
+        "ode-rate-shaped-mlp": 0.5,
+        "ode-rate-resnet": 0.5,
+        "ode-rate-resnet-normalised": 0.5,
+        "mean-correlation-resnet": 0.0,
+        "mean-correlation-resnet-normalised": 0.0,
+        "mean-correlation-every-size": 0.0,
+        "scaled-sd-mlp-n64-d8": 0.515,
+        "covariances-normalised": 0.0,
+        "asymmetric-mean": 0.6657,
+        "relu-resnet": 0.1413,
+    }
+    for name, value in equal.items():
+        assert claims[name].predicted == pytest.approx(value, abs=2e-3), name
+        assert claims[name].relation == "equal to", name
+    assert (claims["scaled-sd-approaches-limit"].predicted, claims["asymmetric-bias"].predicted) == (1.0, 0.02)
+    assert claims["asymmetric-bias"].relation == claims["covariances-plain-differ"].relation == "at least"
+    scores = run["scores"]["distance"].sel(observable="correlation", network="shaped-mlp", time=1.0, slope_mean=0.0)
+    for name, theory, relation in (
+        ("chain-holds-mlp", "finite-width-chain", "at most"),
+        ("ode-fluctuation-not-yet", "gaussian-fluctuation", "at least"),
+    ):
+        assert claims[name].measured == float(scores.sel(theory=theory).item())
+        assert (claims[name].predicted, claims[name].relation) == (run["scores"].attrs["margin"], relation)
+
+
+def one_setting(**changed):
+    return {"network": ["shaped-mlp"]} | {name: [value] for name, value in SYMMETRIC.items()} | changed
+
+
+@pytest.mark.parametrize(("power", "spread", "verdict"), [(1, 1, "holds"), (0.5, -1, "fails")])
+def test_errors_and_fluctuations_of_mlps_that_approach_their_limit(made_up_run, power, spread, verdict):
+    """Errors d^-power and spreads .4245 (1 + 2 (8/d)^spread) at d = n^1/2; the claims are of power 1 and a decrease."""
+
+    def draw(cell, random):
+        n, d = cell["width"], cell["depth"]
+        if d * d != n:
+            return None
+        std = 0.42451 * (1 + 2 * (8 / d) ** spread) * math.sqrt(d / n)
+        return {"correlation": random.normal(0.61631 - 0.25 * (8 / d) ** power, std, 20_000)}
+
+    tree = made_up_run(STUDY, one_setting(width=[64, 256, 1024], depth=[8, 16, 32]), draw)
+    claims = {claim.name: claim for claim in STUDY.claims(tree)}
+    rate, approach = claims["ode-rate-shaped-mlp"], claims["scaled-sd-approaches-limit"]
+    assert (rate.verdict, approach.verdict) == (verdict, verdict), (rate, approach)
+    assert rate.measured == pytest.approx(power / 2, abs=0.1)
+    assert approach.measured == pytest.approx(4.0**-spread, rel=0.1)
+    assert approach.relation == "at most"
+
+
+@pytest.mark.parametrize(("width", "depth"), [(1, 1), (4, 2)])
+def test_networks_of_few_units_have_a_ledger(made_up_run, width, depth):
+    """One unit: a correlation of 1 in every symmetric MLP; fewer than 8: no finite-width chain."""
+    networks = {"network": ["resnet", "resnet-normalised", "shaped-mlp"], "slope_mean": [-0.5, 0.0]}
+    tree = made_up_run(STUDY, one_setting(width=[width], depth=[depth], **networks), networks=64)
+    claims = {claim.name: claim for claim in STUDY.claims(tree)}
+    for name in ("asymmetric-mean", "mlp-fluctuates-more"):
+        assert claims[name].verdict == "undecided"
+        assert "needs" in claims[name].text
+    assert {"correlation-along-time", "norm-along-time"} <= {figure.name for figure in STUDY.figures(tree)}
+
+
+def test_norms_stay_inside_the_range_of_floats():
+    """(1 + h/d)^d with h = 200 at the largest slopes; larger ones are refused by name."""
+    largest = {"slope_difference": 20.0, "slope_mean": 10.0, "width": 16, "depth": 64}
+    norms = network("resnet", **largest).sample(16)["covariance_11"]
+    assert np.isfinite(norms).all()
+    assert float(norms.max()) > 1e35
+    cell = SYMMETRIC | {"network": "resnet"} | largest
+    assert next(t for t in STUDY.theories if t.name == "ode").build(cell).law("covariance_11").mean == pytest.approx(
+        math.exp(200)
+    )
+    for name in ("slope_mean", "slope_difference"):
+        with pytest.raises(InputError, match=f"{name}.*in \\["):
+            limitbench.run("residual-equivalence", {name: [100.0], "width": [64], "depth": [8], "time": [1.0]})
+
+
 def test_covariances_of_the_plain_network_are_larger_by_its_growth(claims):
     assert claims["norm-growth-plain"].predicted == pytest.approx((1 + 2.25 / 8) ** 8)
     assert claims["covariances-plain-differ"].measured > 100 * claims["covariances-plain-differ"].se

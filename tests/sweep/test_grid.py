@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from limitbench.testing.toy import STUDY
 
 WIDTH = Axis("width", "int", (4,), "width", lower=1, upper=4096)
 RATE = Axis("rate", "float", (0.5,), "rate", lower=0.0)
+TIME = Axis("time", "float", (0.5,), "time", lower=0.0, upper=1.0, open_lower=True)
 NAME = Axis("kind", "str", ("a",), "kind", choices=("a", "b"))
 
 
@@ -18,6 +20,7 @@ def test_values_are_converted_sorted_and_unique():
     assert axis_values(WIDTH, ["64", 16, 16.0, np.int64(8)]) == (8, 16, 64)
     assert axis_values(RATE, [1, "0.25", 0.25, -0.0]) == (0.0, 0.25, 1.0)
     assert [type(v) for v in axis_values(RATE, 1)] == [float]
+    assert axis_values(TIME, [1, 1e-300]) == (1e-300, 1.0)
     assert axis_values(NAME, "b") == ("b",)
     assert axis_values(WIDTH, np.array([4, 2])) == (2, 4)
 
@@ -35,6 +38,9 @@ def test_values_are_converted_sorted_and_unique():
         (WIDTH, [10**400], "an integer in [1, 4096]"),
         (RATE, [math.nan], "a number >= 0"),
         (RATE, ["inf"], "a number >= 0"),
+        (TIME, [0], "a number in (0, 1]"),
+        (TIME, [1.5], "a number in (0, 1]"),
+        (dataclasses.replace(TIME, upper=None), ["-0"], "a number > 0"),
         (NAME, ["c"], "one of a, b"),
         (NAME, [3], "one of a, b"),
     ],
@@ -72,6 +78,11 @@ def test_depth_is_used_where_no_layer_names_a_depth_axis():
 def test_grids_that_are_no_networks_are_refused(grid, message):
     with pytest.raises(InputError, match=message):
         resolve_grid(STUDY, grid)
+
+
+def test_a_grid_that_is_no_mapping_is_refused():
+    with pytest.raises(InputError, match=r"grid: got \[4\], expected a mapping of axis names to values"):
+        inspect.unwrap(resolve_grid)(STUDY, [4])  # without the check of types that tests run under
 
 
 def test_cells_that_the_study_refuses_are_refused():

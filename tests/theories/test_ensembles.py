@@ -159,6 +159,39 @@ def test_pytorch_default_is_that_of_torch_nn_linear(slope_minus):
     assert abs(x.mean() - (theory.mean_square - 1 / (3 * n))) > 4.5 * se  # the companion: without the last biases
 
 
+def test_pytorch_default_of_residual_blocks_is_that_of_torch_nn_linear():
+    """V_d = |z_d|^2/n; linear blocks, for which the recursion is exact, and few units for which biases matter."""
+    n, d, skip, branch = 4, 3, 1.0, 0.5
+    theory = PytorchDefault(d, n, skip, branch, 1.0, 1.0)
+    torch.manual_seed(4)
+    squares = []
+    with torch.inference_mode():
+        for _ in range(8000):
+            z = torch.nn.Linear(n, n)(torch.ones(n))
+            for _ in range(d):
+                z = skip * z + branch * torch.nn.Linear(n, n)(z)
+            squares.append(float((z**2).sum()) / n)
+    x = np.array(squares)
+    se = x.std() / math.sqrt(len(x))
+    assert abs(x.mean() - theory.mean_square) < 4.5 * se
+    first, factor = 1 / 3 + 1 / (3 * n), skip**2 + branch**2 / 3
+    unscaled = factor**d * first + sum(factor**k for k in range(d)) / (3 * n)
+    assert abs(x.mean() - unscaled) > 4.5 * se  # the companion: biases that the branch does not scale
+    growth = skip**2 + branch**2
+    expected = math.log(theory.mean_square / first) - d * math.log(growth)
+    assert theory.law("log_norm").mean == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_correction_that_is_not_small_is_refused():
+    """One linear Rademacher layer of one unit has variance 0; the expansion would give -1.1."""
+    for width in (1, 2, 4):
+        with pytest.raises(InputError, match="width"):
+            EnsemblePerceptron(1, width, "rademacher", 1.0, 1.0)
+    for width in (1, 2, 5, 32):
+        assert EnsemblePerceptron(1, width, "gaussian", 1.0, 1.0).variance > 0
+    assert EnsemblePerceptron(1, 8, "rademacher", 1.0, 1.0).variance > 0
+
+
 def test_biases_hold_a_floor():
     assert PytorchDefault(200, 32, slope_minus=1.0).mean_square == pytest.approx(1 / 64)
     assert PytorchDefault(200, 32).mean_square == pytest.approx(2 / (5 * 32))

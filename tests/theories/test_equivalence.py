@@ -20,6 +20,7 @@ from limitbench.theories.equivalence import (
     ShapingODE,
     kernel_fluctuation,
 )
+from limitbench.theories.equivalence.recursion import kernel_change, layer_kernel
 from limitbench.theories.shaped_relu import FiniteWidthChain, InfiniteWidthCLT
 
 PAIR = ((1.0, -0.2), (-0.2, 1.0))
@@ -227,6 +228,17 @@ def test_noise_of_a_residual_network_that_forgets_its_past_is_noticed(monkeypatc
     assert off["covariance_11"] > 9
 
 
+@pytest.mark.parametrize("slopes", [(1.0, 0.0), (2.0, -1.0)])
+def test_derivative_of_the_kernel_is_that_of_central_differences(slopes):
+    """At unequal norms, in directions that change norms and angles; truncation is about 1e-9."""
+    change = np.random.default_rng(2).standard_normal((4, 3, 3))
+    change = change + np.swapaxes(change, 1, 2)
+    covariance, step = np.array(THREE), 1e-5
+    ends = [[layer_kernel(covariance + sign * step * c, slopes) for c in change] for sign in (1, -1)]
+    differences = (np.array(ends[0]) - np.array(ends[1])) / (2 * step)
+    np.testing.assert_allclose(kernel_change(covariance, change, slopes), differences, rtol=1e-6, atol=1e-8)
+
+
 def test_fluctuation_of_a_residual_network_does_not_grow_with_depth():
     shallow, deep = (resnet(d, 1.5, -1.5, width=64).scaled_std("correlation") for d in (8, 32))
     assert abs(deep / shallow - 1) < 0.05
@@ -238,6 +250,7 @@ def test_fluctuation_of_a_residual_network_does_not_grow_with_depth():
     ("field", "build"),
     [
         ("time", lambda: ShapingODE(0.0, 1.0, PAIR)),
+        ("growth", lambda: ShapingODE(1.0, 1.0, PAIR, growth=10_000.0)),
         ("gram", lambda: ShapingODE(1.0, 1.0, ((1.0,),))),
         ("gram", lambda: ShapingODE(1.0, 1.0, ((1.0, 2.0), (2.0, 1.0)))),
         ("depth", lambda: InfiniteWidth(0, 1.0, 0.0, 1.0, 1.0, PAIR)),

@@ -151,6 +151,7 @@ def test_hypoactivation_by_layer():
         [-0.080, -0.148, -0.240, -0.311, -0.334], abs=0.0005
     )
     share = LogGaussianFiniteDepth(4, 64).law("relu_share")
+    assert InfiniteWidth(width=64).law("relu_share").std == pytest.approx(math.sqrt(0.75 / 64), rel=1e-12)
     assert 64 * (share.mean - 0.5) == pytest.approx(-0.665, abs=0.0005)
     assert share.std**2 == pytest.approx(3 / 256)
 

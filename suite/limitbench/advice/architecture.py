@@ -260,6 +260,11 @@ class ReluResNet(Architecture):
         sort = "Balanced ResNet" if self.balanced else "ReLU ResNet"
         return f"{sort}, alpha² share {self.residual_weight:.6g}, depth {self.depth}, width {self.width}"
 
+    @property
+    def perceptron(self) -> PiecewiseMLP | None:
+        """The ReLU MLP that this network is without its skip, up to where a layer starts; None with one."""
+        return PiecewiseMLP(self.depth, self.hidden_widths, rho0=self.rho0) if self.residual_weight == 0 else None
+
     def network(self, inputs: int) -> Network:
         """`ResNet` with skip alpha and branch lambda sqrt(2)."""
         from limitbench.networks.resnet import ResNet
@@ -289,5 +294,5 @@ def checked_gain(value: object) -> float:
     """A positive gain; raises `InputError`."""
     gain = number("gain", value)
     if not 1e-100 < gain < 1e100:
-        raise InputError("gain", value, "a positive number")
+        raise InputError("gain", value, "a positive number above 1e-100 and below 1e100")
     return gain

@@ -124,6 +124,8 @@ def predicted(network: Architecture, quantity: str) -> float:
             return math.exp(float(chain.law("log_gap").quantile(0.5)))
         return typical_gap(piecewise_drift(network), network.rho0, network.depth)
     if isinstance(network, ReluResNet):
+        if quantity == "gap" and network.perceptron is not None:
+            return predicted(network.perceptron, quantity)
         if quantity == "gap":
             return typical_gap(lambda z: residual_drift(z, network.branch_weight), network.rho0, network.depth)
         theory = residual.finite_depth(network)
@@ -190,6 +192,22 @@ def knobs(network: Architecture, quantity: str) -> tuple[Knob, ...]:
     if network.linear:
         return ("width",)
     return ("slope", "width") if network.unshaped else ("rate", "width")
+
+
+def reachable(network: Architecture, budget: Budget) -> tuple[Knob, ...]:
+    """The knobs that can meet this budget, by the predictions at their ends alone; a gap along its typical path."""
+    return tuple(knob for knob in knobs(network, budget.quantity) if _reaches(network, budget, knob))
+
+
+def _reaches(network: Architecture, budget: Budget, knob: Knob) -> bool:
+    if knob == "gain" or (knob == "width" and budget.quantity == "sd-log-norm"):
+        return True  # a gain moves the mean anywhere; wide enough, no norm fluctuates
+    at = _turn(network, budget, knob)
+    ends = [at(value) for value in _ENDS.get(knob, (WIDEST,))]
+    if budget.quantity == "gap" and isinstance(network, PiecewiseMLP):
+        gaps = [typical_gap(piecewise_drift(end), network.rho0, network.depth) for end in ends]  # type: ignore[arg-type]
+        return any(map(budget.met, gaps))
+    return any(budget.met(predicted(end, budget.quantity)) for end in ends)
 
 
 def _smallest_width(at: Callable[[float], Architecture], budget: Budget) -> tuple[int, bool]:

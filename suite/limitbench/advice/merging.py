@@ -27,6 +27,8 @@ PRECISIONS = {"bfloat16": 2.0**-8, "float16": 2.0**-11, "float32": 2.0**-24, "fl
 #: Largest layer x sqrt(width) at which the median of the chain is taken, about half a second.
 _REFINED = 1e5
 _POINTS = 4001
+#: How a layer is found where no law of the correlation at finite width is known: it is then later than the truth.
+INFINITE_WIDTH = "infinite width"
 #: Where tables of z end: 1 - rho = 1e-30.
 _FARTHEST = 35.0
 
@@ -61,10 +63,12 @@ def merging(network: Architecture, precision: str) -> Merging | None:
     if isinstance(network, PiecewiseMLP):
         return Merging(precision, roundoff, *_piecewise(network, roundoff))
     if isinstance(network, ReluResNet):
+        if network.perceptron is not None:
+            return Merging(precision, roundoff, *_piecewise(network.perceptron, roundoff))
         layer = typical_layer(lambda z: residual_drift(z, network.branch_weight), network.rho0, roundoff)
         if network.per_depth and layer > network.depth:
-            return Merging(precision, roundoff, math.inf, "infinite width; branches shrink as layers are added")
-        return Merging(precision, roundoff, math.ceil(layer) if layer < math.inf else layer, "infinite width")
+            return Merging(precision, roundoff, math.inf, f"{INFINITE_WIDTH}; branches shrink as layers are added")
+        return Merging(precision, roundoff, math.ceil(layer) if layer < math.inf else layer, INFINITE_WIDTH)
     return None
 
 

@@ -28,6 +28,7 @@ from limitbench.theories.shaped_relu import (
 from limitbench.theories.shaped_relu.parameters import LONGEST
 from limitbench.theories.unshaped_relu.finite_start import FiniteStartSDE
 from limitbench.theories.unshaped_relu.matched_discrete import MatchedDiscrete
+from limitbench.theories.unshaped_relu.q_sde import QTheory
 from limitbench.theories.unshaped_relu.singular_start import SingularStartSDE
 
 #: Largest depth x sqrt(width) for which the chain is carried through all layers: about a second.
@@ -172,6 +173,8 @@ def _opinion(theory: type[Theory], note: str = "", **fields: Any) -> Opinion:
         made = theory(**fields)
     except InputError as error:
         return _silent(theory, f"{error.field}: needs {error.accepted}")
+    if isinstance(made, QTheory) and made.impossible:
+        note = f"correlation: needs {made.impossible}"
     laws = {}
     for name in OBSERVABLES:
         if name in made.observables:

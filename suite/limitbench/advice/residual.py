@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from limitbench.advice import piecewise
 from limitbench.advice.architecture import ReluResNet
 from limitbench.advice.rows import Opinion
 from limitbench.statistics.laws import Law
@@ -19,11 +20,26 @@ _FLUCTUATION_DEPTH = 200
 def opinions(network: ReluResNet) -> tuple[tuple[Opinion, ...], Mapping[str, Opinion]]:
     """Every theory's opinion, from the coarsest to the finest, and the one that errors are measured against.
 
-    Correlations have no finite-size law to be measured against.
+    Correlations have no finite-size law to be measured against, but without a skip: then it is that of a ReLU MLP.
     """
     finest = _finite_depth(network)
-    found = (_infinite_width(network), _fluctuation(network), _base(network), _limit(network), finest)
-    return found, {"log_norm": finest}
+    found = [_infinite_width(network), _fluctuation(network), _base(network), _limit(network), finest]
+    references = {"log_norm": finest}
+    if (chain := _perceptron(network)) is not None:
+        found.append(chain)
+        references |= dict.fromkeys(chain.laws, chain)
+    return tuple(found), references
+
+
+def _perceptron(network: ReluResNet) -> Opinion | None:
+    """The law of the correlation where the network is a ReLU MLP, None where it has a skip."""
+    if network.perceptron is None:
+        return None
+    chain, note = piecewise.chain_theory(network.perceptron)
+    names = ("correlation", "log_gap")
+    laws = {} if chain is None else {name: chain.law(name) for name in names if name in chain.observables}
+    note = note or "without a skip this is a ReLU MLP, but for one layer: its correlation to O(n^-2)"
+    return Opinion("finite-width", "the ReLU MLP, layer by layer", laws, note=note)
 
 
 def _infinite_width(network: ReluResNet) -> Opinion:

@@ -30,6 +30,9 @@ _PATHS = 1 << 14
 _RECURSION_NODES = 3e7
 #: Largest beta t that the ODE's exponentials take.
 _STEEPEST = 500.0
+#: From this width on the SDE's probability of an explosion stands for the network's, which comes up to it from below:
+#: silu at t = 1 explodes with 0, 0.02, 0.07 at widths 8, 32, 128, of 0.0986.
+_WIDE = 1024
 
 
 def opinions(network: SmoothMLP) -> tuple[tuple[Opinion, ...], Mapping[str, Opinion]]:
@@ -88,7 +91,8 @@ def _fate(network: SmoothMLP) -> str:
     beta = norm_drift(network)
     if beta > 0:
         share = NormSDE(network.time, beta).exploded_share
-        return f"the norm explodes with probability {share:.3g}; laws given that it does not"
+        caution = "" if network.width >= _WIDE else f" at large width, less at width {network.width}"
+        return f"the norm explodes with probability {share:.3g}{caution}; laws given that it does not"
     return "the norm has a stationary law" if beta < -1 else "the norm vanishes with depth"
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 
-from limitbench.advice.architecture import PiecewiseMLP, ReluResNet
-from limitbench.advice.budget import Answer, knobs
+from limitbench.advice.architecture import Architecture, PiecewiseMLP, ReluResNet
+from limitbench.advice.budget import Answer, Budget, reachable
+from limitbench.advice.merging import INFINITE_WIDTH
 from limitbench.advice.predict import Prediction
+from limitbench.errors import InputError
 
 #: From this standard deviation of the log norm on, and below this gap, advice is given how to lower or raise it.
 _LARGE_SPREAD, _SMALL_GAP = 0.5, 0.05
+_SPREAD, _GAP = Budget("sd-log-norm", _LARGE_SPREAD), Budget("gap", _SMALL_GAP)
 #: Standard errors from which on prediction and run are said to disagree.
 _DISAGREES = 4.5
 #: Death probabilities below this are not worth a sentence.
@@ -43,9 +46,11 @@ def _inputs(prediction: Prediction) -> list[str]:
     found = []
     best = prediction.best("log_gap")
     rho0 = prediction.network.rho0
+    unsure = _too_large(prediction)
     if best is not None and rho0 < 1:
         found.append(
-            f"Two inputs of correlation {rho0:g} leave with a median 1 - ρ of {best.median_gap:.4g} ({best.theory})."
+            f"Two inputs of correlation {rho0:g} leave with a median 1 - ρ of {best.median_gap:.4g} ({best.theory}"
+            f"{', which overestimates it' if unsure else ''})."
         )
     merging = prediction.merging
     if merging is None or rho0 == 1:
@@ -53,32 +58,62 @@ def _inputs(prediction: Prediction) -> list[str]:
     below = f"in {merging.precision} (1 - ρ below {merging.roundoff:.2g})"
     if math.isinf(merging.layer):
         return [*found, f"Inputs do not become indistinguishable {below} at any depth ({merging.how})."]
+    if unsure:
+        latest = f"at layer {merging.layer:,.0f} at the latest"
+        return [*found, f"Inputs become indistinguishable {below} {latest}. {_TOO_LARGE}"]
     beyond = merging.layer - prediction.network.depth
     where = f"{beyond:,.0f} layers beyond the last" if beyond > 0 else "within this network"
     return [*found, f"Inputs become indistinguishable {below} at layer {merging.layer:,.0f}, {where} ({merging.how})."]
 
 
+#: What is known of a ResNet's correlation at finite width.
+_TOO_LARGE = (
+    "That is infinite width, the only theory of a ResNet's correlation: it overestimates the median 1 - ρ, the more "
+    "the larger lambda² depth/width is; a budget for gap is confirmed by an exact run."
+)
+
+
+def _too_large(prediction: Prediction) -> bool:
+    """Whether the gap is that of infinite width in a network whose fluctuations make it smaller."""
+    merging = prediction.merging
+    return isinstance(prediction.network, ReluResNet) and merging is not None and merging.how.startswith(INFINITE_WIDTH)
+
+
 def _infinite_width(prediction: Prediction) -> list[str]:
+    """What the coarsest theory, which has no fluctuations, says beside what it is measured against."""
     row = prediction.rows[0]
-    wrong = [f"{distance:.2g} in {name.replace('_', '-')}" for name, distance in row.error.items() if name != "log_gap"]
-    return [f"Infinite width is wrong here by D = {' and '.join(wrong)}."] if wrong else []
+    rows = {other.theory: other for other in prediction.rows}
+    found = []
+    for name, words in (("log_norm", "log norm"), ("correlation", "correlation")):
+        if name in row.error:
+            said, here = getattr(row, name), getattr(rows[row.error_from[name]], name)
+            found.append(f"{words} {said.mean:.4g} against {here.mean:.4g} ± {here.std:.2g} here")
+    return [f"Infinite width has no fluctuations: it gives {', '.join(found)}."] if found else []
 
 
 def _advice(prediction: Prediction) -> list[str]:
     network = prediction.network
     found = []
     norm, gap = prediction.best("log_norm"), prediction.best("log_gap")
-    if norm is not None and norm.log_norm.std > _LARGE_SPREAD and (turn := knobs(network, "sd-log-norm")):
-        found.append(_ask("sd-log-norm=0.5", "for less spread of the norm", turn))
-    if gap is not None and gap.median_gap < _SMALL_GAP < 1 - network.rho0 and (turn := knobs(network, "gap")):
-        found.append(_ask("gap=0.05", "to keep inputs apart", turn))
+    if norm is not None and norm.log_norm.std > _LARGE_SPREAD and (turn := _turns(network, _SPREAD)):
+        found.append(_ask(_SPREAD, "for less spread of the norm", turn))
+    if gap is not None and gap.median_gap < _SMALL_GAP < 1 - network.rho0 and (turn := _turns(network, _GAP)):
+        found.append(_ask(_GAP, "to keep inputs apart", turn))
     if isinstance(network, PiecewiseMLP) and norm is not None and abs(norm.log_norm.mean) > 10:
-        found.append(_ask("log-norm=0", "to centre the log norm", ("gain",)))
+        found.append(_ask(Budget("log-norm", 0.0), "to centre the log norm", ("gain",)))
     return found
 
 
-def _ask(budget: str, purpose: str, turn: tuple[str, ...]) -> str:
-    return f"Ask --budget {budget} --vary {'|'.join(turn)} {purpose}."
+def _turns(network: Architecture, budget: Budget) -> tuple[str, ...]:
+    """The knobs that can meet the budget; none where a theory does not reach that far."""
+    try:
+        return reachable(network, budget)
+    except InputError:
+        return ()
+
+
+def _ask(budget: Budget, purpose: str, turn: tuple[str, ...]) -> str:
+    return f"Ask --budget {budget.quantity}={budget.value:g} --vary {'|'.join(turn)} {purpose}."
 
 
 #: What a budget bounds, in words.
@@ -96,7 +131,9 @@ def answer_sentences(answer: Answer) -> list[str]:
         return [
             f"No {answer.knob} gives {bound} at this depth: the best is {answer.predicted:.4g}, at {value}; {now}.",
         ]
-    found = [f"{value} gives {bound}: predicted {answer.predicted:.4g}; {now}."]
+    skipped = isinstance(answer.network, ReluResNet) and answer.network.perceptron is None
+    basis = " by infinite width, which overestimates it" if skipped and answer.budget.quantity == "gap" else ""
+    found = [f"{value} gives {bound}: predicted {answer.predicted:.4g}{basis}; {now}."]
     run = answer.confirmation
     if run is not None:
         found.append(f"One exact run of {run.networks} networks there measures {run.measured:.4g} ± {run.se:.2g}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -120,7 +120,7 @@ class Network(abc.ABC):
         return data if depths is not None else data.isel(depth=0)
 
 
-def check_depths(depths: Sequence[int], depth: int) -> tuple[int, ...]:
+def check_depths(depths: Any, depth: int) -> tuple[int, ...]:
     """`depths` as a strictly increasing tuple of integers in 1 .. depth, or an error that names the bad one."""
     try:
         at = tuple(whole("depths", d) for d in depths)
@@ -131,12 +131,12 @@ def check_depths(depths: Sequence[int], depth: int) -> tuple[int, ...]:
     return at
 
 
-def check_device(device: object) -> None:
+def check_device(device: Any) -> None:
     """Raises `InputError` for a device that torch does not know, that this machine lacks or that has no float64."""
     import torch
 
     try:
-        known = torch.device(device)  # type: ignore[arg-type]
+        known = torch.device(device)
         lacking = known.type == "cuda" and (known.index or 0) >= torch.cuda.device_count()
     except (RuntimeError, TypeError):
         known, lacking = None, True

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -160,7 +161,7 @@ ACTIVATIONS: dict[str, SmoothActivation] = {
 }
 
 
-def activation_of(value: str | SmoothActivation) -> SmoothActivation:
+def activation_of(value: Any) -> SmoothActivation:
     """The activation called `value`, a built-in name or `module:name`; an object as it is. Raises `InputError`."""
     if isinstance(value, SmoothActivation):
         return value

@@ -25,9 +25,7 @@ from limitbench.sweep.markers import DONE, Marker, read_markers
 SIZE_LIMIT = 1_000_000
 
 
-def render(
-    directories: str | Path | Sequence[str | Path], output: str | Path, studies: Sequence[Study] = ()
-) -> Path:
+def render(directories: str | Path | Sequence[str | Path], output: str | Path, studies: Sequence[Study] = ()) -> Path:
     """Write one HTML report of all studies in `directories`.
 
     Arguments:

@@ -10,6 +10,8 @@ import numpy as np
 from limitbench.report.results import Results
 from limitbench.report.style import count, number, percent, plain
 
+_UNSCORED = "The run is complete, but no theory says anything about its cells that could be scored."
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -238,9 +240,6 @@ def completeness(results: Results) -> str | None:
 def complete(results: Results) -> bool:
     """Whether every cell is drawn and scored: nothing more will come."""
     return results.n_cells > 0 and "status" in results.run and not results.unfinished
-
-
-_UNSCORED = "The run is complete, but no theory says anything about its cells that could be scored."
 
 
 def size_sentence(results: Results) -> str:

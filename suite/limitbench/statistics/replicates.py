@@ -28,6 +28,8 @@ from limitbench.statistics.laws import Bernoulli, Normal
 CLOSE = 0.05
 #: A distance stands clear of noise from this multiple of the null mean on.
 CLEAR = 5.0
+#: Mean of Kolmogorov's law.
+KOLMOGOROV_MEAN = 0.8687
 #: Networks whose values differ by less than this, in units of their size and of the laws' spread, are all alike.
 ROUNDING = 1e-11
 #: Two-sided 5 % points of √N KS and of a standard normal variable.
@@ -80,6 +82,7 @@ class TheoryDistance:
         wasserstein, wasserstein_null, ks, ks_pvalue: see `scores.Score`.
         gap, noise: F_N - F at the cell's nodes, and √N times replicates of the noise of F_N there.
         notes: reasons of NaN values.
+        noise_mean: mean of √N KS where the law is true.
     """
 
     distance: float
@@ -92,6 +95,7 @@ class TheoryDistance:
     noise: Float32[np.ndarray, "replicates nodes"]
     notes: tuple[str, ...] = ()
     effective_size: float = 1.0
+    noise_mean: float = KOLMOGOROV_MEAN
     ceiling: Callable[[float, float], float] | None = None
 
     @cached_property
@@ -129,10 +133,10 @@ class TheoryDistance:
 
         √N (F_N - F) = √N δ + B with B the noise (a Brownian bridge at F, from the bootstrap replicates). A replicate
         exceeds from √N = min over x of (critical - sign(δ) B(x))/|δ(x)| on; N* is the square of the `power` quantile of
-        that. δ is the measured difference, shrunk by √(1 - (0.869/(√N KS))²): 0.869 is the mean of sup|B|.
+        that. δ is the measured difference, shrunk by √(1 - (m/(√N KS))²), m the mean of sup|B|.
         """
         size = self.effective_size
-        shrink = math.sqrt(max(1 - (0.8687 / (math.sqrt(size) * self.ks)) ** 2, 0.0))
+        shrink = math.sqrt(max(1 - (self.noise_mean / (math.sqrt(size) * self.ks)) ** 2, 0.0))
         gap = self.gap * shrink
         seen = np.abs(gap) > 0.2 * np.abs(gap).max()
         with np.errstate(divide="ignore"):
@@ -318,6 +322,7 @@ def _bernoulli(
         gap=gap * unit,
         noise=(noise * (math.sqrt(size) * unit)).astype(np.float32),
         effective_size=size if reference is None else size * reference / (size + reference),
+        noise_mean=math.sqrt(2 / math.pi) * law.std,
         ceiling=ceiling.limit,
     )
 

@@ -44,9 +44,10 @@ def figures(evidence: Evidence) -> list[StudyFigure]:
 
 
 def _points(label: str, x: Iterable[float], measured: Sequence[Measured]) -> Series:
-    """Measured values with their standard errors."""
-    y, se = (np.array([getattr(m, name) for m in measured]) for name in ("value", "se"))
-    return Series(label, np.array(list(x), dtype=float), y, se=se)
+    """Measured values with their standard errors, where two networks or more are alive."""
+    points = [(at, m.value, m.se) for at, m in zip(x, measured, strict=True) if math.isfinite(m.value)]
+    at, y, se = np.array(points, dtype=float).reshape(-1, 3).T
+    return Series(label, at, y, se=se)
 
 
 def _line(label: str, x: Float[np.ndarray, " points"], y: Iterable[float], theory: str = "") -> Series:
@@ -77,7 +78,10 @@ def _moment_series(
         name = f"{family.network}, α² = {family.weight:g}"
         depths = sorted(column)
         drawn = column_values([column[d] for d in depths], "log_norm")
-        series.append(_points(name, [d / width for d in depths], [measure(x) for x in drawn]))
+        points = _points(name, [d / width for d in depths], [measure(x) for x in drawn])
+        if not len(points.x):
+            continue
+        series.append(points)
         if family.network == VANILLA:
             fine = np.unique(np.geomspace(depths[0], depths[-1], 30).round().astype(int))
             y = [d / width * rate(Interlayer(family.weight, int(d))) for d in fine]
@@ -97,6 +101,8 @@ def _variance_with_depth(evidence: Evidence) -> StudyFigure | None:
     width, column = family.widest()
     deepest = max(column)
     ratio = variance(column[deepest]).value / (deepest / width * Interlayer(family.weight, balanced=True).base)
+    if not math.isfinite(ratio):
+        return None
     return StudyFigure(
         "log-norm-variance",
         "Variance of the log norm",
@@ -167,8 +173,12 @@ def _activation(evidence: Evidence) -> StudyFigure | None:
     series = []
     for width in sorted(columns)[-3:]:
         column = {d: c for d, c in sorted(columns[width].items()) if d <= width}
-        measured = [excess([c], "active_fraction") for c in column.values()]
-        series.append(_points(f"vanilla, n = {width}", column, measured))
+        if column:
+            measured = [excess([c], "active_fraction") for c in column.values()]
+            series.append(_points(f"vanilla, n = {width}", column, measured))
+    if not series:
+        return None
+    last = series[-1]
     width, column = Family(evidence, BALANCED).widest()
     shallow = {d: c for d, c in sorted(column.items()) if d <= width}
     if shallow:
@@ -183,8 +193,8 @@ def _activation(evidence: Evidence) -> StudyFigure | None:
         "layer l",
         "n (P(z_l > 0) − 1/2)",
         tuple(series),
-        f"A vanilla network of α² = 0.5 tends to {curve[-1]:.3f}/n fewer than half active units; width {max(columns)} "
-        f"has {series[min(len(columns), 3) - 1].y[-1]:.3f}/n in its last layer shown. Balanced: none.",
+        f"A vanilla network of α² = 0.5 tends to {curve[-1]:.3f}/n fewer than half active units; {last.label} has "
+        f"{last.y[-1]:.3f}/n in its last layer shown. Balanced: none.",
         x_log=True,
     )
 

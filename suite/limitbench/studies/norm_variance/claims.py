@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from limitbench.numerics.interlayer import Interlayer
 from limitbench.studies.base import Claim
@@ -179,7 +178,7 @@ def figures(evidence: Evidence) -> list[StudyFigure]:
     """Variance against the sum of inverse widths; and the same over its line, against width."""
     if not evidence.cells:
         return []
-    return [_one_figure(evidence), _corrections(evidence)]
+    return [figure for figure in (_one_figure(evidence), _corrections(evidence)) if figure is not None]
 
 
 def _present(evidence: Evidence) -> dict[str, list[CellEvidence]]:
@@ -188,18 +187,21 @@ def _present(evidence: Evidence) -> dict[str, list[CellEvidence]]:
 
 
 def _series(label: str, x: Sequence[float], measured: Sequence[Measured]) -> Series:
-    order = np.argsort(x)[:60]
-    at: Float[np.ndarray, " points"] = np.array(x, dtype=float)[order]
-    y, se = (np.array([getattr(m, name) for m in measured])[order] for name in ("value", "se"))
+    """Cells in which two networks or more are alive; none may be, where ReLU layers are narrow and many."""
+    points = sorted((a, m.value, m.se) for a, m in zip(x, measured, strict=True) if math.isfinite(m.value))[:60]
+    at, y, se = np.array(points).reshape(-1, 3).T
     return Series(label, at, y, se=se)
 
 
-def _one_figure(evidence: Evidence) -> StudyFigure:
+def _one_figure(evidence: Evidence) -> StudyFigure | None:
     present = _present(evidence)
-    series = [
+    drawn = [
         _series(network, [time(c.parameters) for c in cells], [variance(c) for c in cells])
         for network, cells in present.items()
     ]
+    series = [s for s in drawn if len(s.x)]
+    if not series:
+        return None
     ends = np.array([min(s.x[0] for s in series), max(s.x[-1] for s in series)])
     values = sorted({round(constant(network), 2) for network in present})
     series += [Series(f"{value:g} Σ 1/n", ends, value * ends, kind="reference") for value in values]
@@ -218,25 +220,28 @@ def _one_figure(evidence: Evidence) -> StudyFigure:
     )
 
 
-def _corrections(evidence: Evidence) -> StudyFigure:
+def _corrections(evidence: Evidence) -> StudyFigure | None:
     """Deepest cell of every column over the log-Gaussian variance at infinite depth."""
-    series = []
+    drawn = []
     for network, cells in _present(evidence).items():
         column = {float(c.parameters["width"]): c for c in cells}
         scale = [1 / (constant(network) * time(c.parameters)) for c in column.values()]
         found = [variance(c) for c in column.values()]
         ratios = [Measured(k * m.value, k * m.se) for k, m in zip(scale, found, strict=True)]
-        series.append(_series(network, list(column), ratios))
+        drawn.append(_series(network, list(column), ratios))
+    series = [s for s in drawn if len(s.x)]
+    if not series:
+        return None
     ends = np.array([min(s.x[0] for s in series), max(s.x[-1] for s in series)])
+    highest = max((s for s in series if s.x[0] == ends[0]), key=lambda s: float(s.y[0]))
     series.append(Series("log-Gaussian limit", ends, np.ones(2), kind="theory", theory="log-gaussian"))
-    worst = max(series[:-1], key=lambda s: float(np.nan_to_num(s.y[0])))
     return StudyFigure(
         "variance-over-its-limit",
         "How wide is wide enough",
         "width n",
         "Var ln V_d/V₀ over its limit",
         tuple(series),
-        f"Deepest networks of each width. At width {ends[0]:g} {worst.label} exceeds its limit most, by "
-        f"{100 * (worst.y[0] - 1):.0f} %; vanilla ResNets of few layers lie below theirs, which sums all lags.",
+        f"Deepest networks of each width. At width {ends[0]:g} {highest.label} is highest, at "
+        f"{highest.y[0]:.2f} times its limit; vanilla ResNets of few layers lie below theirs, which sums all lags.",
         x_log=True,
     )

@@ -12,11 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from limitbench.errors import InputError
 from limitbench.studies.evidence import CellEvidence, Evidence
 
 MLP, PLAIN, NORMALISED = "shaped-mlp", "resnet", "resnet-normalised"
 WORDS = {MLP: "the shaped MLP", PLAIN: "the plain residual network", NORMALISED: "the normalised residual network"}
 OBSERVABLE = "correlation"
+#: Standard deviations below this are rounding noise of one value.
+_ROUNDING = 1e-12
 ENTRIES = tuple(f"covariance_{ab}" for ab in ("11", "12", "13", "22", "23", "33"))
 SYMMETRIC = {"time": 1.0, "slope_difference": 3.0, "slope_mean": 0.0, "rho0": -0.2}
 ASYMMETRIC = SYMMETRIC | {"slope_mean": -0.5}
@@ -29,6 +32,11 @@ class Estimate(NamedTuple):
     value: float
     se: float
 
+    @property
+    def deviation(self) -> float:
+        """Distance to 0 in standard errors."""
+        return abs(self.value) / self.se if self.se else math.inf if self.value else 0.0
+
 
 def mean(x: Float[np.ndarray, " networks"]) -> Estimate:
     """Mean."""
@@ -36,9 +44,11 @@ def mean(x: Float[np.ndarray, " networks"]) -> Estimate:
 
 
 def std(x: Float[np.ndarray, " networks"]) -> Estimate:
-    """Standard deviation; its error from the fourth moment."""
+    """Standard deviation; its error from the fourth moment. Raises `InputError` where x does not fluctuate."""
     square = (x - x.mean()) ** 2
     deviation = math.sqrt(float(square.mean()))
+    if deviation < _ROUNDING:
+        raise InputError(OBSERVABLE, f"{x[0]:g} in every network", "networks that differ: wider, of distinct inputs")
     return Estimate(deviation, float(square.std()) / math.sqrt(len(x)) / (2 * deviation))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from limitbench.errors import InputError
 from limitbench.studies.evidence import CellEvidence, Evidence
 from limitbench.studies.figures import Series, StudyFigure
 from limitbench.studies.residual_equivalence.cells import (
@@ -30,7 +31,15 @@ _LABELS = {MLP: "shaped MLP", NORMALISED: "ResNet, normalised", PLAIN: "ResNet"}
 def drawn(evidence: Evidence) -> list[StudyFigure]:
     """All figures for which the run has cells with d = n^1/2."""
     makers = (_correlation_along_time, _norm_along_time, _fluctuation_against_width, _difference_against_aspect)
-    return [figure for make in makers if (figure := make(evidence)) is not None]
+    return [figure for make in makers if (figure := _defined(make, evidence)) is not None]
+
+
+def _defined(make: Callable[[Evidence], StudyFigure | None], evidence: Evidence) -> StudyFigure | None:
+    """The figure, None where its cells hold no two networks that differ."""
+    try:
+        return make(evidence)
+    except InputError:
+        return None
 
 
 def _points(
@@ -120,18 +129,28 @@ def _norm_along_time(evidence: Evidence) -> StudyFigure | None:
     )
 
 
+def _width(cell: CellEvidence) -> float:
+    return float(cell.parameters["width"])
+
+
+def _chain_std(cell: CellEvidence) -> float | None:
+    """Scaled standard deviation of the finite-width chain; None where the network is too narrow for it."""
+    try:
+        law = cell.theory("finite-width-chain").law(OBSERVABLE)
+    except InputError:
+        return None
+    return law.std * math.sqrt(_width(cell) / float(cell.parameters["depth"]))
+
+
 def _fluctuation_against_width(evidence: Evidence) -> StudyFigure | None:
     mlp = root_cells(evidence, MLP)
     if not mlp:
         return None
-    widths = np.array([float(c.parameters["width"]) for c in mlp])
+    widths = np.array([_width(c) for c in mlp])
     limit = math.sqrt(correlation_and_variance(1.0, 3.0, -0.2)[1])
-    chain = [
-        c.theory("finite-width-chain").law(OBSERVABLE).std * math.sqrt(n / float(c.parameters["depth"]))
-        for c, n in zip(mlp, widths, strict=True)
-    ]
+    chain = np.array([(n, std) for n, c in zip(widths, mlp, strict=True) if (std := _chain_std(c)) is not None])
     points = [
-        _points(_LABELS[network], root_cells(evidence, network), lambda c: float(c.parameters["width"]), scaled)
+        _points(_LABELS[network], root_cells(evidence, network), _width, scaled)
         for network in (MLP, NORMALISED)
         if root_cells(evidence, network)
     ]
@@ -144,7 +163,7 @@ def _fluctuation_against_width(evidence: Evidence) -> StudyFigure | None:
         "sd(ρ)/(d/n)^1/2",
         (
             Series("limit s₁^1/2", widths, np.full(len(widths), limit), "reference"),
-            Series("finite-width chain", widths, np.array(chain), "theory", theory="finite-width-chain"),
+            *([Series("finite-width chain", chain[:, 0], chain[:, 1], "theory", theory="finite-width-chain")] if len(chain) else []),
             *points,
         ),
         f"The MLP's scaled standard deviation {found}; its limit is {limit:.4f}. That of the residual network "
@@ -171,7 +190,7 @@ def _difference_against_aspect(evidence: Evidence) -> StudyFigure | None:
         if rows:
             x, y, se = np.array(sorted(rows)).T
             series.append(Series(f"d = {depth}", x, y, se=se))
-            worst = max(worst, float(np.max(np.abs(y) / se)))
+            worst = max(worst, *(Estimate(*row).deviation for row in zip(y.tolist(), se.tolist(), strict=True)))
     if not series:
         return None
     ratio = std(largest[-1].samples(OBSERVABLE)).value

@@ -31,22 +31,18 @@ def fluctuations(evidence: Evidence) -> list[Claim]:
     """(d/n)^1/2 for MLPs, with constant .4245 in the limit; n^-1/2 for residual networks."""
     limit = GaussianFluctuation(1.0, 3.0, -0.2, 8, 64).scaled_std
     cells = {(c.parameters["width"], c.parameters["depth"]): c for c in root_cells(evidence, MLP)}
-    claims = []
-    for n, d in SIZES:
-        name = f"scaled-sd-mlp-n{n}-d{d}"
-        text = f"The MLP's sd(rho)/(d/n)^1/2 at n = {n}, d = {d} is that of the finite-width chain (limit {limit:.4f})."
-        cell = cells.get((n, d))
-        if cell is None:
-            claims.append(missing(name, text, limit, f"the shaped MLP at width {n}, depth {d}"))
-            continue
-        predicted = cell.theory("finite-width-chain").law(OBSERVABLE).std * math.sqrt(n / d)
-        found = scaled(cell)
-        distance = cell.score("distance", OBSERVABLE, "finite-width-chain")
-        claims.append(
-            value_claim(evidence, [cell], predicted, found.value, found.se, name=name, text=text, distance=distance)
-        )
     return [
-        *claims,
+        *(
+            _scaled_sd(
+                evidence,
+                cells.get((n, d)),
+                limit,
+                name=f"scaled-sd-mlp-n{n}-d{d}",
+                text=f"The MLP's sd(rho)/(d/n)^1/2 at n = {n}, d = {d} is that of the finite-width chain (limit "
+                f"{limit:.4f}).",
+            )
+            for n, d in SIZES
+        ),
         _approach(
             evidence,
             limit,
@@ -69,6 +65,17 @@ def fluctuations(evidence: Evidence) -> list[Claim]:
             text="Equal in the mean, unequal in law: the MLP's sd(rho) over that of the normalised residual network",
         ),
     ]
+
+
+@answering
+def _scaled_sd(evidence: Evidence, cell: CellEvidence | None, limit: float, *, name: str, text: str) -> Claim:
+    if cell is None:
+        return missing(name, text, limit, "the shaped MLP at this size")
+    root = math.sqrt(_width(cell) / float(cell.parameters["depth"]))
+    predicted = root * cell.theory("finite-width-chain").law(OBSERVABLE).std
+    found = scaled(cell)
+    distance = cell.score("distance", OBSERVABLE, "finite-width-chain")
+    return value_claim(evidence, [cell], predicted, found.value, found.se, name=name, text=text, distance=distance)
 
 
 @answering

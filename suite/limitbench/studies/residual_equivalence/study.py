@@ -27,6 +27,8 @@ from limitbench.theories.shaped_relu import FiniteWidthChain
 NETWORKS = ("resnet", "resnet-normalised", "shaped-mlp")
 #: Squared norms of the three inputs; input 3 has correlation 1/2 with input 1 and rho0/2 with input 2.
 _NORMS = (1.0, 2.0, 0.5)
+#: Of the mean slope and half their difference: the plain network's norm grows by e^h, h at most 200, and is squared.
+_LARGEST = 10.0
 
 
 def _gram(cell: Cell) -> tuple[tuple[float, ...], ...]:
@@ -167,7 +169,7 @@ STUDY = Study(
             (3.0,),
             "Δ = c₊ − c₋ of the MLP, s₊ − s₋ of the residual networks.",
             lower=0.0,
-            upper=100,
+            upper=2 * _LARGEST,
             symbol="Δ",
         ),
         Axis(
@@ -175,13 +177,20 @@ STUDY = Study(
             "float",
             (0.0,),
             "(c₊ + c₋)/2 of the MLP, (s₊ + s₋)/2 of the residual networks; Δ = 1, −1/2 is the ReLU residual network.",
-            lower=-100,
-            upper=100,
+            lower=-_LARGEST,
+            upper=_LARGEST,
             symbol="c̄",
         ),
         Axis("rho0", "float", (-0.2,), "Correlation of inputs 1 and 2.", lower=-1.0, upper=1.0, symbol="ρ₀"),
         Axis(
-            "time", "float", (1.0,), "Time t = l/d; time x depth must be an integer.", lower=0.0, upper=1.0, symbol="t"
+            "time",
+            "float",
+            (1.0,),
+            "Time t = l/d; time x depth must be an integer.",
+            lower=0.0,
+            upper=1.0,
+            symbol="t",
+            open_lower=True,
         ),
         WIDTH,
         Axis(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -9,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from limitbench.studies.base import Claim
-from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_claim
+from limitbench.studies.evidence import STANDARD_ERRORS, CellEvidence, Evidence, missing, value_claim
 from limitbench.studies.ledger import answering
 from limitbench.studies.measured import Measured
 
@@ -38,7 +39,13 @@ def spread(x: Float[np.ndarray, " networks"]) -> Measured:
 
 @answering
 def worst_claim(
-    evidence: Evidence, found: Sequence[tuple[float, Measured]], need: str, *, name: str, text: str
+    evidence: Evidence,
+    found: Sequence[tuple[float, Measured]],
+    need: str,
+    *,
+    name: str,
+    text: str,
+    resolution: float,
 ) -> Claim:
     """The pair of a predicted and a measured number that are furthest apart in standard errors."""
     found = [(p, m) for p, m in found if math.isfinite(m.value) and m.se > 0]
@@ -47,7 +54,11 @@ def worst_claim(
     predicted, worst = max(found, key=lambda pair: abs(pair[1].value - pair[0]) / pair[1].se)
     cells = [cell for _, m in found for cell in m.cells]
     text = f"{text} (furthest off of {len(found)}: {_where(worst.cells)})"
-    return value_claim(evidence, cells, predicted, worst.value, worst.se, name=name, text=text)
+    # all pairs must be told from others, not only the worst one
+    se = max(m.se for _, m in found)
+    claim = value_claim(evidence, cells, predicted, worst.value, worst.se, name=name, text=text, resolution=resolution)
+    coarse = claim.verdict == "holds" and STANDARD_ERRORS * se > resolution
+    return dataclasses.replace(claim, verdict="undecided") if coarse else claim
 
 
 def _where(cells: Sequence[CellEvidence]) -> str:

@@ -15,6 +15,11 @@ from limitbench.studies.shaped_smooth.cells import CRITICAL, beta, late_stationa
 from limitbench.studies.shaped_smooth.evidence import CONVERGED, WIDE_ENOUGH, share, spread, widest, worst_claim
 from limitbench.theories.shaped_smooth import NormSDE, StationaryNorm
 
+#: (a, V_0, exploded share at width 128) of root by t = 3 (sheet A 1.5): not yet the limit's.
+_UNFINISHED = ((1.0, 1.0, 0.1800), (0.6, 1.0, 0.2605), (1.0, 3.0, 0.6178))
+#: Half of what E ln V falls by in a unit of time without drift.
+_FALL = 0.5
+
 
 def norm_claims(evidence: Evidence, critical: Sequence[CellEvidence]) -> list[Claim]:
     """All claims about norms; `critical` are the cells at rate 1/2."""
@@ -29,16 +34,30 @@ def norm_claims(evidence: Evidence, critical: Sequence[CellEvidence]) -> list[Cl
 def _explosion(evidence: Evidence) -> list[Claim]:
     """Exploded share of phi = x + sqrt(1 + x^2) - 1 by t = 3 (sheet A 1.5), and how slowly it converges."""
     found = []
-    for scale, norm0 in ((1.0, 1.0), (0.6, 1.0), (1.0, 3.0)):
+    for scale, norm0, unfinished in _UNFINISHED:
         cells = evidence.where(activation="root", scale=scale, rate=CRITICAL, norm0=norm0, alpha=3.0)
         predicted = NormSDE(time=3.0, beta=0.75 / scale**2, norm0=norm0).exploded_share
         tag, setting = f"a{scale:g}-v{norm0:g}", f"root, a = {scale:g}, V0 = {norm0:g}, t = 3"
         wide = [c for c in cells if float(c.parameters["width"]) >= 512]
-        name, text = f"explosion-{tag}", f"The exploded share ({setting}) is the norm SDE's at width 512 and more."
+        name = f"explosion-{tag}"
+        text = (
+            f"The exploded share ({setting}) is the norm SDE's at width 512 and more, with errors that tell it from "
+            f"the {unfinished:.4f} of width 128."
+        )
         if wide:
             seen, distance = share(wide[0]), wide[0].score("distance", "exploded", "norm-sde")
             found.append(
-                value_claim(evidence, wide[:1], predicted, seen.value, seen.se, name=name, text=text, distance=distance)
+                value_claim(
+                    evidence,
+                    wide[:1],
+                    predicted,
+                    seen.value,
+                    seen.se,
+                    name=name,
+                    text=text,
+                    resolution=abs(predicted - unfinished),
+                    distance=distance,
+                )
             )
         else:
             found.append(missing(name, text, predicted, f"width 512 at {setting}"))
@@ -106,7 +125,17 @@ def _stationary(evidence: Evidence, critical: Sequence[CellEvidence]) -> list[Cl
         seen = mean_of(x) if moment == "mean" else spread(x)
         distance = tanh[0].score("distance", "log_norm", "stationary")
         found.append(
-            value_claim(evidence, tanh[:1], predicted, seen.value, seen.se, name=name, text=text, distance=distance)
+            value_claim(
+                evidence,
+                tanh[:1],
+                predicted,
+                seen.value,
+                seen.se,
+                name=name,
+                text=text,
+                resolution=law.std_norm / 4,
+                distance=distance,
+            )
         )
     return found
 
@@ -117,16 +146,26 @@ def _collapse(evidence: Evidence) -> list[Claim]:
     b = -1 / 1.5**2
     row = widest(evidence.where(activation="arcsinh", scale=1.5, rate=CRITICAL, norm0=1.0))
     for t in (1.0, 2.0, 4.0):
-        predicted = NormSDE(time=t, beta=b).law("log_norm").mean
+        law = NormSDE(time=t, beta=b).law("log_norm")
         name, text = f"collapse-t{t:g}", f"E ln V for arcsinh, a = 1.5, at t = {t:g} is the norm SDE's."
         at = [c for c in row if math.isclose(time(c.parameters), t)]
         if at:
             seen, distance = mean_of(at[0].samples("log_norm")), at[0].score("distance", "log_norm", "norm-sde")
             found.append(
-                value_claim(evidence, at, predicted, seen.value, seen.se, name=name, text=text, distance=distance)
+                value_claim(
+                    evidence,
+                    at,
+                    law.mean,
+                    seen.value,
+                    seen.se,
+                    name=name,
+                    text=text,
+                    resolution=law.std / 4,
+                    distance=distance,
+                )
             )
         else:
-            found.append(missing(name, text, predicted, f"arcsinh at scale 1.5, norm0 1, d = {t:g} n"))
+            found.append(missing(name, text, law.mean, f"arcsinh at scale 1.5, norm0 1, d = {t:g} n"))
     name = "collapse-slope-not-reached"
     text = "-E ln V/t for arcsinh, a = 1.5, is still above the asymptotic slope 1 + beta at the largest time."
     if row:
@@ -187,6 +226,7 @@ def _classification(evidence: Evidence, critical: Sequence[CellEvidence]) -> lis
                 f"widths from {WIDE_ENOUGH} on, two depths from n on",
                 name=f"beta-{name}",
                 text=f"E ln V {word}; its change over the last two depths is the norm SDE's.",
+                resolution=_FALL,
             )
         )
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -12,6 +12,7 @@ from limitbench.errors import InputError
 from limitbench.studies.evidence import CellEvidence, Evidence
 from limitbench.studies.figures import Series, StudyFigure
 from limitbench.studies.unshaped_relu.evidence import OBSERVABLE, RELU, aligned, mean_or_nan, mean_w, w_of, widest
+from limitbench.theories.base import Theory
 
 #: Networks whose paths are drawn, fewest depths of a path, fewest widths of a curve.
 _PATHS, _LEAST_DEPTHS, _LEAST_WIDTHS = 5, 3, 2
@@ -49,8 +50,39 @@ def _times(cells: Sequence[CellEvidence]) -> Float[np.ndarray, " cells"]:
     return np.array([_time(cell) for cell in cells])
 
 
-def _laws(cells: Sequence[CellEvidence], theory: str, level: float) -> Float[np.ndarray, " cells"]:
-    return np.array([float(cell.theory(theory).law(OBSERVABLE).quantile(level)) for cell in cells])
+def _said(
+    cells: Sequence[CellEvidence], theory: str, number: Callable[[Theory, CellEvidence], float]
+) -> Float[np.ndarray, " cells"]:
+    """A number that `theory` gives in each cell, NaN where the cell is outside its range."""
+
+    def at(cell: CellEvidence) -> float:
+        try:
+            return number(cell.theory(theory), cell)
+        except InputError:
+            return math.nan
+
+    return np.array([at(cell) for cell in cells])
+
+
+def _quantiles(cells: Sequence[CellEvidence], theory: str, level: float) -> Float[np.ndarray, " cells"]:
+    return _said(cells, theory, lambda made, _: float(made.law(OBSERVABLE).quantile(level)))
+
+
+def _caption(*clauses: tuple[str, Iterable[float]]) -> str:
+    """The clauses whose numbers the run has."""
+    found = [(text, list(numbers)) for text, numbers in clauses]
+    return " ".join(text.format(*numbers) for text, numbers in found if np.isfinite(numbers).all())
+
+
+def _curves(
+    curves: dict[str, Float[np.ndarray, " cells"]], x: Float[np.ndarray, " cells"], row: Sequence[CellEvidence]
+) -> tuple[Series, ...]:
+    """The curves that have a point."""
+    return tuple(
+        Series(_title(row, name), x, y, kind="theory", theory=name)
+        for name, y in curves.items()
+        if np.isfinite(y).any()
+    )
 
 
 def _title(cells: Sequence[CellEvidence], theory: str) -> str:
@@ -63,11 +95,20 @@ def _paths(column: list[CellEvidence]) -> StudyFigure | None:
     t, width, theory = _times(column), int(column[0].parameters["width"]), "q-sde-finite-start"
     networks = np.stack([aligned(cell) for cell in column], axis=1)
     networks = networks[np.isfinite(networks).all(axis=1)]
-    if not networks.size:
+    middle, low, high = (_quantiles(column, theory, level) for level in (0.5, *_BAND))
+    there = np.isfinite(middle)
+    if not networks.size or not there.any():
         return None
-    middle, low, high = (_laws(column, theory, level) for level in (0.5, *_BAND))
-    inside = float(((networks >= low) & (networks <= high)).mean())
-    band = Series(f"{_title(column, theory)}: 10 to 90 %", t, middle, kind="band", low=low, high=high, theory=theory)
+    inside = float(((networks >= low) & (networks <= high))[:, there].mean())
+    band = Series(
+        f"{_title(column, theory)}: 10 to 90 %",
+        t[there],
+        middle[there],
+        kind="band",
+        low=low[there],
+        high=high[there],
+        theory=theory,
+    )
     paths = [Series("networks, one by one", t, networks[i], kind="path") for i in range(min(_PATHS, len(networks)))]
     return StudyFigure(
         name="q-paths",
@@ -87,25 +128,24 @@ def _means(column: list[CellEvidence]) -> StudyFigure | None:
     t, width = _times(column), int(column[0].parameters["width"])
     drawn = [w_of(cell.samples(OBSERVABLE), time) for cell, time in zip(column, t, strict=True)]
     means, ses = np.array([mean_or_nan(w) for w in drawn]).T
-    curves = [
-        Series(
-            _title(column, name),
-            t,
-            np.array([mean_w(cell.theory(name), time) for cell, time in zip(column, t, strict=True)]),
-            kind="theory",
-            theory=name,
-        )
+    if not np.isfinite(means).any():
+        return None
+    curves = {
+        name: _said(column, name, lambda made, cell: mean_w(made, _time(cell)))
         for name in (*SDES, "finite-width-chain")
-    ]
-    start, limit, without, _ = (float(curve.y[-1]) for curve in curves)
+    }
+    start, limit, without = (float(curves[name][-1]) for name in SDES)
     return StudyFigure(
         name="mean-w",
         title=f"E w against time, n = {width}",
         x_label="t = l/n",
         y_label="E w, w = t q^(−1/2)",
-        series=(Series("networks", t, means, se=ses), *curves),
-        caption=f"ReLU, ρ₀ = 0.3. At t = {t[-1]:g}: networks {means[-1]:.3f} ± {ses[-1]:.3f}, limit {limit:.3f}, from "
-        f"w₀ {start:.3f}, without the drift + 2q {without:.3f}.",
+        series=(Series("networks", t, means, se=ses), *_curves(curves, t, column)),
+        caption=_caption(
+            ("ReLU, ρ₀ = 0.3. At t = {:g}:", [t[-1]]),
+            ("networks {:.3f} ± {:.3f},", [means[-1], ses[-1]]),
+            ("limit {:.3f}, from w₀ {:.3f}, without the drift + 2q {:.3f}.", [limit, start, without]),
+        ),
     )
 
 
@@ -117,19 +157,23 @@ def _distances(cells: list[CellEvidence]) -> StudyFigure | None:
     n = np.array([float(c.parameters["width"]) for c in row])
     names = (*SDES, "matched-discrete", "angle-law", "finite-width-chain")
     distances = {name: np.array([c.score("distance", OBSERVABLE, name) for c in row]) for name in names}
+    curves = _curves({name: np.where(d > 0, d, np.nan) for name, d in distances.items()}, n, row)
+    if not curves:
+        return None
+    start, limit, without = (distances[name] for name in SDES)
     return StudyFigure(
         name="distance-by-width",
         title="How far each version is at t = 1, against width",
         x_label="width n",
         y_label="D of ln q",
-        series=tuple(
-            Series(_title(row, name), n, np.where(d > 0, d, np.nan), kind="theory", theory=name)
-            for name, d in distances.items()
+        series=curves,
+        caption=_caption(
+            ("ReLU, ρ₀ = 0.3, d = n. Widths {:g} to {:g}.", n[[0, -1]]),
+            ("The limit's D goes from {:.3f} to {:.3f} (O(log n/n) in w).", limit[[0, -1]]),
+            ("From w₀ it goes from {:.3f} to {:.3f}.", start[[0, -1]]),
+            ("Without the drift + 2q it ends at {:.3f}.", without[-1:]),
+            ("A D that noise makes negative is left out.", ()),
         ),
-        caption=f"ReLU, ρ₀ = 0.3, d = n. From n = {n[0]:g} to {n[-1]:g} the limit's D goes from "
-        f"{distances['q-sde'][0]:.3f} to {distances['q-sde'][-1]:.3f} (O(log n/n) in w), from w₀ "
-        f"{distances['q-sde-finite-start'][0]:.3f} to {distances['q-sde-finite-start'][-1]:.3f}; without the drift "
-        f"+ 2q it ends at {distances['q-sde-no-drift'][-1]:.3f}. A D that noise makes negative is left out.",
         x_log=True,
         y_log=True,
     )
@@ -143,16 +187,16 @@ def _angles(column: list[CellEvidence]) -> StudyFigure | None:
     drawn = [c.samples(OBSERVABLE) - 2 * math.log(layer) for c, layer in zip(column, depth, strict=True)]
     means, ses = np.array([mean_or_nan(x) for x in drawn]).T
     names = ("infinite-width", "angle-law", "angle-law-small-angles", "matched-discrete")
-    curves = {name: np.array([c.theory(name).law("log_gap").mean for c in column]) for name in names}
-    off = ", ".join(f"{_title(column, name)} {curve[-1] - means[-1]:+.2f}" for name, curve in curves.items())
+    curves = {name: _said(column, name, lambda made, _: made.law("log_gap").mean) for name in names}
+    off = {name: float(curve[-1] - means[-1]) for name, curve in curves.items()}
+    said = ", ".join(f"{_title(column, name)} {d:+.2f}" for name, d in off.items() if math.isfinite(d))
+    if not said:
+        return None
     return StudyFigure(
         name="angle-by-layer",
         title=f"The angle between two inputs, layer by layer, n = {column[0].parameters['width']}",
         x_label="layer l",
         y_label="E ln(1 − ρ_l)",
-        series=(
-            Series("networks", depth, means, se=ses),
-            *(Series(_title(column, name), depth, y, kind="theory", theory=name) for name, y in curves.items()),
-        ),
-        caption=f"ReLU, ρ₀ = 0.995 (an angle of 0.1). Error of the mean at the last layer: {off}.",
+        series=(Series("networks", depth, means, se=ses), *_curves(curves, depth, column)),
+        caption=f"ReLU, ρ₀ = 0.995 (an angle of 0.1). Error of the mean at the last layer: {said}.",
     )

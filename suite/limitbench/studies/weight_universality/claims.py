@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Float
 
 from limitbench.studies.base import Claim
 from limitbench.studies.evidence import CellEvidence, Evidence, missing, moment_claim, value_claim
 from limitbench.studies.ledger import answering, worst_score_claim
+from limitbench.studies.weight_universality.cells import column, finite, variance, widest
 from limitbench.theories.ensembles import EnsemblePerceptron, PytorchDefault
 from limitbench.theories.log_gaussian import LogGaussian
 
@@ -35,30 +35,6 @@ def ledger(evidence: Evidence) -> list[Claim]:
         *_pytorch(evidence),
         *_correlation(evidence),
     ]
-
-
-def column(evidence: Evidence, network: str, weights: str) -> list[CellEvidence]:
-    """Cells at d = n, narrow to wide."""
-    cells = evidence.where(network=network, weights=weights, alpha=1.0)
-    return sorted(cells, key=lambda cell: int(cell.parameters["width"]))
-
-
-def widest(evidence: Evidence, network: str, weights: str) -> CellEvidence | None:
-    """The widest cell at d = n."""
-    return next(reversed(column(evidence, network, weights)), None)
-
-
-def finite(cell: CellEvidence, observable: str = "log_norm") -> Float[np.ndarray, " networks"]:
-    """Values of the networks in which no layer died; a ReLU layer of 16 units dies once in 2^16."""
-    x = cell.samples(observable)
-    return np.asarray(x[np.isfinite(x)])
-
-
-def variance(cell: CellEvidence, observable: str = "log_norm") -> tuple[float, float]:
-    """Variance and its standard error."""
-    x = finite(cell, observable)
-    square = (x - x.mean()) ** 2 * (len(x) / (len(x) - 1))
-    return float(square.mean()), float(square.std()) / math.sqrt(len(x))
 
 
 def _ensemble(cell: CellEvidence) -> EnsemblePerceptron:
@@ -164,19 +140,18 @@ def _limit(evidence: Evidence, network: str, weights: str, rate: float, *, name:
 
 def _orthogonal(evidence: Evidence) -> list[Claim]:
     """An isometry: linear networks keep norms and angles exactly, so nothing is left of their limit."""
-    claims = []
-    cell = widest(evidence, "linear", "orthogonal")
-    for observable, start, words in (("log_norm", 0.0, "log norm"), ("correlation", 0.3, "correlation")):
-        name = f"orthogonal-linear-{words.replace(' ', '-')}"
-        text = f"Orthogonal weights remove every fluctuation of the {words} of linear networks (largest change)."
-        if cell is None:
-            claims.append(missing(name, text, 0.0, "linear networks with orthogonal weights at aspect 1"))
-            continue
-        change = float(np.max(np.abs(finite(cell, observable) - start)))
-        claims.append(value_claim(evidence, [cell], 0.0, change, _ROUNDING, name=name, text=text))
     orthogonal = [c for c in evidence.where(weights="orthogonal", alpha=1.0) if c.parameters["network"] != "linear"]
     return [
-        *claims,
+        *(
+            _rounding_alone(
+                evidence,
+                observable,
+                start,
+                name=f"orthogonal-linear-{words.replace(' ', '-')}",
+                text=f"Orthogonal weights remove every fluctuation of the {words} of linear networks (largest change).",
+            )
+            for observable, start, words in (("log_norm", 0.0, "log norm"), ("correlation", 0.3, "correlation"))
+        ),
         worst_score_claim(
             evidence,
             orthogonal,
@@ -197,12 +172,24 @@ def _orthogonal(evidence: Evidence) -> list[Claim]:
 
 
 @answering
+def _rounding_alone(evidence: Evidence, observable: str, start: float, *, name: str, text: str) -> Claim:
+    """Two inputs need two units; one unit makes their correlation 1 or -1."""
+    cell = widest(evidence, "linear", "orthogonal")
+    if cell is None or int(cell.parameters["width"]) < 2:
+        return missing(name, text, 0.0, "linear networks with orthogonal weights at aspect 1, n >= 2")
+    change = float(np.max(np.abs(finite(cell, observable) - start)))
+    return value_claim(evidence, [cell], 0.0, change, _ROUNDING, name=name, text=text)
+
+
+@answering
 def _orthogonal_shaped(evidence: Evidence, *, name: str, text: str) -> Claim:
     """The fluctuation of the correlation falls as n^-1/2 at d = n; it is of order one for Gaussian weights."""
     ours, gaussian = (widest(evidence, "shaped-relu", w) for w in ("orthogonal", "gaussian"))
     if ours is None or gaussian is None or ours.parameters["width"] != gaussian.parameters["width"]:
         return missing(name, f"{text}.", 0.5, "shaped-relu with orthogonal and Gaussian weights at aspect 1")
     (a, a_se), (b, b_se) = (variance(cell, "correlation") for cell in (ours, gaussian))
+    if not a > 0 < b:
+        return missing(name, f"{text}.", 0.5, "correlations that fluctuate: networks wider than one unit")
     ratio = math.sqrt(a / b)
     return value_claim(
         evidence,
@@ -218,54 +205,27 @@ def _orthogonal_shaped(evidence: Evidence, *, name: str, text: str) -> Claim:
 
 def _pytorch(evidence: Evidence) -> list[Claim]:
     """U(-n^-1/2, n^-1/2): variance 1/(3n), so norms shrink to the floor that biases hold."""
-    claims = []
-    for network in ("linear", "relu"):
-        cell = widest(evidence, network, "pytorch")
-        name = f"pytorch-mean-square-{network}"
-        text = f"PyTorch's default: E V_d of {network} MLPs is that of the recursion with weights and biases 1/(3n)"
-        floor = f"pytorch-floor-{network}"
-        words = (
-            f"PyTorch's biases stop the collapse of {network} MLPs: mean log norm, against the {{}} of weights alone"
-        )
-        if cell is None:
-            need = f"{network} networks with pytorch weights at aspect 1"
-            claims += [
-                missing(name, f"{text}.", math.nan, need),
-                missing(floor, words, math.nan, need),
-            ]
-            continue
-        theory = cell.theory("infinite-width")
-        assert isinstance(theory, PytorchDefault)
-        depth = int(cell.parameters["depth"])
-        claims.append(
-            moment_claim(
-                evidence,
-                cell,
-                "log_norm",
-                "mean",
-                theory.mean_square,
-                name=name,
-                text=f"{text} (floor {theory.floor:.4f} at width {theory.width}).",
-                values=np.exp(finite(cell)),
-                theory="infinite-width",
-            )
-        )
-        loss = -math.log(3) - (depth - 1) * math.log(6 if network == "relu" else 3)
-        x = finite(cell)
-        claims.append(
-            value_claim(
-                evidence,
-                [cell],
-                loss,
-                float(x.mean()),
-                float(x.std(ddof=1)) / math.sqrt(len(x)),
-                name=floor,
-                text=words,
-                relation="at least",
-            )
-        )
     return [
-        *claims,
+        *(
+            claim
+            for network in ("linear", "relu")
+            for claim in (
+                _mean_square(
+                    evidence,
+                    network,
+                    name=f"pytorch-mean-square-{network}",
+                    text=f"PyTorch's default: E V_d of {network} MLPs is that of the recursion with weights and biases "
+                    "1/(3n)",
+                ),
+                _floor(
+                    evidence,
+                    network,
+                    name=f"pytorch-floor-{network}",
+                    text=f"PyTorch's biases stop the collapse of {network} MLPs: mean log norm, against that of "
+                    "weights alone",
+                ),
+            )
+        ),
         worst_score_claim(
             evidence,
             evidence.where(weights="pytorch", alpha=1.0),
@@ -277,6 +237,38 @@ def _pytorch(evidence: Evidence) -> list[Claim]:
             "family (smallest D).",
         ),
     ]
+
+
+@answering
+def _mean_square(evidence: Evidence, network: str, *, name: str, text: str) -> Claim:
+    cell = widest(evidence, network, "pytorch")
+    if cell is None:
+        return missing(name, f"{text}.", math.nan, f"{network} networks with pytorch weights at aspect 1")
+    theory = cell.theory("infinite-width")
+    assert isinstance(theory, PytorchDefault)
+    return moment_claim(
+        evidence,
+        cell,
+        "log_norm",
+        "mean",
+        theory.mean_square,
+        name=name,
+        text=f"{text} (floor {theory.floor:.4f} at width {theory.width}).",
+        values=np.exp(finite(cell)),
+        theory="infinite-width",
+    )
+
+
+@answering
+def _floor(evidence: Evidence, network: str, *, name: str, text: str) -> Claim:
+    """Weights alone lose a factor 3 a layer, and ReLU another 2 in every layer but the first, as V_0 = 1."""
+    cell = widest(evidence, network, "pytorch")
+    if cell is None:
+        return missing(name, f"{text}.", math.nan, f"{network} networks with pytorch weights at aspect 1")
+    loss = -math.log(3) - (int(cell.parameters["depth"]) - 1) * math.log(6 if network == "relu" else 3)
+    x = finite(cell)
+    se = float(x.std(ddof=1)) / math.sqrt(len(x))
+    return value_claim(evidence, [cell], loss, float(x.mean()), se, name=name, text=f"{text}.", relation="at least")
 
 
 def _correlation(evidence: Evidence) -> list[Claim]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from limitbench.studies.evidence import Evidence
 from limitbench.studies.figures import Series, StudyFigure
-from limitbench.studies.weight_universality.claims import column, variance
+from limitbench.studies.weight_universality.cells import column, variance
 
 _ENSEMBLES = ("gaussian", "uniform", "rademacher", "orthogonal")
 _LIMITS = {"linear": 2.0, "relu": 5.0}

@@ -47,7 +47,8 @@ class EnsemblePerceptron(Theory):
         weights: gaussian, uniform, rademacher or orthogonal.
         slope_plus, slope_minus: slopes of the activation, as for `FiniteWidthPerceptron`.
 
-    Raises `InputError` where a value cannot be accepted. Cost: milliseconds.
+    Raises `InputError` where a value cannot be accepted, and below the range of the expansion, where |delta| is more
+    than half of the variance that it corrects (one linear Rademacher layer of up to 4 units). Cost: milliseconds.
     """
 
     depth: int
@@ -70,6 +71,8 @@ class EnsemblePerceptron(Theory):
         checked = self._gaussian
         object.__setattr__(self, "slope_plus", checked.slope_plus)
         object.__setattr__(self, "slope_minus", checked.slope_minus)
+        if self.weights in _KURTOSIS and abs(self._excess) > checked.variance / 2:
+            raise InputError("width", self.width, f"a width at which {self.weights} weights are a small correction")
 
     @property
     def mean(self) -> float:

@@ -18,6 +18,8 @@ from limitbench.theories.shaped_relu.parameters import number, positive_time
 
 #: Tolerance of the integration, in rho and in its variance.
 _TOLERANCE = 1e-11
+#: Of growth x time: e^700 is inside the range of floats.
+_LARGEST = 700.0
 
 
 @final
@@ -38,7 +40,7 @@ class ShapingODE(Theory):
         time: t in (0, 64].
         slope_difference: Delta.
         gram: V_0 of two or three inputs.
-        growth: rate at which squared norms grow.
+        growth: rate at which squared norms grow, at most 700/t.
 
     Raises `InputError` where a value cannot be accepted. Cost: milliseconds, cached.
     """
@@ -58,7 +60,7 @@ class ShapingODE(Theory):
         object.__setattr__(self, "time", positive_time(self.time))
         object.__setattr__(self, "slope_difference", number("slope_difference", self.slope_difference))
         object.__setattr__(self, "gram", two_or_three_inputs(self.gram))
-        object.__setattr__(self, "growth", number("growth", self.growth))
+        object.__setattr__(self, "growth", number("growth", self.growth, -math.inf, _LARGEST / self.time))
 
     @property
     def observables(self) -> tuple[str, ...]:

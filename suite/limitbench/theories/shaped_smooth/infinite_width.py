@@ -43,7 +43,7 @@ class SmoothInfiniteWidth(Theory):
         norm0: V_0^aa of both inputs.
         rho0: correlation of the two inputs.
 
-    Raises `InputError` where a value cannot be accepted. Cost: 50 microseconds a layer where s is above 4, 5 ms at most, cached.
+    Raises `InputError` where a value cannot be accepted. Cost: 50 microseconds to 5 ms a layer, cached.
     """
 
     depth: int

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from limitbench.numerics.affine_sde import AffineSDE
-from limitbench.statistics.laws import Law
-from limitbench.theories.unshaped_relu.base import UnshapedTheory
-from limitbench.theories.unshaped_relu.q_sde import log_q_law
+from limitbench.theories.unshaped_relu.q_sde import QTheory
 
 
 @final
 @dataclass(frozen=True)
-class FiniteStartSDE(UnshapedTheory):
+class FiniteStartSDE(QTheory):
     """The same equation of w as `SingularStartSDE`, from the network's own w at layer 0.
 
         dw = (kappa w + k0) dt - sqrt(kappa) w dB,   w_0 = 1/(n sqrt(1 - rho_0)),   q = t^2/w^2.
@@ -22,7 +20,7 @@ class FiniteStartSDE(UnshapedTheory):
     What is left is of order log(l)/(sqrt2 pi n) in w: the gap is not small in the first layers, where the SDE's noise
     and drift, both of small angles, are not the network's.
 
-    Arguments, errors: those of `UnshapedTheory`. Cost: 60 ms, cached by (time, slope, w_0).
+    Arguments, errors: those of `QTheory`. Cost: 60 ms, cached by (time, slope, w_0).
     """
 
     name: ClassVar[str] = "q-sde-finite-start"
@@ -36,6 +34,3 @@ class FiniteStartSDE(UnshapedTheory):
         """The equation of w, with its start."""
         start = 1 / (self.width * math.sqrt(1 - self.rho0))
         return AffineSDE(self.kappa, self.source, math.sqrt(self.kappa), start)
-
-    def _log_q(self, shift: float) -> Law:
-        return log_q_law(self.sde, self.time, shift)

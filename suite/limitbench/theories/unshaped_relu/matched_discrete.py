@@ -10,6 +10,7 @@ from typing import ClassVar, final
 import numpy as np
 from jaxtyping import Float
 
+from limitbench.errors import InputError
 from limitbench.numerics.shaping import next_gap
 from limitbench.numerics.transition_chain import StepMoments, propagate
 from limitbench.statistics.laws import Law
@@ -31,7 +32,8 @@ class MatchedDiscrete(UnshapedTheory):
     (-2/n + sqrt(8/n) xi for ReLU). By Ito this is + kappa q in the equation of q. The chain's law is carried layer by
     layer through its transition matrix (`numerics.transition_chain`), to 1e-7 in the cdf.
 
-    Arguments, errors: those of `UnshapedTheory`. Cost: 10 to 100 ms up to depth = width = 1024, cached.
+    Arguments, errors: those of `UnshapedTheory`, and slope_minus = -1 is refused: |x| makes opposite inputs equal, so
+    that ln f(g) has no lower bound. Cost: 10 to 100 ms up to depth = width = 1024, cached.
     """
 
     name: ClassVar[str] = "matched-discrete"
@@ -39,6 +41,11 @@ class MatchedDiscrete(UnshapedTheory):
     reference: ClassVar[str] = "discretisation of arXiv 2310.12079 at the network's own depth"
     time_variable: ClassVar[str] = "layer l"
     validity: ClassVar[str] = "width >= 64; the noise is that of small angles"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.slope_minus == -1:
+            raise InputError("slope_minus", -1.0, "a number in (-1, 1): |x| makes opposite inputs equal in one layer")
 
     def _log_q(self, shift: float) -> Law:
         law = _log_gap_law(self.depth, self.width, self.slope_minus, self.kappa, self.rho0)

@@ -8,13 +8,12 @@ from typing import ClassVar, final
 
 from limitbench.numerics.affine_sde import AffineSDE
 from limitbench.statistics.laws import Law, Normal
-from limitbench.theories.unshaped_relu.base import UnshapedTheory
-from limitbench.theories.unshaped_relu.q_sde import log_q_law
+from limitbench.theories.unshaped_relu.q_sde import QTheory
 
 
 @final
 @dataclass(frozen=True)
-class SingularStartSDE(UnshapedTheory):
+class SingularStartSDE(QTheory):
     """Depth and width to infinity together at fixed slopes, q_t = l^2 (1 - rho_l) at t = l/n.
 
         dq = [2q/t - (alpha/3)(2q)^{3/2}/t + kappa q] dt + 2 sqrt(kappa) q dB,
@@ -25,7 +24,7 @@ class SingularStartSDE(UnshapedTheory):
     and E w_t = k0 (e^{kappa t} - 1)/kappa; q starts from 1/k0^2 (44.4 for ReLU) whatever the inputs. The law of ln w by
     the Kolmogorov forward equation, to 1e-6 in the cdf for t in [1/16, 4], 1e-4 at t = 1/1000 (`cdf_error`: a bound).
 
-    Arguments, errors: those of `UnshapedTheory`; `rho0` plays no part. Cost: 60 ms, cached by time and slope.
+    Arguments, errors: those of `QTheory`; `rho0` plays no part. Cost: 60 ms, cached by time and slope.
     """
 
     name: ClassVar[str] = "q-sde"
@@ -36,7 +35,7 @@ class SingularStartSDE(UnshapedTheory):
 
     @property
     def observables(self) -> tuple[str, ...]:
-        """`log_q`, `log_gap`, `log_norm`."""
+        """`log_q`, `log_gap` (neither where too much of their law is beyond 1 - rho = 2), `log_norm`."""
         return (*super().observables, "log_norm")
 
     @property
@@ -49,6 +48,3 @@ class SingularStartSDE(UnshapedTheory):
             variance = (3 * self.kappa - 1) * self.time
             return Normal(-variance / 2, math.sqrt(variance))
         return super()._law(observable)
-
-    def _log_q(self, shift: float) -> Law:
-        return log_q_law(self.sde, self.time, shift)

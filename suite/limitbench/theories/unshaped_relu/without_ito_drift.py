@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from limitbench.numerics.affine_sde import AffineSDE
-from limitbench.statistics.laws import Law
-from limitbench.theories.unshaped_relu.base import UnshapedTheory
-from limitbench.theories.unshaped_relu.q_sde import log_q_law
+from limitbench.theories.unshaped_relu.q_sde import QTheory
 
 
 @final
 @dataclass(frozen=True)
-class WithoutItoDrift(UnshapedTheory):
+class WithoutItoDrift(QTheory):
     """The equation of q with the same noise but no drift kappa q (2q for ReLU), from the singular start.
 
         dq = [2q/t - (alpha/3)(2q)^{3/2}/t] dt + 2 sqrt(kappa) q dB,
@@ -23,7 +21,7 @@ class WithoutItoDrift(UnshapedTheory):
     The drift that is missing is the mean of chi2_{N-1}/chi2_N over the N units that are on, 1 + 2/n for ReLU: with it
     E w_t is k0 (e^{kappa t} - 1)/kappa, without it k0 (e^{3 kappa t/2} - 1)/(3 kappa/2), twice as much at t = 1.
 
-    Arguments, errors: those of `UnshapedTheory`; `rho0` plays no part. Cost: 60 ms, cached.
+    Arguments, errors: those of `QTheory`; `rho0` plays no part. Cost: 60 ms, cached.
     """
 
     name: ClassVar[str] = "q-sde-no-drift"
@@ -36,6 +34,3 @@ class WithoutItoDrift(UnshapedTheory):
     def sde(self) -> AffineSDE:
         """The equation of w."""
         return AffineSDE(1.5 * self.kappa, self.source, math.sqrt(self.kappa))
-
-    def _log_q(self, shift: float) -> Law:
-        return log_q_law(self.sde, self.time, shift)
