@@ -127,6 +127,6 @@ def test_cdf_is_that_from_an_earlier_entrance_on_a_finer_mesh(time, tolerance):
 
 def test_a_law_that_leans_on_the_source_is_the_stationary_inverse_gamma():
     """dW = (source - g W) dt - sigma W dB: 1/W ~ Gamma(1 + 2 g/sigma^2, rate 2 source/sigma^2) at late times."""
-    solution = AffineSDE(-1.0, 1.0, 1.0).forward_cdf(20.0)
+    solution = AffineSDE(-1.0, 1.0, 1.0, start=1.0).forward_cdf(20.0)
     assert np.abs(solution.cdf - gammaincc(3.0, 2 * np.exp(-solution.z))).max() < 1e-6
     assert np.abs(solution.cdf - gammaincc(3.1, 2 * np.exp(-solution.z))).max() > 1e-2

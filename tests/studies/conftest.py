@@ -22,11 +22,11 @@ def made_up_run():
         for at in itertools.product(*map(range, shape)):
             cell = {name: axes[name][i] for name, i in zip(dims, at, strict=True)}
             cell.setdefault("depth", round(cell["width"] * cell.get("aspect", 1)))
-            drawn = draw(cell, random) if draw else study.network(cell).sample(networks).squeeze("depth")
+            drawn = draw(cell, random) if draw else study.network(cell).sample(networks)
             if drawn is not None:
                 counts[at] = networks
-                for name, values in drawn.items():
-                    samples[name][at] = values
+                for name in samples.keys() & drawn.keys():
+                    samples[name][at] = drawn[name]
         theories = [theory.name for theory in study.theories]
         scored = {**axes, "observable": list(study.observables), "theory": theories}
         nan = np.full([len(values) for values in scored.values()], np.nan)

@@ -179,6 +179,7 @@ def test_errors_and_fluctuations_of_mlps_that_approach_their_limit(made_up_run, 
     claims = {claim.name: claim for claim in STUDY.claims(tree)}
     rate, approach = claims["ode-rate-shaped-mlp"], claims["scaled-sd-approaches-limit"]
     assert (rate.verdict, approach.verdict) == (verdict, verdict), (rate, approach)
+    assert rate.predicted == 0.5
     assert rate.measured == pytest.approx(power / 2, abs=0.1)
     assert approach.measured == pytest.approx(4.0**-spread, rel=0.1)
     assert approach.relation == "at most"

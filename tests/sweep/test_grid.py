@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from limitbench import studies
 from limitbench.errors import InputError
 from limitbench.studies.base import Axis
 from limitbench.sweep.grid import Column, axis_values, resolve_grid
@@ -106,3 +107,16 @@ def test_union_holds_the_values_of_both():
     a = resolve_grid(STUDY, {"width": [4, 16], "depth": [2]})
     b = resolve_grid(STUDY, {"width": [8], "depth": [2, 3]})
     assert a.union(b).as_dict() == {"width": (4, 8, 16), "fault": ("none",), "depth": (2, 3)}
+
+
+@pytest.mark.parametrize("name", studies.names())
+def test_the_bounds_that_show_prints_are_accepted_and_open_ones_are_not(name):
+    """But for width and depth, whose bounds are slow to check and may depend on other axes."""
+    study = studies.get(name)
+    for axis in (axis for axis in study.axes if axis.kind != "str" and axis.name not in ("width", "depth")):
+        closed = [bound for bound in (axis.lower, axis.upper) if bound is not None]
+        if axis.open_lower:
+            with pytest.raises(InputError, match=axis.name):
+                resolve_grid(study, {}, {axis.name: closed.pop(0)})
+        for bound in closed:
+            assert bound in resolve_grid(study, {}, {axis.name: bound}).as_dict()[axis.name]

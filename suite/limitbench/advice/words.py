@@ -87,7 +87,7 @@ def _infinite_width(prediction: Prediction) -> list[str]:
     for name, words in (("log_norm", "log norm"), ("correlation", "correlation")):
         if name in row.error:
             said, here = getattr(row, name), getattr(rows[row.error_from[name]], name)
-            found.append(f"{words} {said.mean:.4g} against {here.mean:.4g} ± {here.std:.2g} here")
+            found.append(f"{words} {round(said.mean, 12) + 0.0:.4g} against {here.mean:.4g} ± {here.std:.2g} here")
     return [f"Infinite width has no fluctuations: it gives {', '.join(found)}."] if found else []
 
 

@@ -149,6 +149,9 @@ def _fluctuation_against_width(evidence: Evidence) -> StudyFigure | None:
     widths = np.array([_width(c) for c in mlp])
     limit = math.sqrt(correlation_and_variance(1.0, 3.0, -0.2)[1])
     chain = np.array([(n, std) for n, c in zip(widths, mlp, strict=True) if (std := _chain_std(c)) is not None])
+    exact = []
+    if len(chain):
+        exact.append(Series("finite-width chain", chain[:, 0], chain[:, 1], "theory", theory="finite-width-chain"))
     points = [
         _points(_LABELS[network], root_cells(evidence, network), _width, scaled)
         for network in (MLP, NORMALISED)
@@ -163,7 +166,7 @@ def _fluctuation_against_width(evidence: Evidence) -> StudyFigure | None:
         "sd(ρ)/(d/n)^1/2",
         (
             Series("limit s₁^1/2", widths, np.full(len(widths), limit), "reference"),
-            *([Series("finite-width chain", chain[:, 0], chain[:, 1], "theory", theory="finite-width-chain")] if len(chain) else []),
+            *exact,
             *points,
         ),
         f"The MLP's scaled standard deviation {found}; its limit is {limit:.4f}. That of the residual network "
