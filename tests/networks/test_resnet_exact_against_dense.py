@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from limitbench.networks import residual, resnet_dense, resnet_exact
+from limitbench.networks import gram, residual, resnet_dense, resnet_exact
 from limitbench.networks.resnet import ResNet
 from limitbench.numerics.random import generator
 from limitbench.testing.networks import CRITICAL, POWERFUL, largest_deviation
@@ -58,7 +58,7 @@ def observables(network, sampler):
 
 def gram_entries(network, draw):
     """Log norms and log gaps of all five inputs, at the middle and the last layer."""
-    root = residual.gram_root(network.gram)
+    root = gram.gram_root(network.gram)
     depths = (network.depth // 2, network.depth)
     options = {"jacobian": False, "outputs": 1, "depths": depths, "batch": 8_192, "generator": generator(8)}
     found = {}

@@ -12,6 +12,7 @@ from limitbench.advice.architecture import SmoothMLP
 from limitbench.advice.rows import OBSERVABLES, Opinion
 from limitbench.errors import InputError
 from limitbench.numerics.activations import activation_of
+from limitbench.numerics.smooth_norm import relaxation_rate
 from limitbench.statistics.laws import Law
 from limitbench.theories.base import Theory
 from limitbench.theories.shaped_relu import DriftlessCovarianceSDE
@@ -28,6 +29,8 @@ from limitbench.theories.shaped_smooth import (
 _PATHS = 1 << 14
 #: Most quadrature nodes in all layers of the recursion together: about a second.
 _RECURSION_NODES = 3e7
+#: Spectral gap times t from which the norm has forgotten its start.
+_FORGOTTEN = 4.0
 #: Largest beta t that the ODE's exponentials take.
 _STEEPEST = 500.0
 #: From this width on the SDE's probability of an explosion stands for the network's, which comes up to it from below:
@@ -55,7 +58,7 @@ def opinions(network: SmoothMLP) -> tuple[tuple[Opinion, ...], Mapping[str, Opin
         )
         norm = _opinion(lambda: NormSDE(time, norm_drift(network)), ("log_norm",))
         norm = replace(norm, note=_fate(network)) if norm.laws else norm
-        if norm_drift(network) < -1.001:
+        if norm_drift(network) < -1.001 and relaxation_rate(norm_drift(network)) * time >= _FORGOTTEN:
             found.append(_opinion(lambda: StationaryNorm(norm_drift(network)), ("log_norm",)))
         found += [covariance, norm]
         references = {name: opinion for opinion in (covariance, norm) for name in opinion.laws}
