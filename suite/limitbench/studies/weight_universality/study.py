@@ -6,7 +6,6 @@ Uniform, Rademacher and orthogonal matrices and PyTorch's default, in five famil
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import xarray as xr
 
@@ -110,8 +109,8 @@ THEORIES = (
 )
 
 
-def _with_evidence(made: Callable[[Evidence], list[Claim]]) -> Callable[[xr.DataTree], list[Claim]]:
-    return lambda tree: made(Evidence(STUDY, tree))
+def _claims(tree: xr.DataTree) -> list[Claim]:
+    return ledger(Evidence(STUDY, tree))
 
 
 def _figures(tree: xr.DataTree) -> list[StudyFigure]:
@@ -149,7 +148,7 @@ STUDY = Study(
             samples_at={64: 8192, 128: 2048},
         ),
     },
-    claims=_with_evidence(ledger),
+    claims=_claims,
     block_samples={"exact": 2048, "dense": 256},
     figures=_figures,
 )
