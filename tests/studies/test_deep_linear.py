@@ -16,6 +16,7 @@ from limitbench.studies.deep_linear.cells import inverse_widths, layer_widths, m
 from limitbench.studies.deep_linear.measures import (
     NNGP_ERROR,
     energy_distance,
+    literal_outputs,
     predicted_energy_distance,
     predicted_excess,
     whitened_outputs,
@@ -83,8 +84,8 @@ def test_outputs_that_another_q_whitens_are_not_gaussian(run, monkeypatch):
     """The companion: outputs of real weights, each whitened by the Q of the network before it."""
 
     def mismatched(width, networks):
-        drawn = DeepLinear(width, width, outputs=2).sample(networks, sampler="dense")
-        return (drawn["output_1"] * np.exp(-drawn["log_q11"].roll(sample=1) / 2)).to_numpy()[:, None] * np.ones((1, 2))
+        drawn, q = literal_outputs(width, networks)
+        return np.linalg.solve(np.linalg.cholesky(np.roll(q, 1, axis=0)), drawn[:, :, None])[:, :, 0]
 
     monkeypatch.setattr(outputs, "whitened_outputs", mismatched)
     claims = {claim.name: claim for claim in STUDY.claims(run)}
@@ -180,8 +181,12 @@ def test_energy_distance_is_that_of_all_pairs_and_has_no_bias():
 def test_whitening_uses_the_whole_of_q_of_real_weights():
     white = whitened_outputs(16, 4096)
     np.testing.assert_allclose(np.cov(white.T), np.eye(2), atol=4.5 * math.sqrt(2 / len(white)))
-    drawn = DeepLinear(16, 16, outputs=2).sample(4096, sampler="dense")
-    q = np.exp(drawn["log_det"].to_numpy() / 2)
+    drawn, mixing = literal_outputs(16, 4096)
+    q = np.sqrt(np.linalg.det(mixing))
+    log_det = 2 * np.log(q)
+    exact = FiniteWidth(width=16, depth=16, outputs=2).cumulant("log_det", 1)
+    assert abs(log_det.mean() - exact) < 4.5 * log_det.std() / math.sqrt(len(q)), "the networks are those of the study"
+    assert abs(np.corrcoef(np.log(q), np.log((drawn**2).sum(1)))[0, 1]) > 0.3, "raw outputs follow their Q"
     assert abs(np.corrcoef(q, (white**2).sum(1))[0, 1]) < 4.5 / math.sqrt(len(white))
 
 

@@ -9,10 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from limitbench.networks.smooth_exact import EXPLODED
 from limitbench.numerics.activations import SmoothActivation
-
-#: An input has exploded once its V exceeds this.
-EXPLODED = 1e4
 
 
 def sample_smooth(

@@ -119,6 +119,12 @@ class Evidence:
         return " ".join([*parts, f"--samples {samples}"])
 
 
+def widest(cells: Sequence[CellEvidence]) -> list[CellEvidence]:
+    """The cells of the largest width among them."""
+    largest = max((float(cell.parameters["width"]) for cell in cells), default=0.0)
+    return [cell for cell in cells if cell.parameters["width"] == largest]
+
+
 def _matches(parameters: dict[str, Value], wanted: dict[str, Value]) -> bool:
     for name, value in wanted.items():
         if isinstance(value, str):

@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr
 
-from limitbench.networks.deep_linear import DeepLinear
 from limitbench.statistics.laws import Law
 from limitbench.studies.evidence import CellEvidence, Evidence
 
@@ -29,18 +28,27 @@ def outputs_of(cell: CellEvidence) -> Pair:
 
 
 @cache
-def whitened_outputs(width: int, networks: int) -> Pair:
-    """G^-1 S with the lower triangular root G of each network's own Q, N = L = `width`: N(0, I) if S | Q is N(0, Q).
+def literal_outputs(width: int, networks: int) -> tuple[Pair, Float[np.ndarray, "networks 2 2"]]:
+    """S for one input and Q of literal networks with N = L = `width`: every weight matrix is drawn.
 
-    Drawn here with real weight matrices, Q from the upper layers and S from all: the exact sampler draws S = G xi, for
-    which this would hold by construction.
+    S by multiplying the input forward through all layers, Q = M M' from the product M of the layers above the first.
     """
-    drawn = DeepLinear(width, width, outputs=2).sample(networks, sampler="dense")
-    log_q11, q12, log_det = (drawn[name].to_numpy() for name in ("log_q11", "q12", "log_det"))
-    outputs = np.stack([drawn["output_1"].to_numpy(), drawn["output_2"].to_numpy()], axis=1)
-    first = outputs[:, 0] * np.exp(-log_q11 / 2)
-    second = (outputs[:, 1] - q12 * np.exp(-log_q11 / 2) * first) * np.exp((log_q11 - log_det) / 2)
-    return np.stack([first, second], axis=1)
+    rng = np.random.default_rng(0)
+    hidden = rng.standard_normal((networks, width, width)) @ np.ones((width, 1)) / math.sqrt(width)
+    upper = np.broadcast_to(np.eye(width), (networks, width, width))
+    for layer in range(2, width + 2):
+        weights = rng.standard_normal((networks, width if layer <= width else 2, width)) / math.sqrt(width)
+        hidden, upper = weights @ hidden, weights @ upper
+    return hidden[:, :, 0], upper @ upper.swapaxes(1, 2)
+
+
+def whitened_outputs(width: int, networks: int) -> Pair:
+    """G^-1 S with Q = G G' of each literal network's own Q: N(0, I) if S | Q is N(0, Q).
+
+    Not from the samplers, which compute S from a triangular factor of Q, so that this would hold by construction.
+    """
+    outputs, q = literal_outputs(width, networks)
+    return np.asarray(np.linalg.solve(np.linalg.cholesky(q), outputs[:, :, None])[:, :, 0])
 
 
 def projections(pair: Pair) -> Float[np.ndarray, "networks directions"]:

@@ -6,7 +6,6 @@ vanish, at rate 1/N for the law of an output although ln Q_11 itself fluctuates 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
@@ -35,12 +34,8 @@ from limitbench.theories.deep_linear import FiniteWidth, finite_second_moments, 
 
 _ALARM = 1e-6
 _GROUPS = 64
-#: Networks with real weights behind the claims about S given Q, and their width and depth.
+#: Literal networks behind the claims about S given Q, and their width and depth.
 _REAL, _REAL_WIDTH = 4096, 16
-_REAL_COMMAND = (
-    f"limitbench run deep-linear --sampler dense --set outputs=2 --set widths=equal --set width={_REAL_WIDTH} "
-    f"--set aspect=1 --samples {_REAL}"
-)
 
 
 def output_claims(evidence: Evidence) -> list[Claim]:
@@ -59,7 +54,7 @@ def _gaussian_mixture(evidence: Evidence) -> list[Claim]:
     for given_q in (True, False):
         which = "given-q" if given_q else "unconditional"
         said = "Given Q the outputs are Gaussian" if given_q else "Unconditionally the outputs are not Gaussian"
-        said += f" ({_REAL} networks with real weights)" if given_q else ""
+        said += f" ({_REAL} literal networks drawn for this claim, N = L = {_REAL_WIDTH})" if given_q else ""
         values = "Q^(-1/2) S" if given_q else "S, whose covariance is I,"
         claims.append(
             _projection_claim(
@@ -104,7 +99,7 @@ def _projection_claim(evidence: Evidence, given_q: bool, *, name: str, text: str
         0.26,  # standard deviation of Kolmogorov's law
         verdict,
         cell.seconds,
-        _REAL_COMMAND if given_q else evidence.command([cell]),
+        evidence.command([cell]),
         "at most" if given_q else "at least",
         cell.score("distance", "output_1", "finite-width" if given_q else "infinite-width"),
     )
@@ -119,7 +114,7 @@ def _energy_claim(evidence: Evidence, given_q: bool, *, name: str, text: str) ->
     mixture = predicted_energy_distance(cell.theory("finite-width").law("output_1"))
     pairs = whitened_outputs(_REAL_WIDTH, _REAL) if given_q else outputs_of(cell)
     groups = np.array([energy_distance(part) for part in np.array_split(pairs, min(_GROUPS, len(pairs) // 2))])
-    claim = value_claim(
+    return value_claim(
         evidence,
         [cell],
         0.0 if given_q else mixture,
@@ -130,7 +125,6 @@ def _energy_claim(evidence: Evidence, given_q: bool, *, name: str, text: str) ->
         resolution=mixture,
         distance=cell.score("distance", "output_1", "finite-width"),
     )
-    return dataclasses.replace(claim, command=_REAL_COMMAND) if given_q else claim
 
 
 @answering

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from limitbench.numerics.activations import activation_of
 from limitbench.statistics.laws import Law
 from limitbench.studies.base import Claim
-from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_claim
+from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_claim, widest
 from limitbench.studies.ledger import answering, solutions_agree_claim, worst_score_claim
 from limitbench.studies.measured import mean_of
 from limitbench.studies.shaped_smooth.cells import CRITICAL, beta, time
-from limitbench.studies.shaped_smooth.evidence import CONVERGED, WIDE_ENOUGH, spread, widest, worst_claim
+from limitbench.studies.shaped_smooth.evidence import CONVERGED, WIDE_ENOUGH, spread, worst_claim
 from limitbench.studies.shaped_smooth.norm_claims import norm_claims
 from limitbench.theories.shaped_relu import DriftlessCovarianceSDE
 from limitbench.theories.shaped_smooth import CovarianceODE

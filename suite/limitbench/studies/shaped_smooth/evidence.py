@@ -18,12 +18,6 @@ from limitbench.studies.measured import Measured
 CONVERGED, WIDE_ENOUGH = 128, 64
 
 
-def widest(cells: Sequence[CellEvidence]) -> list[CellEvidence]:
-    """Those of the largest width."""
-    largest = max((float(c.parameters["width"]) for c in cells), default=0.0)
-    return [c for c in cells if c.parameters["width"] == largest]
-
-
 def share(cell: CellEvidence) -> Measured:
     """Exploded share; its standard error is at least that of one network."""
     x = cell.samples("exploded")

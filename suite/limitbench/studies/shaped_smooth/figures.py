@@ -11,11 +11,11 @@ from scipy.special import gammainc
 from limitbench.errors import InputError
 from limitbench.numerics.activations import activation_of
 from limitbench.numerics.smooth_norm import norm_cdf
-from limitbench.studies.evidence import CellEvidence, Evidence
+from limitbench.studies.evidence import CellEvidence, Evidence, widest
 from limitbench.studies.figures import Series, StudyFigure
 from limitbench.studies.measured import Measured, mean_of, values
 from limitbench.studies.shaped_smooth.cells import CRITICAL, beta, time
-from limitbench.studies.shaped_smooth.evidence import share, widest
+from limitbench.studies.shaped_smooth.evidence import share
 from limitbench.theories.base import Theory
 from limitbench.theories.shaped_smooth import CovarianceODE
 

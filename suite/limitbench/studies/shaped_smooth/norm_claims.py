@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from limitbench.studies.base import Claim, Verdict
-from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_claim
+from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_claim, widest
 from limitbench.studies.ledger import worst_score_claim
 from limitbench.studies.measured import mean_of, values
 from limitbench.studies.shaped_smooth.cells import CRITICAL, beta, late_stationary, time
-from limitbench.studies.shaped_smooth.evidence import CONVERGED, WIDE_ENOUGH, share, spread, widest, worst_claim
+from limitbench.studies.shaped_smooth.evidence import CONVERGED, WIDE_ENOUGH, share, spread, worst_claim
 from limitbench.theories.shaped_smooth import NormSDE, StationaryNorm
 
 #: (a, V_0, exploded share at width 128) of root by t = 3 (sheet A 1.5): not yet the limit's.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from limitbench.studies.base import Claim
-from limitbench.studies.evidence import CellEvidence, Evidence
+from limitbench.studies.evidence import CellEvidence, Evidence, widest
 from limitbench.studies.ledger import (
     growth_with_depth_claim,
     paired_gain_claim,
@@ -21,7 +21,6 @@ from limitbench.studies.unshaped_relu.evidence import (
     mean_w_claim,
     no_drift_claim,
     process_claim,
-    widest,
 )
 
 #: Weights of ln q at the three times.

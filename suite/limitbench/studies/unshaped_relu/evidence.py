@@ -13,7 +13,7 @@ from limitbench.errors import InputError
 from limitbench.statistics.laws import Empirical
 from limitbench.statistics.scores import score
 from limitbench.studies.base import Claim, Verdict
-from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_claim
+from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_claim, widest
 from limitbench.studies.ledger import answering
 from limitbench.theories.base import Theory
 from limitbench.theories.unshaped_relu import FiniteStartSDE, SingularStartSDE, WithoutItoDrift
@@ -44,12 +44,6 @@ def mean_w(theory: Theory, time: float) -> float:
     return float(weight @ w_of(theory.law(OBSERVABLE).quantile(ndtr(z)), time) / weight.sum())
 
 
-def widest(cells: Sequence[CellEvidence]) -> list[CellEvidence]:
-    """The cells of the largest width among them."""
-    largest = max((float(cell.parameters["width"]) for cell in cells), default=0.0)
-    return [cell for cell in cells if cell.parameters["width"] == largest]
-
-
 def aligned(cell: CellEvidence) -> Float[np.ndarray, " networks"]:
     """ln q of every network in order, NaN where it has none: row i is the same network at all depths of a column."""
     return np.asarray(cell.tree["samples"][OBSERVABLE].isel(cell.at).to_numpy(), dtype=float)
@@ -77,15 +71,18 @@ def mean_w_claim(evidence: Evidence, cells: Sequence[CellEvidence], time: float,
     if not cells:
         return missing(name, text, math.nan, f"ReLU, ρ₀ = 0.3 at d/n = {time:g}")
     (cell,) = widest(cells)[:1]
-    limit, start, predicted = (
-        mean_w(cell.theory(name), time) for name in ("q-sde", "q-sde-finite-start", "finite-width-chain")
-    )
-    measured, se = _mean(w_of(cell.samples(OBSERVABLE), time))
+    limit, start = (mean_w(cell.theory(theory), time) for theory in ("q-sde", "q-sde-finite-start"))
     text = (
         f"{text} (Width {cell.parameters['width']}; the limit k₀(e^(2t) − 1)/2 is {limit:.4f}, {start:.4f} "
         f"from w₀: the rest is O(log l/n).)"
     )
-    distance = cell.score("distance", OBSERVABLE, "finite-width-chain")
+    return _mean_w_against(evidence, cell, "finite-width-chain", time, name=name, text=text)
+
+
+def _mean_w_against(evidence: Evidence, cell: CellEvidence, theory: str, time: float, *, name: str, text: str) -> Claim:
+    """E w of one cell against that of `theory`."""
+    predicted = mean_w(cell.theory(theory), time)
+    measured, se = _mean(w_of(cell.samples(OBSERVABLE), time))
     return value_claim(
         evidence,
         [cell],
@@ -95,7 +92,7 @@ def mean_w_claim(evidence: Evidence, cells: Sequence[CellEvidence], time: float,
         name=name,
         text=text,
         resolution=_MEAN_W * predicted,
-        distance=distance,
+        distance=cell.score("distance", OBSERVABLE, theory),
     )
 
 
@@ -105,20 +102,7 @@ def closed_mean_w_claim(evidence: Evidence, cells: Sequence[CellEvidence], *, na
     if not cells:
         return missing(name, text, math.nan, "slopes (1, 1/2), ρ₀ = 0.995 at d/n = 1")
     (cell,) = widest(cells)[:1]
-    predicted = mean_w(cell.theory("q-sde-finite-start"), 1.0)
-    measured, se = _mean(w_of(cell.samples(OBSERVABLE), 1.0))
-    distance = cell.score("distance", OBSERVABLE, "q-sde-finite-start")
-    return value_claim(
-        evidence,
-        [cell],
-        predicted,
-        measured,
-        se,
-        name=name,
-        text=text,
-        resolution=_MEAN_W * predicted,
-        distance=distance,
-    )
+    return _mean_w_against(evidence, cell, "q-sde-finite-start", 1.0, name=name, text=text)
 
 
 @answering

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from limitbench.errors import InputError
-from limitbench.studies.evidence import CellEvidence, Evidence
+from limitbench.studies.evidence import CellEvidence, Evidence, widest
 from limitbench.studies.figures import Series, StudyFigure
-from limitbench.studies.unshaped_relu.evidence import OBSERVABLE, RELU, aligned, mean_or_nan, mean_w, w_of, widest
+from limitbench.studies.unshaped_relu.evidence import OBSERVABLE, RELU, aligned, mean_or_nan, mean_w, w_of
 from limitbench.theories.base import Theory
 
 #: Networks whose paths are drawn, fewest depths of a path, fewest widths of a curve.
