@@ -58,7 +58,8 @@ class Network(abc.ABC):
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:
         """One batch from the stream that starts at `seed`: float64, one column per requested depth.
 
-        `depths` is increasing, within 1 .. `depth`.
+        `depths` is increasing, within 1 .. `depth`. Where `depends_on_final_depth`, they are layers of networks of
+        depth `depth`.
         """
 
     def cost(self, sampler: Sampler) -> float:

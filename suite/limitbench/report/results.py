@@ -21,9 +21,10 @@ from limitbench.statistics.observables import OBSERVABLES
 from limitbench.studies.base import Study
 from limitbench.studies.figures import StudyFigure
 
-DEPTH_AXES = ("depth", "aspect")
+#: A grid with the first has the second as an axis like any other.
+DEPTH_AXES = ("layer", "depth", "aspect")
 DEFAULT_MARGIN = 0.05
-SYMBOLS = {"width": "n", "depth": "d", "aspect": "d/n", "rate": "p"}
+SYMBOLS = {"width": "n", "depth": "d", "aspect": "d/n", "layer": "l", "rate": "p"}
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class Results:
 
     @property
     def depth_axis(self) -> str | None:
-        """`depth` or `aspect`, whichever the grid uses."""
+        """`layer`, `depth` or `aspect`, whichever varies within the columns of the grid."""
         return next((a for a in DEPTH_AXES if a in self.axes), None)
 
     @property

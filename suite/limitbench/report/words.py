@@ -186,7 +186,8 @@ def axis_sentences(results: Results) -> list[str]:
 def trend_sentences(results: Results) -> list[str]:
     """How each theory's D moves with width and with depth, over all lines of the grid."""
     sentences = []
-    for axis, name in ((results.width_axis, "width"), (results.depth_axis, "depth")):
+    along = "layer" if results.depth_axis == "layer" else "depth"
+    for axis, name in ((results.width_axis, "width"), (results.depth_axis, along)):
         if axis is None or len(results.values(axis)) < 2:
             continue
         ends = results.values(axis)

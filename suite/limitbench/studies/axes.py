@@ -1,4 +1,4 @@
-"""Axes that studies share: width and the two ways to say how deep."""
+"""Axes that studies share: width, the two ways to say how deep, and the layer at which a network is read."""
 
 from limitbench.studies.base import Axis
 
@@ -13,3 +13,12 @@ ASPECT = Axis(
     open_lower=True,
 )
 DEPTH = Axis("depth", "int", (64,), "Number of hidden layers d; instead of aspect.", lower=1, upper=10**7, symbol="d")
+LAYER = Axis(
+    "layer",
+    "int",
+    (1,),
+    "Layer l of 1 .. depth at which quantities are read.",
+    lower=1,
+    upper=10**7,
+    symbol="l",
+)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Value = int | float | str
-#: One point of a grid: a value for every axis, and `depth` resolved where the axis is `aspect`.
+#: One point of a grid: a value for every axis, and `depth` resolved where the axis is `aspect`; with an axis `layer` also
+#: the layer at which it is read, which may lie beyond the depth (then the cell is empty).
 Cell = Mapping[str, Value]
 Verdict = Literal["holds", "fails", "undecided"]
 Relation = Literal["equal to", "at least", "at most"]
@@ -105,7 +106,8 @@ class Study:
         version: raised when stored results of an older version no longer mean the same.
         title, question, reference: words for lists and reports (reference: authors, year, arXiv id).
         axes: grid axes in the order of array dimensions; `depth` or `aspect` last. Both are declared where both are
-            accepted; a run uses exactly one of them as its depth axis.
+            accepted; a run uses exactly one of them as its depth axis. Quantities of layer l of a network of depth d
+            have the axes `depth` and, last, `layer`: all layers of a column are read from the same networks.
         observables: names, in report order.
         network: the network of a cell (to the cell's own depth).
         theories: competitors, in report order.

@@ -83,6 +83,8 @@ class Evidence:
                 parameters["depth"] = int(
                     tree["run"]["depth"].isel({a: i for a, i in at.items() if a in tree["run"]["depth"].dims})
                 )
+            if int(parameters.get("layer", 0)) > int(parameters["depth"]):
+                continue
             self.cells.append(CellEvidence(study, tree, at, parameters))
 
     def where(self, **wanted: Value) -> list[CellEvidence]:

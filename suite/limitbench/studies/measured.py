@@ -34,7 +34,7 @@ def defined(cell: CellEvidence, observable: str) -> bool:
 
 def column_values(cells: Sequence[CellEvidence], observable: str) -> Float[np.ndarray, "cells networks"]:
     """`values` of cells of one column: its chunks hold all depths, and are decoded once here."""
-    axis = "depth" if "depth" in cells[0].at else "aspect"
+    axis = next(name for name in ("layer", "depth", "aspect") if name in cells[0].at)
     outer = {name: i for name, i in cells[0].at.items() if name != axis}
     array = cells[0].tree["samples"][observable].isel(outer).transpose(axis, ...)
     return np.asarray(array.to_numpy()[[cell.at[axis] for cell in cells]], dtype=float)

@@ -1,7 +1,8 @@
 """Grids: the values of every axis, their product (cells), and columns, the cells that differ only in depth.
 
 A grid has one depth axis, `depth` (hidden layers) or `aspect` (depth over width); with `aspect` every cell keeps its
-integer depth = aspect x width beside it.
+integer depth = aspect x width beside it. A study of quantities that depend on the final depth and on the layer at which
+they are read (gradients) declares an axis `layer`, which then takes that part: `depth` is an axis like any other.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ if TYPE_CHECKING:
     from limitbench.studies.base import Axis, Study, Value
 
 DEPTH_AXES = ("depth", "aspect")
+LAYER_AXIS = "layer"
 
 
 @dataclass(frozen=True)
 class Column:
-    """The cells that differ only in depth; one pass to the deepest gives all of them.
+    """The cells that differ only in depth (or layer); one pass to the deepest gives all of them.
 
     Attributes:
         point: name and value of every axis but the depth axis, in axis order.
-        depth_axis: `depth` or `aspect`.
+        depth_axis: `depth`, `aspect` or `layer`.
         depth_values: values of the depth axis, increasing.
     """
 
@@ -41,14 +43,14 @@ class Column:
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """Hidden layers of every cell, increasing."""
+        """Hidden layers of every cell (the layer at which it is read, where there is one), increasing."""
         return tuple(cell_depth(self.depth_axis, value, dict(self.point)) for value in self.depth_values)
 
     @property
     def cells(self) -> tuple[dict[str, Value], ...]:
         """The cells from shallow to deep: a value for every axis, and `depth`."""
         return tuple(
-            {**dict(self.point), self.depth_axis: value, "depth": depth}
+            {"depth": depth, **dict(self.point), self.depth_axis: value}
             for value, depth in zip(self.depth_values, self.depths, strict=True)
         )
 
@@ -74,7 +76,7 @@ class Grid:
 
     @property
     def depth_axis(self) -> str:
-        """`depth` or `aspect`."""
+        """`depth`, `aspect` or `layer`."""
         return self.names[-1]
 
     @property
@@ -101,7 +103,7 @@ class Grid:
 
 def cell_depth(depth_axis: str, value: Value, point: Mapping[str, Value]) -> int:
     """Hidden layers of a cell: the value itself, or aspect x width where that is an integer within 1e-9."""
-    if depth_axis == "depth":
+    if depth_axis != "aspect":
         return int(value)
     depth = float(value) * float(point["width"])
     if depth < 0.5 or abs(depth - round(depth)) > 1e-9:
@@ -114,30 +116,34 @@ def resolve_grid(study: Study, *layers: Mapping[str, object]) -> Grid:
     """The grid that `layers` describe (presets first, the user's values last), validated.
 
     A later layer replaces the values of an axis; naming one of `depth` and `aspect` drops the other from earlier
-    layers; axes that no layer names take their defaults. Values are converted to the kind that the axis declares,
-    sorted, made unique.
+    layers; axes that no layer names take their defaults. Where the last one names other depths and no `layer`, the
+    preset's layers beyond them are left out. Values are converted to the kind that the axis declares, sorted, made
+    unique.
 
     Raises:
         InputError: unknown axis, empty or non-numeric values, NaN, out of bounds, both depth axes in one layer, a depth
             that is no integer, or a cell that the study refuses.
     """
     axes = {axis.name: axis for axis in study.axes}
+    innermost = (LAYER_AXIS,) if LAYER_AXIS in axes else DEPTH_AXES
     chosen: dict[str, tuple[Value, ...]] = {}
     for layer in layers:
         if not isinstance(layer, Mapping):
             raise InputError("grid", layer, "a mapping of axis names to values")
-        if all(name in layer for name in DEPTH_AXES):
+        if all(name in layer for name in DEPTH_AXES) and innermost == DEPTH_AXES:
             raise InputError("aspect", _given(layer["aspect"]), "either depth or aspect, not both")
         for name, values in layer.items():
             if name not in axes:
                 raise InputError("axis", name, f"an axis of {study.name}: " + ", ".join(axes))
-            if name in DEPTH_AXES:
-                chosen = {key: value for key, value in chosen.items() if key not in DEPTH_AXES}
+            if name in innermost:
+                chosen = {key: value for key, value in chosen.items() if key not in innermost}
             chosen[name] = axis_values(axes[name], values)
-    depth_axis = next((name for name in DEPTH_AXES if name in chosen), "")
+    depth_axis = next((name for name in innermost if name in chosen), "")
     if not depth_axis:
-        depth_axis = next(name for name in DEPTH_AXES if name in axes)
-    names = (*(name for name in axes if name not in DEPTH_AXES), depth_axis)
+        depth_axis = next(name for name in innermost if name in axes)
+    if depth_axis == LAYER_AXIS and LAYER_AXIS not in layers[-1]:  # other depths were named, but no layers
+        chosen = {**chosen, LAYER_AXIS: _layers_within(chosen.get(LAYER_AXIS, ()), chosen.get("depth", ()))}
+    names = (*(name for name in axes if name not in innermost), depth_axis)
     grid = Grid(names, tuple(chosen.get(name) or axis_values(axes[name], axes[name].default) for name in names))
     check_cells(study, grid)
     return grid
@@ -145,7 +151,9 @@ def resolve_grid(study: Study, *layers: Mapping[str, object]) -> Grid:
 
 def check_cells(study: Study, grid: Grid) -> None:
     """Raises `InputError` where a cell of `grid` is not a network of the study."""
-    bounds = {axis.name: axis for axis in study.axes}.get("depth")
+    bounds = {axis.name: axis for axis in study.axes}.get("depth") if grid.depth_axis != LAYER_AXIS else None
+    if grid.depth_axis == LAYER_AXIS:
+        _check_layers(grid.values[-1], grid.as_dict()["depth"])
     for _, column in grid.columns():
         if len(set(column.depths)) < len(column.depths):
             accepted = f"values that give different depths (they give {', '.join(map(str, column.depths))})"
@@ -155,6 +163,23 @@ def check_cells(study: Study, grid: Grid) -> None:
                 _check_depth(bounds, column.depth_axis, cell)
             study.check(cell)
         study.network(column.cells[-1])
+
+
+def _layers_within(layers: Sequence[Value], depths: Sequence[Value]) -> tuple[Value, ...]:
+    """Those of the preset's layers that the largest of `depths` has, and the first where the smallest has none."""
+    if not layers or not depths:
+        return tuple(layers)
+    kept = tuple(layer for layer in layers if int(layer) <= max(map(int, depths)))
+    return kept if kept and min(map(int, kept)) <= min(map(int, depths)) else (1, *kept)
+
+
+def _check_layers(layers: Sequence[Value], depths: Sequence[Value]) -> None:
+    """Raises `InputError` for a layer that no depth has and a depth that has no layer; other cells stay empty."""
+    if max(map(int, layers)) > max(map(int, depths)):
+        raise InputError(LAYER_AXIS, max(map(int, layers)), f"at most the largest depth, {max(map(int, depths))}")
+    if min(map(int, layers)) > min(map(int, depths)):
+        accepted = f"at least one layer up to the smallest depth, {min(map(int, depths))}"
+        raise InputError(LAYER_AXIS, list(layers) if len(layers) > 1 else layers[0], accepted)
 
 
 def _check_depth(bounds: Axis, depth_axis: str, cell: Mapping[str, Value]) -> None:

@@ -23,6 +23,7 @@ from limitbench.errors import InputError
 from limitbench.numerics.random import stream_seed
 from limitbench.statistics.laws import Law, quantile_levels
 from limitbench.sweep.blocks import SampleUnit, ScoreUnit, Unit, block_batches, one_pass
+from limitbench.sweep.grid import LAYER_AXIS
 from limitbench.sweep.markers import DONE, write_marker
 from limitbench.sweep.spec import Spec
 from limitbench.sweep.store import SCORES, VERDICTS, Paths, chunk_path, layout_hash
@@ -188,7 +189,9 @@ def _sample(
     """Samples (networks, depths) of a block, and the seed of its first batch for each pass."""
     column = unit.column
     networks = [study.network(cell) for cell in column.cells]
-    if one_pass(networks):
+    if column.depth_axis == LAYER_AXIS:
+        passes = [(networks[-1], tuple(layer for layer in column.depths if layer <= networks[-1].depth))]
+    elif one_pass(networks):
         passes = [(networks[-1], tuple(network.depth for network in networks))]
     else:
         passes = [(network, (network.depth,)) for network in networks]
@@ -197,9 +200,12 @@ def _sample(
         batches = block_batches(unit, network.batch_size(sampler))
         parts.append(network.sample_batches(batches, seed=seed, depths=depths, sampler=sampler, device=device))
         seeds.append(network.batch_seed(seed, batches.start, sampler))
-    missing = np.full((unit.samples, len(column.depths)), np.nan)  # one output has no Q12, say
-    drawn = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
-    return {name: drawn.get(name, missing) for name in study.observables}, seeds
+    found = np.full((len(study.observables), unit.samples, len(column.depths)), np.nan)  # one output has no Q12, say
+    for o, name in enumerate(study.observables):
+        if name in parts[0]:
+            values = np.concatenate([part[name] for part in parts], axis=1)
+            found[o, :, : values.shape[1]] = values  # layers beyond the depth come last and stay empty
+    return dict(zip(study.observables, found, strict=True)), seeds
 
 
 def _score(job: Job, unit: ScoreUnit, root: zarr.Group) -> Receipt:
@@ -270,7 +276,8 @@ def column_laws(study: Study, unit: ScoreUnit) -> tuple[dict[str, dict[str, list
     skipped = {theory.name: [""] * len(cells) for theory in study.theories}
     for competitor in study.theories:
         for c, cell in enumerate(cells):
-            reason = competitor.skip(cell)
+            beyond = int(cell.get(LAYER_AXIS, 0)) > int(cell["depth"])
+            reason = "no such layer" if beyond else competitor.skip(cell)
             if reason is None:
                 try:
                     theory = competitor.build(cell)
