@@ -173,6 +173,13 @@ def run(
     out: Annotated[
         str | None, typer.Option(metavar="DIR", help="Directory of stores and report. [default: results]")
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="IDX files (MNIST, Fashion-MNIST, ...) for studies that train networks, instead of digits.",
+        ),
+    ] = None,
     address: Annotated[
         str | None, typer.Option(metavar="ADDR", help="A running Ray cluster; left out, Ray starts on this machine.")
     ] = None,
@@ -205,6 +212,7 @@ def run(
       limitbench run deep-linear --set width=16,32 --set aspect=1 --samples 4096
       limitbench run shaped-relu --set rate=0.25,0.5 --set width=32 --set depth=8,16 --out by-depth
       limitbench run deep-linear --set width=16 --executor serial --no-report
+      limitbench run trainability --data mnist
       limitbench run --config sweep.yaml --workers 2
 
     \b
@@ -226,6 +234,7 @@ def run(
         "seed": seed,
         "margin": margin,
         "out": out,
+        "data": data,
         "address": address,
         "workers": workers,
         "device": device,

@@ -72,15 +72,21 @@ def run(options: RunOptions) -> bool:
     chosen = _chosen(options)
     _check_out(options)
     grids = _own_axes(chosen, options.grid)
-    for study in chosen:
-        _check(study, options, grids[study.name])
+    from limitbench.networks.training_data import using
     from limitbench.sweep.progress import Terminal
     from limitbench.sweep.ray_session import ray_session
+    from limitbench.sweep.run import on_data
     from limitbench.sweep.run import run as run_study
 
     # Fields are named like the parameters of `limitbench.run`, but for those that only the command line has.
-    passed_on = options.model_dump(exclude={"studies", "every", "grid", "no_report"})
+    passed_on = options.model_dump(exclude={"studies", "every", "grid", "no_report", "data"})
     with ExitStack() as session:
+        images = session.enter_context(using(options.data))
+        if images is not None:
+            for study in _training(chosen, options):
+                grids[study.name] = on_data(study, grids[study.name], images)
+        for study in chosen:
+            _check(study, options, grids[study.name])
         if options.executor == "ray":
             session.enter_context(ray_session(options.address, options.workers))  # one Ray for all studies
         progress = session.enter_context(Terminal())
@@ -147,6 +153,17 @@ def _chosen(options: RunOptions) -> list[Study]:
             if (value := getattr(options, field)) is not None:
                 raise InputError(f"--{field}", value, "nothing with --executor serial, which runs in this process")
     return [studies.get(name) for name in names]
+
+
+def _training(chosen: Sequence[Study], options: RunOptions) -> list[Study]:
+    """Those of the chosen studies that train networks on images; `InputError` where there is none."""
+    from limitbench.sweep.run import DATA_AXIS
+
+    found = [study for study in chosen if DATA_AXIS in {axis.name for axis in study.axes}]
+    if not found:
+        names = ", ".join(study.name for study in chosen)
+        raise InputError("--data", str(options.data), f"nothing for {names}: no networks are trained there")
+    return found
 
 
 def _check_out(options: RunOptions) -> None:

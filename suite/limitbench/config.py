@@ -113,6 +113,7 @@ class RunOptions(BaseModel):
         0.05, gt=0, allow_inf_nan=False, description="a positive number"
     )
     out: Annotated[Path, BeforeValidator(_directory)] = Field(Path("results"), description="the name of a directory")
+    data: Annotated[Path | None, BeforeValidator(_directory)] = Field(None, description="the name of a directory")
     address: str | None = Field(None, min_length=1, description="auto, HOST:PORT or ray://HOST:PORT")
     workers: Annotated[int | None, BeforeValidator(_no_bool)] = Field(None, ge=1, description="a positive integer")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")

@@ -95,7 +95,7 @@ def test_five_inputs_have_the_law_of_dense(name):
 # Planted defects, put into a plain sampler without weights that passes without them. ---------------------------------
 
 
-def plain_layers(block, root, *, jacobian, outputs, depths, batch, generator, defect=None):
+def plain_layers(block, root, *, jacobian, outputs, depths, batch, generator, gradient=False, defect=None):
     """The sampler without weights in its plainest form, with `defect`."""
     n, inputs = block.width, root.shape[1]
     chi = torch.randn(batch, outputs, dtype=torch.float64, generator=generator).square().sum(1)

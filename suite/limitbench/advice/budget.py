@@ -1,4 +1,4 @@
-"""The other way round: the width, slope, branch weight, shaping rate or gain that keeps a quantity within a budget."""
+"""The other way round: the width, slope, rate, gain or weight of branches that keeps a quantity within a budget."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
+from jaxtyping import Float
 from scipy.optimize import brentq
 
 from limitbench.advice import piecewise, residual
 from limitbench.advice.architecture import WIDEST, Architecture, PiecewiseMLP, ReluResNet, SmoothMLP
+from limitbench.advice.mean_field import MeanFieldNetwork
 from limitbench.advice.merging import piecewise_drift, residual_drift, typical_gap
 from limitbench.errors import InputError
 from limitbench.networks.checks import number
 
-Knob = Literal["width", "branch", "slope", "rate", "gain"]
-QUANTITIES = ("sd-log-norm", "gap", "log-norm")
+Knob = Literal["width", "branch", "slope", "rate", "gain", "sigma-w2"]
+QUANTITIES = ("sd-log-norm", "gap", "log-norm", "gradient", "sd-log-gradient")
 KNOBS: tuple[Knob, ...] = get_args(Knob)
 
 #: Tolerance of a continuous knob, relative to its distance from the end where nothing is shaped.
@@ -25,11 +27,16 @@ _TOLERANCE = 1e-5
 #: Seconds that the confirming run may take; fewer networks are drawn where 4096 would take longer.
 _SECONDS = 20.0
 _NETWORKS, _FEWEST = 4096, 128
+#: Logs beyond this are beyond the range of floats.
+_LARGEST_LOG = 700.0
 
 
 @dataclass(frozen=True)
 class Budget:
     """What has to be kept: `sd-log-norm` at most, `gap` (median of 1 - correlation) at least, `log-norm` mean equal.
+
+    Of mean-field residual networks also `gradient`, the mean ratio of the squared gradient at the input to that at the
+    output or its inverse, and `sd-log-gradient`, both at most.
 
     Raises `InputError` where a value cannot be accepted.
     """
@@ -43,6 +50,8 @@ class Budget:
         value = number(f"budget {self.quantity}", self.value)
         if self.quantity != "log-norm" and value <= 0:
             raise InputError(f"budget {self.quantity}", self.value, "a positive number")
+        if self.quantity == "gradient" and value < 1:
+            raise InputError(f"budget {self.quantity}", self.value, "a number of at least 1")
         object.__setattr__(self, "value", value)
 
     def met(self, value: float) -> bool:
@@ -50,7 +59,7 @@ class Budget:
         bound = float(self.value)
         if self.quantity == "log-norm":
             return abs(value - bound) < 1e-9 * max(1.0, abs(bound))
-        return value <= bound if self.quantity == "sd-log-norm" else value >= bound
+        return value >= bound if self.quantity == "gap" else value <= bound
 
 
 @dataclass(frozen=True)
@@ -91,8 +100,8 @@ def within_budget(network: Architecture, budget: Budget, knob: Knob, *, confirm:
 
     `width` gives the smallest width, `slope` the smallest slope of negative arguments, `branch` the largest branch
     weight lambda^2 (alpha^2 + lambda^2 = 1), `rate` the smallest shaping rate, `gain` the one that moves
-    the mean log norm to its value. Predictions are those of the finest theory; `confirm` draws up to 4096 networks at
-    the answer.
+    the mean log norm to its value, `sigma-w2` the largest variance of a mean-field network's w. Predictions are those
+    of the finest theory; `confirm` draws up to 4096 networks at the answer.
 
     Raises `InputError` where the knob is not one of this network or does not move the quantity. Cost: up to 20 s.
 
@@ -104,6 +113,8 @@ def within_budget(network: Architecture, budget: Budget, knob: Knob, *, confirm:
         assert isinstance(network, PiecewiseMLP)
         mean = present - network.log_norm_shift
         value, met = math.exp((budget.value - mean) / (2 * network.depth)), True
+    elif knob == "sigma-w2":
+        value, met = _largest_variance(network, budget)
     elif knob == "width":
         value, met = _smallest_width(at, budget)
     else:
@@ -130,6 +141,16 @@ def predicted(network: Architecture, quantity: str) -> float:
             return typical_gap(lambda z: residual_drift(z, network.branch_weight), network.rho0, network.depth)
         theory = residual.finite_depth(network)
         return math.sqrt(theory.variance) if quantity == "sd-log-norm" else theory.mean
+    if isinstance(network, MeanFieldNetwork):
+        from limitbench.advice import blocks
+
+        if quantity == "gradient":
+            return math.exp(min(abs(blocks.log_ratio(network, network.sigma_w2)), _LARGEST_LOG))
+        if quantity == "sd-log-gradient":
+            return math.sqrt(blocks.log_variance(network, network.depth))
+        return (
+            next(row for row in blocks.opinions(network) if row.theory == "gaussian-fluctuations").laws["log_norm"].std
+        )
     from limitbench.advice import smooth
 
     assert isinstance(network, SmoothMLP)
@@ -145,7 +166,12 @@ def confirmation(network: Architecture, quantity: str, seed: int = 0) -> Confirm
     networks = min(_NETWORKS, 1 << int(math.log2(max(_SECONDS / cost, 1))))
     if networks < _FEWEST:
         return None
+    if quantity in ("gradient", "sd-log-gradient"):  # at the first layer: of all blocks together
+        logs = finite.sample(networks, seed=seed, depths=[1])["log_chi"].to_numpy()[:, 0]
+        return _mean_ratio(logs) if quantity == "gradient" else _deviation(logs[np.isfinite(logs)])
     drawn = finite.sample(networks, seed=seed)
+    if isinstance(network, MeanFieldNetwork):
+        return _deviation(drawn["log_length"].to_numpy())
     if quantity == "gap":
         gaps = np.exp(drawn["log_gap"].to_numpy()) if "log_gap" in drawn else 1 - drawn["correlation"].to_numpy()
         gaps = gaps[np.isfinite(gaps)]
@@ -154,12 +180,24 @@ def confirmation(network: Architecture, quantity: str, seed: int = 0) -> Confirm
         return Confirmation(float(middle), float(high - low) / 2, gaps.size)
     norms = drawn["log_norm"].to_numpy()
     norms = norms[np.isfinite(norms)] + network.log_norm_shift
-    centred = norms - norms.mean()
-    variance = float(np.mean(centred**2))
     if quantity == "log-norm":
-        return Confirmation(float(norms.mean()), math.sqrt(variance / norms.size), norms.size)
+        return Confirmation(float(norms.mean()), float(norms.std()) / math.sqrt(norms.size), norms.size)
+    return _deviation(norms)
+
+
+def _deviation(logs: Float[np.ndarray, " networks"]) -> Confirmation:
+    """The standard deviation, whose standard error is that of the mean of squares."""
+    centred = logs - logs.mean()
+    variance = float(np.mean(centred**2))
     excess = float(np.mean(centred**4)) / variance**2 - 1
-    return Confirmation(math.sqrt(variance), math.sqrt(variance * excess / (4 * norms.size)), norms.size)
+    return Confirmation(math.sqrt(variance), math.sqrt(variance * excess / (4 * logs.size)), logs.size)
+
+
+def _mean_ratio(logs: Float[np.ndarray, " networks"]) -> Confirmation:
+    """The arithmetic mean of exp(`logs`), or its inverse where that is larger."""
+    ratios = np.exp(logs)
+    mean, se = float(ratios.mean()), float(ratios.std()) / math.sqrt(logs.size)
+    return Confirmation(mean, se, logs.size) if mean >= 1 else Confirmation(1 / mean, se / mean**2, logs.size)
 
 
 def _turn(network: Architecture, budget: Budget, knob: Knob) -> Callable[[float], Architecture]:
@@ -175,11 +213,17 @@ def _turn(network: Architecture, budget: Budget, knob: Knob) -> Callable[[float]
         return lambda value: replace(network, widths=(round(value),) * network.depth)
     if knob == "width":
         return lambda value: replace(network, width=round(value))  # type: ignore[type-var]
-    return lambda value: replace(network, **{knob: value})  # type: ignore[type-var]
+    return lambda value: replace(network, **{knob.replace("-", "_"): value})  # type: ignore[type-var]
 
 
 def knobs(network: Architecture, quantity: str) -> tuple[Knob, ...]:
     """The knobs that move this quantity of this network."""
+    if isinstance(network, MeanFieldNetwork):
+        found: dict[str, tuple[Knob, ...]] = {"gradient": ("sigma-w2",), "sd-log-norm": ("width",)}
+        found["sd-log-gradient"] = ("width",) if network.self_averaging else ()
+        return found.get(quantity, ())
+    if quantity in ("gradient", "sd-log-gradient"):
+        return ()
     if quantity == "log-norm":
         return ("gain",) if isinstance(network, PiecewiseMLP) else ()
     if quantity == "gap" and network.rho0 == 1:
@@ -200,8 +244,8 @@ def reachable(network: Architecture, budget: Budget) -> tuple[Knob, ...]:
 
 
 def _reaches(network: Architecture, budget: Budget, knob: Knob) -> bool:
-    if knob == "gain" or (knob == "width" and budget.quantity == "sd-log-norm"):
-        return True  # a gain moves the mean anywhere; wide enough, no norm fluctuates
+    if knob in ("gain", "sigma-w2") or (knob == "width" and budget.quantity.startswith("sd-")):
+        return True  # these move the mean anywhere; wide enough, nothing fluctuates
     at = _turn(network, budget, knob)
     ends = [at(value) for value in _ENDS.get(knob, (WIDEST,))]
     if budget.quantity == "gap" and isinstance(network, PiecewiseMLP):
@@ -213,7 +257,7 @@ def _reaches(network: Architecture, budget: Budget, knob: Knob) -> bool:
 def _smallest_width(at: Callable[[float], Architecture], budget: Budget) -> tuple[int, bool]:
     """By bisection in the integers; (widest, False) where even that is not enough."""
     # SDEs reach as far as t = 64.
-    low = 0 if isinstance(at(WIDEST), PiecewiseMLP | ReluResNet) else at(WIDEST).depth // 64
+    low = at(WIDEST).depth // 64 if isinstance(at(WIDEST), SmoothMLP) else 0
     high = low + 1
     while not budget.met(predicted(at(high), budget.quantity)):
         if high == WIDEST:
@@ -223,6 +267,17 @@ def _smallest_width(at: Callable[[float], Architecture], budget: Budget) -> tupl
         middle = (low + high) // 2
         low, high = (low, middle) if budget.met(predicted(at(middle), budget.quantity)) else (middle, high)
     return high, True
+
+
+def _largest_variance(network: Architecture, budget: Budget) -> tuple[float, bool]:
+    """The upper end of the window of variances; (smallest variance, False) where there is none."""
+    from limitbench.advice import blocks
+
+    assert isinstance(network, MeanFieldNetwork)
+    _, high = blocks.sigma_window(network, budget.value)
+    if math.isnan(high):
+        return blocks.SMALLEST, False
+    return min(high, blocks.LARGEST), True
 
 
 #: From the value that changes most (where the quantity is best) to the one that changes least.

@@ -8,7 +8,9 @@ import typer
 
 
 def predict(
-    architecture: Annotated[str, typer.Argument(metavar="mlp|resnet", help="Kind of network, at initialisation.")],
+    architecture: Annotated[
+        str, typer.Argument(metavar="mlp|resnet|residual", help="Kind of network, at initialisation.")
+    ],
     depth: Annotated[str | None, typer.Option(metavar="D", help="Hidden layers, or residual blocks.")] = None,
     width: Annotated[str | None, typer.Option(metavar="N", help="Units of every layer.")] = None,
     widths: Annotated[
@@ -19,7 +21,7 @@ def predict(
         typer.Option(
             metavar="NAME",
             help="relu, leaky, linear, shaped-relu; smooth: tanh, shifted-tanh, softplus, arcsinh, silu, root. "
-            "[default: relu]",
+            "residual: tanh, erf, relu, relu-A for max(x, 0)^A. [default: relu; residual: tanh]",
         ),
     ] = None,
     slope_minus: Annotated[
@@ -44,6 +46,29 @@ def predict(
     balanced: Annotated[
         bool, typer.Option("--balanced", help="resnet: reflect each unit's ReLU by a random sign.")
     ] = False,
+    block: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BLOCK",
+            help="residual: full (x + v phi(w x + b) + a), reduced (x + phi(w x + b)) or plain (phi(w x + b)). "
+            "[default: full]",
+        ),
+    ] = None,
+    sigma_w2: Annotated[
+        str | None, typer.Option(metavar="S", help="residual: N times the variance of an entry of w. [default: 1.69]")
+    ] = None,
+    sigma_v2: Annotated[
+        str | None, typer.Option(metavar="S", help="The same of v, in full blocks. [default: 1.5]")
+    ] = None,
+    sigma_a2: Annotated[
+        str | None, typer.Option(metavar="S", help="Variance of the bias a, in full blocks. [default: 0.5]")
+    ] = None,
+    sigma_b2: Annotated[
+        str | None, typer.Option(metavar="S", help="residual: variance of the bias b. [default: 0.49]")
+    ] = None,
+    norm0: Annotated[
+        str | None, typer.Option(metavar="P", help="residual: mean square of an entry of the input. [default: 1]")
+    ] = None,
     rho0: Annotated[str | None, typer.Option(metavar="RHO", help="Correlation of two inputs. [default: 0.3]")] = None,
     gain: Annotated[
         str | None,
@@ -53,14 +78,24 @@ def predict(
         str,
         typer.Option(metavar="FORMAT", help="Where inputs become the same: bfloat16, float16, float32, float64."),
     ] = "bfloat16",
+    gradient_budget: Annotated[
+        str | None,
+        typer.Option(metavar="R", help="residual: for which sigma_w2 gradients change by R at most. [default: 10]"),
+    ] = None,
     budget: Annotated[
         str | None,
         typer.Option(
-            metavar="QUANTITY=VALUE", help="sd-log-norm (at most), gap (median 1 - rho, at least) or log-norm (mean)."
+            metavar="QUANTITY=VALUE",
+            help="sd-log-norm (at most), gap (median 1 - rho, at least) or log-norm (mean); residual: gradient (mean "
+            "ratio, from 1/VALUE to VALUE), sd-log-gradient or sd-log-norm (at most).",
         ),
     ] = None,
     vary: Annotated[
-        str | None, typer.Option(metavar="KNOB", help="What may change for it: width, branch, slope, rate or gain.")
+        str | None,
+        typer.Option(
+            metavar="KNOB",
+            help="What may change for it: width, branch, slope, rate or gain; residual: sigma-w2, width.",
+        ),
     ] = None,
     no_confirm: Annotated[bool, typer.Option("--no-confirm", help="Draw no networks at the answer.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -68,9 +103,13 @@ def predict(
     """Say what each theory predicts for one network, and how wrong it is there, without sampling.
 
     Mean and standard deviation of the log squared norm and of the correlation of two inputs, the fraction of active
-    units, and the layer where inputs become the same to a floating-point format. D is the distance to the best
-    finite-size law, in its standard deviations. --budget asks the other way round: the value of one knob that keeps a
-    quantity within bounds at this depth, confirmed by one exact run.
+    units, how much a gradient grows or shrinks on its way back, and the layer where inputs become the same to a
+    floating-point format. D is the distance to the best finite-size law, in its standard deviations. --budget asks the
+    other way round: the value of one knob that keeps a quantity within bounds at this depth, confirmed by one exact
+    run.
+
+    resnet is the ReLU network z' = alpha z + lambda sqrt(2/n) W phi(z); residual is x' = x + v phi(w x + b) + a with
+    any variances, several activations and biases (mean-field residual networks), and plain networks beside it.
 
     \b
     Examples:
@@ -81,9 +120,13 @@ def predict(
       limitbench predict mlp --depth 50 --width 128 --gain 0.408 --precision float16
       limitbench predict resnet --residual-weight 0.5 --depth 32 --width 256 --balanced
       limitbench predict resnet --branch-per-depth --depth 32 --width 256 --json
+      limitbench predict residual --depth 50 --width 256
+      limitbench predict residual --activation relu-0.85 --sigma-w2 1.5 --depth 64 --width 512
+      limitbench predict residual --block plain --sigma-w2 1.7 --sigma-b2 0.1 --depth 30 --width 256 --gradient-budget 5
       limitbench predict mlp --depth 50 --width 256 --budget sd-log-norm=0.5 --vary width
       limitbench predict mlp --depth 32 --width 64 --budget gap=0.05 --vary slope
       limitbench predict resnet --depth 32 --width 128 --budget sd-log-norm=0.3 --vary branch
+      limitbench predict residual --depth 50 --width 256 --budget gradient=10 --vary sigma-w2
 
     A gain of 0.408 is that of torch.nn.Linear's default initialisation in a ReLU network.
     """
@@ -102,6 +145,12 @@ def predict(
         "residual_weight": residual_weight,
         "branch_per_depth": branch_per_depth,
         "balanced": balanced,
+        "block": block,
+        "sigma_w2": sigma_w2,
+        "sigma_v2": sigma_v2,
+        "sigma_a2": sigma_a2,
+        "sigma_b2": sigma_b2,
+        "norm0": norm0,
         "rho0": rho0,
         "gain": gain,
     }
@@ -109,6 +158,7 @@ def predict(
         architecture,
         options,
         precision=precision,
+        gradient_budget=gradient_budget,
         budget=budget,
         vary=vary,
         confirm=not no_confirm,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from limitbench.advice.architecture import Architecture, PiecewiseMLP, ReluResNet, SmoothMLP, checked_shape
+from limitbench.advice.mean_field import MeanFieldNetwork
 from limitbench.errors import NOTHING, InputError
 from limitbench.networks.checks import number
 
-ARCHITECTURES = ("mlp", "resnet")
+ARCHITECTURES = ("mlp", "resnet", "residual")
 #: Piecewise linear activations: fixed slopes, and shaped ones.
 PIECEWISE = ("relu", "leaky", "linear", "shaped-relu")
 #: Names in `limitbench.numerics.activations`, which imports torch.
@@ -30,17 +31,25 @@ def describe(
     residual_weight: Any = None,
     branch_per_depth: bool = False,
     balanced: bool = False,
+    block: str | None = None,
+    sigma_w2: Any = None,
+    sigma_v2: Any = None,
+    sigma_a2: Any = None,
+    sigma_b2: Any = None,
+    norm0: Any = None,
     rho0: Any = 0.3,
     gain: Any = 1.0,
 ) -> Architecture:
     """The network that these words describe.
 
     Arguments:
-        architecture: `mlp` or `resnet` (ReLU, z' = alpha z + lambda sqrt(2/n) W phi(z)).
+        architecture: `mlp`, `resnet` (ReLU, z' = alpha z + lambda sqrt(2/n) W phi(z)) or `residual` (blocks with biases
+            and any variances, x' = x + v phi(w x + b) + a).
         depth: number of hidden layers or residual blocks.
         width: units of every layer.
         widths: or of each (MLPs with fixed or shaped slopes).
-        activation: of an MLP: relu, leaky, linear, shaped-relu, or a smooth one by name.
+        activation: of an MLP: relu, leaky, linear, shaped-relu, or a smooth one by name; residual: tanh, erf, relu, or
+            relu-A for max(x, 0)^A.
         slope_minus: leaky: slope of negative arguments (0.01).
         c_plus, c_minus: shaped-relu: slopes 1 + c_pm n^-rate (0 and -1).
         scale: smooth: the activation is s phi(x/s) with s = scale n^rate (1).
@@ -48,6 +57,9 @@ def describe(
         residual_weight: resnet: alpha^2 with alpha^2 + lambda^2 = 1 (1/2).
         branch_per_depth: resnet: instead alpha = 1 and branches (d n)^-1/2 W phi(z).
         balanced: resnet: reflect each unit's ReLU by a random sign.
+        block: residual: full, reduced (x' = x + phi(h)) or plain (x' = phi(h)).
+        sigma_w2, sigma_v2, sigma_a2, sigma_b2: residual: variances, N times those of an entry for w and v.
+        norm0: residual: |x_0|^2/N (1).
         rho0: correlation of two inputs.
         gain: MLPs with fixed or shaped slopes: factor of all weights, 1 for those that keep the mean squared norm.
 
@@ -56,13 +68,14 @@ def describe(
     if architecture not in ARCHITECTURES:
         raise InputError("architecture", architecture, " or ".join(ARCHITECTURES))
     known = (*PIECEWISE, *SMOOTH)
-    if activation is not None and activation not in known:
+    mean_field = architecture == "residual"
+    if activation is not None and not mean_field and activation not in known:
         raise InputError("activation", activation, ", ".join(known))
     name = "relu" if activation is None else activation
     smooth = architecture == "mlp" and name in SMOOTH
     piecewise = architecture == "mlp" and not smooth
     belongs = {
-        "activation": (activation, architecture == "mlp" or name == "relu", "relu for a resnet"),
+        "activation": (activation, architecture != "resnet" or name == "relu", "relu for a resnet"),
         "slope_minus": (slope_minus, piecewise and name == "leaky", "nothing but for --activation leaky"),
         "c_plus": (c_plus, piecewise and name == "shaped-relu", "nothing but for --activation shaped-relu"),
         "c_minus": (c_minus, piecewise and name == "shaped-relu", "nothing but for --activation shaped-relu"),
@@ -73,14 +86,20 @@ def describe(
             architecture == "resnet" and not branch_per_depth,
             "nothing but for a resnet without branch_per_depth",
         ),
-        "branch_per_depth": (branch_per_depth or None, architecture == "resnet", "nothing for an mlp"),
-        "balanced": (balanced or None, architecture == "resnet", "nothing for an mlp"),
+        "branch_per_depth": (branch_per_depth or None, architecture == "resnet", "nothing but for a resnet"),
+        "balanced": (balanced or None, architecture == "resnet", "nothing but for a resnet"),
         "gain": (
             None if gain == 1 else gain,
             piecewise,
             "1 but for piecewise linear MLPs",
         ),
         "widths": (widths, piecewise, "one width for all layers"),
+        "block": (block, mean_field, "nothing but for residual"),
+        "sigma_w2": (sigma_w2, mean_field, "nothing but for residual"),
+        "sigma_b2": (sigma_b2, mean_field, "nothing but for residual"),
+        "norm0": (norm0, mean_field, "nothing but for residual"),
+        "sigma_v2": (sigma_v2, mean_field and block in (None, "full"), "nothing but for residual full blocks"),
+        "sigma_a2": (sigma_a2, mean_field and block in (None, "full"), "nothing but for residual full blocks"),
     }
     for field, (value, accepted, instead) in belongs.items():
         if value is not None and not accepted:
@@ -89,6 +108,11 @@ def describe(
         raise InputError("width", NOTHING, "an integer, or one for each layer in widths")
     if architecture == "resnet":
         return _resnet(depth, width, residual_weight, branch_per_depth, balanced, rho0)
+    if mean_field:
+        shape = {"block": block, "activation": activation, "norm0": norm0}
+        shape |= {"sigma_w2": sigma_w2, "sigma_v2": sigma_v2, "sigma_a2": sigma_a2, "sigma_b2": sigma_b2}
+        shape = {field: value for field, value in shape.items() if value is not None}
+        return MeanFieldNetwork(depth, width, rho0=rho0, **shape)
     if smooth:
         stretch = {"scale": 1.0 if scale is None else scale, "rate": 0.5 if rate is None else rate}
         return SmoothMLP(name, depth, width, **stretch, rho0=rho0)

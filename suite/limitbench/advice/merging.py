@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
 from limitbench.advice.architecture import Architecture, PiecewiseMLP, ReluResNet
+from limitbench.advice.mean_field import MeanFieldNetwork
 from limitbench.errors import InputError
 from limitbench.numerics.sample_correlation import fisher_z_expansion
 from limitbench.numerics.shaping import angle_from_gap, arc_term
@@ -29,6 +30,8 @@ _REFINED = 1e5
 _POINTS = 4001
 #: How a layer is found where no law of the correlation at finite width is known: it is then later than the truth.
 INFINITE_WIDTH = "infinite width"
+#: Deepest block at which mean-field inputs are looked at beyond a network's own depth.
+_BLOCKS = 4096
 #: Where tables of z end: 1 - rho = 1e-30.
 _FARTHEST = 35.0
 
@@ -69,6 +72,9 @@ def merging(network: Architecture, precision: str) -> Merging | None:
         if network.per_depth and layer > network.depth:
             return Merging(precision, roundoff, math.inf, f"{INFINITE_WIDTH}; branches shrink as layers are added")
         return Merging(precision, roundoff, math.ceil(layer) if layer < math.inf else layer, INFINITE_WIDTH)
+    if isinstance(network, MeanFieldNetwork):
+        layer = _mean_field(network, roundoff)
+        return None if math.isinf(layer) else Merging(precision, roundoff, layer, INFINITE_WIDTH)
     return None
 
 
@@ -110,6 +116,16 @@ def residual_drift(z: Float[np.ndarray, " states"], branch_weight: float) -> Flo
     gap = 2 / (1 + np.exp(2 * z))
     lost = branch_weight * arc_term(angle_from_gap(gap)) / math.pi
     return np.asarray((np.log1p(lost / (2 - gap)) - np.log1p(-lost / gap)) / 2)
+
+
+def _mean_field(network: MeanFieldNetwork, roundoff: float) -> float:
+    """First block where the recurrence of 1 - e_l is below the roundoff, infinite where none of those looked at is."""
+    from limitbench.advice import blocks
+
+    last = max(network.depth, _BLOCKS)
+    gaps = blocks.log_gap(blocks.trajectory(replace(network, depth=last)))
+    below = np.flatnonzero(gaps < math.log(roundoff))
+    return float(below[0]) if below.size else math.inf
 
 
 def _piecewise(network: PiecewiseMLP, roundoff: float) -> tuple[float, str]:

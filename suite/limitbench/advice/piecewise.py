@@ -63,8 +63,13 @@ def death_probability(network: PiecewiseMLP) -> float:
 
     About d 2^-n.
     """
+    return -math.expm1(log_survival(network)) + 0.0
+
+
+def log_survival(network: PiecewiseMLP) -> float:
+    """ln of the probability that no layer is off for a given input."""
     deaths = (layer_norm_cumulants(n, *network.slopes(n)).death for n in network.widths)
-    return -math.expm1(math.fsum(map(math.log1p, (-p for p in deaths)))) + 0.0
+    return math.fsum(map(math.log1p, (-p for p in deaths)))
 
 
 def finite_width(network: PiecewiseMLP, *, correlations: bool = True) -> Opinion:

@@ -22,11 +22,13 @@ from limitbench.config import axis_value
 from limitbench.errors import NOTHING, InputError
 
 #: Options that hold words; the others hold numbers.
-_WORDS = ("activation",)
-_LEGEND = (
-    "Mean ± sd of each law; 1-ρ: its median; P(on): expected fraction of active units; D: distance to the law of the "
-    "last theory that has one, over that law's sd.\n"
-)
+_WORDS = ("activation", "block")
+#: What columns mean, where they are shown.
+_LEGEND = {
+    "1-ρ": "1-ρ: its median",
+    "P(on)": "P(on): expected fraction of active units",
+    "D norm": "D: distance to the law of the last theory that has one, over that law's sd",
+}
 
 
 def show(
@@ -34,6 +36,7 @@ def show(
     options: Mapping[str, Any],
     *,
     precision: str,
+    gradient_budget: str | None,
     budget: str | None,
     vary: str | None,
     confirm: bool,
@@ -48,7 +51,8 @@ def show(
         if precision not in PRECISIONS:
             raise InputError("precision", precision, ", ".join(PRECISIONS))
         asked = _budget(budget, vary)
-        found = predict_network(network, precision)
+        ratio = None if gradient_budget is None else axis_value(gradient_budget)
+        found = predict_network(network, precision, ratio)  # type: ignore[arg-type]
         answer = None if asked is None else within_budget(network, asked[0], asked[1], confirm=confirm)  # type: ignore[arg-type]
     except InputError as error:
         field = error.field.replace("_", "-")
@@ -58,8 +62,10 @@ def show(
         return
     console = Console()
     console.print(f"[bold]{network.words}[/bold]: t = {found.time:.4g}, ρ0 = {network.rho0:g}\n", highlight=False)
-    console.print(_table(found))
-    console.print("", _LEGEND, sep="\n", highlight=False, markup=False)
+    table = _table(found)
+    console.print(table)
+    legend = [_LEGEND[str(column.header)] for column in table.columns if column.header in _LEGEND]
+    console.print("", f"Mean ± sd of each law; {'; '.join(legend)}.\n", sep="\n", highlight=False, markup=False)
     for note in _notes(found):
         console.print(note, style="dim", highlight=False, markup=False)
     console.print()
@@ -75,6 +81,8 @@ def record(found: Prediction, answer: Answer | None = None) -> dict[str, Any]:
         "death_probability": found.death_probability,
         "indistinguishable": None if found.merging is None else _fields(found.merging),
         "theories": [_row(row) for row in found.rows],
+        "gradient": None if found.gradient is None else _fields(found.gradient),
+        "blocks": None if found.blocks is None else _fields(found.blocks),
         "advice": sentences(found),
     }
     if answer is not None:
@@ -138,19 +146,25 @@ def _finite(value: Any) -> Any:
 
 
 def _table(found: Prediction) -> Table:
+    """One row a theory that applies, without the columns that none of them fills."""
+    names = ("log-norm", "correlation", "1-ρ", "P(on)", "D norm", "D corr")
+    rows = [row for row in found.rows if row.applies]
+    cells = [
+        (
+            _pair(row.log_norm),
+            _pair(row.correlation),
+            *(_number(value) for value in (row.median_gap, row.active_fraction)),
+            *(f"{row.error[name]:.3f}" if name in row.error else "" for name in ("log_norm", "correlation")),
+        )
+        for row in rows
+    ]
+    filled = [column for column in range(len(names)) if any(line[column] for line in cells)]
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
-    for name in ("theory", "log-norm", "correlation", "1-ρ", "P(on)", "D norm", "D corr"):
-        table.add_column(name, no_wrap=len(name) < 6 or name[0] != "D", min_width=5)
-    for row in found.rows:
-        if row.applies:
-            errors = (row.error.get(name, math.nan) for name in ("log_norm", "correlation"))
-            table.add_row(
-                row.theory,
-                _pair(row.log_norm),
-                _pair(row.correlation),
-                *(_number(value) for value in (row.median_gap, row.active_fraction)),
-                *("" if math.isnan(value) else f"{value:.3f}" for value in errors),
-            )
+    table.add_column("theory", min_width=5)
+    for column in filled:
+        table.add_column(names[column], no_wrap=not names[column].startswith("D"), min_width=5)
+    for row, line in zip(rows, cells, strict=True):
+        table.add_row(row.theory, *(line[column] for column in filled))
     return table
 
 

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from limitbench.advice import blocks
 from limitbench.advice.architecture import SmoothMLP
+from limitbench.advice.gradient import HIDDEN, Gradient
+from limitbench.advice.mean_field import MeanFieldNetwork
 from limitbench.advice.rows import OBSERVABLES, Opinion
 from limitbench.errors import InputError
 from limitbench.numerics.activations import activation_of
@@ -33,6 +36,8 @@ _RECURSION_NODES = 3e7
 _FORGOTTEN = 4.0
 #: Largest beta t that the ODE's exponentials take.
 _STEEPEST = 500.0
+#: Standard deviation of the log gradient ratio up to which leading orders in depth/width are given.
+_SMALL_SPREAD = 0.5
 #: From this width on the SDE's probability of an explosion stands for the network's, which comes up to it from below:
 #: silu at t = 1 explodes with 0, 0.02, 0.07 at widths 8, 32, 128, of 0.0986.
 _WIDE = 1024
@@ -73,6 +78,34 @@ def opinions(network: SmoothMLP) -> tuple[tuple[Opinion, ...], Mapping[str, Opin
             found.append(_opinion(lambda: CovarianceODE(reduced, **derivatives), OBSERVABLES))
         found.append(Opinion("norm-sde", NormSDE.title, note=f"does not apply: rate {network.rate:g} is not 1/2"))
     return tuple(found), references
+
+
+def gradient(network: SmoothMLP) -> Gradient | None:
+    """tanh: the mean-field theory of a plain network, which it is; None for the other activations.
+
+    z/s is a plain network with activation tanh, sigma_w2 = c, sigma_b2 = 0 and p_0 = 1/(s^2 c).
+    """
+    if network.activation != "tanh":
+        return None
+    stretch = network.scale * float(network.width) ** network.rate
+    c = activation_of("tanh").normaliser(stretch)
+    try:
+        plain = MeanFieldNetwork(
+            network.depth,
+            network.width,
+            "plain",
+            sigma_w2=c,
+            sigma_b2=0.0,
+            norm0=1 / (stretch**2 * c),
+            rho0=network.rho0,
+        )
+    except InputError:
+        return None
+    found = replace(blocks.gradient(plain), between=HIDDEN, parameters={})
+    if found.std <= _SMALL_SPREAD:
+        return found
+    basis = f"left out: mean field needs a depth/width at which the log varies by less than {_SMALL_SPREAD:g}"
+    return Gradient(between=HIDDEN, basis=basis)
 
 
 def norm_drift(network: SmoothMLP) -> float:

@@ -6,6 +6,8 @@ import math
 
 from limitbench.advice.architecture import Architecture, PiecewiseMLP, ReluResNet
 from limitbench.advice.budget import Answer, Budget, reachable
+from limitbench.advice.gradient_words import block_sentences, gradient_sentences
+from limitbench.advice.mean_field import MeanFieldNetwork
 from limitbench.advice.merging import INFINITE_WIDTH
 from limitbench.advice.predict import Prediction
 from limitbench.errors import InputError
@@ -22,6 +24,11 @@ _DEATH = 1e-6
 def sentences(prediction: Prediction) -> list[str]:
     """What the rows amount to, one sentence each."""
     found = [*_norm(prediction), *_inputs(prediction), *_infinite_width(prediction)]
+    if prediction.gradient is not None:
+        found += gradient_sentences(prediction.gradient)
+        if prediction.blocks is not None:
+            assert isinstance(prediction.network, MeanFieldNetwork)
+            found += block_sentences(prediction.network, prediction.blocks, prediction.gradient)
     if prediction.death_probability > _DEATH:
         found.append(
             f"With probability {prediction.death_probability:.2g} some layer is off for a given input; log-norm is "
@@ -101,6 +108,10 @@ def _advice(prediction: Prediction) -> list[str]:
         found.append(_ask(_GAP, "to keep inputs apart", turn))
     if isinstance(network, PiecewiseMLP) and norm is not None and abs(norm.log_norm.mean) > 10:
         found.append(_ask(Budget("log-norm", 0.0), "to centre the log norm", ("gain",)))
+    if prediction.blocks is not None and prediction.gradient is not None:
+        budget = Budget("gradient", prediction.blocks.gradient_budget)
+        if abs(prediction.gradient.log_mean) > math.log(budget.value):
+            found.append(_ask(budget, "to have one exact run at the largest sigma_w2", ("sigma-w2",)))
     return found
 
 
@@ -117,7 +128,13 @@ def _ask(budget: Budget, purpose: str, turn: tuple[str, ...]) -> str:
 
 
 #: What a budget bounds, in words.
-_BOUND = {"sd-log-norm": "sd(log-norm) at most", "gap": "median 1 - ρ at least", "log-norm": "mean log-norm"}
+_BOUND = {
+    "sd-log-norm": "sd(log-norm) at most",
+    "gap": "median 1 - ρ at least",
+    "log-norm": "mean log-norm",
+    "gradient": "a mean gradient ratio, or its inverse, of at most",
+    "sd-log-gradient": "sd(log gradient ratio) at most",
+}
 
 
 def answer_sentences(answer: Answer) -> list[str]:

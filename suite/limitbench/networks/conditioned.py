@@ -19,69 +19,80 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
 #: One vector of every network of a batch in each column.
-Vectors = Float[Tensor, "columns batch entries"]
+Vectors = Float64[Tensor, "columns batch entries"]
+#: R of every network: upper triangular, rows first.
+Triangles = Float64[Tensor, "columns columns batch"]
 
 
 class Seen(NamedTuple):
-    """What a forward pass has seen of G: orthonormal columns `basis` (or zeros) and the normals `drawn` = G basis."""
+    """What a forward pass has seen of G: B (some columns may be zero), C = G B as it is drawn, and R."""
 
     basis: Vectors
-    drawn: Vectors
+    drawn: Float32[Tensor, "columns batch units"]
+    triangle: Triangles
+
+    def product(self, columns: int) -> Float64[Tensor, "{columns} batch units"]:
+        """The first `columns` columns of G F, the same numbers whenever it is asked for."""
+        return combine(self.triangle[:columns, :columns], self.drawn[:columns])
 
 
-def forward(features: Vectors, units: int, generator: torch.Generator) -> tuple[Vectors, Seen]:
-    """G `features` for a fresh G of `units` rows, and what it tells about G. Cost: `units` normals a column."""
-    basis, triangle = orthonormal(features)
-    drawn = normals(len(features), features.shape[1], units, generator)
-    return combine(triangle, drawn), Seen(basis, drawn)
+def forward(features: Vectors, drawn: Float32[Tensor, "columns batch units"], generator: torch.Generator) -> Seen:
+    """What a product G `features` sees of a fresh G; its values are `product`. Cost: `units` normals a column.
+
+    In place: `features` become B, and `drawn` is filled.
+    """
+    return Seen(features, drawn.normal_(generator=generator), orthonormalise(features))
 
 
-def backward(seen: Seen, gradients: Vectors, generator: torch.Generator) -> Vectors:
+def backward(
+    seen: Seen, gradients: Float64[Tensor, "gradients batch units"], generator: torch.Generator
+) -> Float64[Tensor, "gradients batch entries"]:
     """The transposed matrix G' applied to `gradients`, given what a forward pass has seen. Cost: as forward.
 
     `gradients` must be independent of G given `seen`: made from later layers only.
     """
-    _, triangle = orthonormal(gradients)
-    rows = seen.basis.shape[2]
-    fresh = combine(triangle, normals(len(gradients), gradients.shape[1], rows, generator))
-    known = torch.einsum("kbu,cbu->ckb", seen.drawn, gradients)
-    known -= torch.einsum("kbn,cbn->ckb", seen.basis, fresh)
-    return fresh + torch.einsum("ckb,kbn->cbn", known, seen.basis)
+    _, batch, rows = seen.basis.shape
+    normals = torch.empty(len(gradients), batch, rows, device=gradients.device).normal_(generator=generator)
+    if len(gradients) == 1:
+        drawn = torch.linalg.vector_norm(gradients, dim=2)[:, :, None] * normals
+    else:
+        drawn = combine(orthonormalise(gradients.clone()), normals)
+    for column, gradient in zip(drawn, gradients, strict=True):
+        for base, values in zip(seen.basis, seen.drawn, strict=True):
+            known = (values * gradient).sum(1) - (base * column).sum(1)
+            column.addcmul_(base, known[:, None])
+    return drawn
 
 
-def orthonormal(vectors: Vectors) -> tuple[Vectors, Float[Tensor, "columns columns batch"]]:
-    """Orthonormal columns B (zeros where a column depends on earlier ones) and upper triangular R, `vectors` = B R.
+def orthonormalise(vectors: Vectors) -> Triangles:
+    """R with `vectors` = B R; in place, `vectors` become B, zero where a column depends on earlier ones.
 
     Gram-Schmidt, each column twice; one that the second time at least halves lies in the span to rounding.
     """
-    basis = torch.zeros_like(vectors)
     triangle = vectors.new_zeros(len(vectors), len(vectors), vectors.shape[1])
     for k, column in enumerate(vectors):
-        before, rest = basis[:k], column
-        size = torch.linalg.vector_norm(rest, dim=1)
+        size = norm = torch.linalg.vector_norm(column, dim=1)
         for _ in range(2 if k else 0):
-            size = torch.linalg.vector_norm(rest, dim=1)
-            overlaps = (before * rest).sum(2)
-            triangle[:k, k] += overlaps
-            rest = rest - torch.einsum("jb,jbn->bn", overlaps, before)
-        norm = torch.linalg.vector_norm(rest, dim=1)
-        norm = torch.where(norm > 0.5 * size, norm, 0.0) if k else norm
+            size = norm
+            for j, base in enumerate(vectors[:k]):
+                overlap = (base * column).sum(1)
+                column.addcmul_(base, overlap[:, None], value=-1.0)
+                triangle[j, k] += overlap
+            norm = torch.linalg.vector_norm(column, dim=1)
+        norm = torch.where(norm > 0.5 * size, norm, 0.0)
+        column.mul_(torch.where(norm > 0.0, 1.0 / norm, 0.0)[:, None])
         triangle[k, k] = norm
-        basis[k] = rest * torch.where(norm > 0.0, 1.0 / norm, 0.0)[:, None]
-    return basis, triangle
+    return triangle
 
 
-def combine(triangle: Float[Tensor, "columns columns batch"], vectors: Vectors) -> Vectors:
+def combine(triangle: Triangles, vectors: Float[Tensor, "columns batch entries"]) -> Vectors:
     """`vectors` R for an upper triangular R."""
-    if len(vectors) == 1:
-        return triangle[0, 0, :, None] * vectors
-    return torch.einsum("kcb,kbn->cbn", triangle, vectors)
-
-
-def normals(columns: int, batch: int, entries: int, generator: torch.Generator) -> Vectors:
-    """Independent N(0, 1), drawn in float32."""
-    return torch.empty(columns, batch, entries, device=generator.device).normal_(generator=generator).double()
+    product: Vectors = vectors * triangle.diagonal().mT[:, :, None]
+    for c in range(1, len(vectors)):
+        for k in range(c):
+            product[c].addcmul_(vectors[k], triangle[k, c, :, None])
+    return product

@@ -39,7 +39,7 @@ class Recorded(NamedTuple):
     """Layer l of a batch: its columns are exp(log_scale) z.
 
     `signs` are the sigma_l that the next block applies (None where they are all 1); `log_output` is ln |z_out|^2 of
-    column 1.
+    column 1; `log_gradient` is ln(|J'v|^2 / |v|^2) with J = d z_l / d z_0 at column 1, None where it is not asked for.
     """
 
     layer: int
@@ -47,6 +47,7 @@ class Recorded(NamedTuple):
     log_scale: Logs
     signs: Float[Tensor, "batch width"] | None
     log_output: Values
+    log_gradient: Values | None = None
 
 
 def log_norms(layer: Recorded) -> Logs:

@@ -39,8 +39,9 @@ class ResNet(Network):
 
     Observables, one input: `log_norm` = ln(V_d / V_0) - d ln s; `log_output` = ln |z_out|^2 over all outputs, no s^d
     taken off; `log_jacobian` = ln(|J u|^2 / |u|^2) - d ln s, J = d z_d / d z_0, u Gaussian and independent of all else;
+    `log_gradient` = ln(|J'v|^2 / |v|^2) - d ln s, v likewise;
     `active_fraction` = #{z_d,i > 0} / n; `relu_share` = |max(sigma_d z_d, 0)|^2 / |z_d|^2. Two inputs: `correlation`
-    and `log_norm` of input 1. From three inputs on also the entries V_d^ab of the first three, no s^d taken off. Where
+    and `log_norm`, `log_gradient` of input 1. From three inputs on also the entries V_d^ab of the first three, no s^d taken off. Where
     z_d = 0 (only without skip, where every unit is off) logs are -inf, correlation and share NaN.
 
     Arguments:
@@ -51,6 +52,9 @@ class ResNet(Network):
         balanced: one random sign sigma a unit and layer, shared by all inputs, fresh in every layer; else all 1.
         outputs: entries of z_out.
         jacobian: also give `log_jacobian` (one input only), at twice the cost.
+        gradient: also give `log_gradient`, at two to three times the cost. If exact, the gradient of every recorded
+            depth has a stream of its own: exact in law with the forward pass, but gradients of two depths of one
+            network share only what the forward pass has seen of its matrices.
         rho0: correlation of two inputs with |x|^2 = n_in; one input where neither this nor `gram` is given.
         gram: or <x^a, x^b> / n_in of any number of inputs, m x m.
         weights: `gaussian`, or an ensemble of `networks.weights`: then both samplers draw real matrices, n_in =
@@ -70,6 +74,7 @@ class ResNet(Network):
     balanced: bool = field(default=False, kw_only=True)
     outputs: int = field(default=1, kw_only=True)
     jacobian: bool = field(default=False, kw_only=True)
+    gradient: bool = field(default=False, kw_only=True)
     rho0: float | None = field(default=None, kw_only=True)
     gram: tuple[tuple[float, ...], ...] | None = field(default=None, kw_only=True)
     weights: str = field(default="gaussian", kw_only=True)
@@ -81,7 +86,7 @@ class ResNet(Network):
         values: dict[str, object] = {name: whole(name, getattr(self, name)) for name in ("depth", "width", "outputs")}
         for name in ("skip", "branch", "slope_plus", "slope_minus"):
             values[name] = number(name, getattr(self, name), -_LARGEST, _LARGEST)
-        for name in ("balanced", "jacobian"):
+        for name in ("balanced", "jacobian", "gradient"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise InputError(name, getattr(self, name), "True or False")
             values[name] = bool(getattr(self, name))
@@ -124,11 +129,12 @@ class ResNet(Network):
     @property
     def observables(self) -> tuple[str, ...]:
         """By the number of inputs."""
+        back = ("log_gradient",) if self.gradient else ()
         if self.inputs == 1:
             tangent = ("log_jacobian",) if self.jacobian else ()
-            return ("log_norm", "log_output", *tangent, "active_fraction", "relu_share")
+            return ("log_norm", "log_output", *tangent, *back, "active_fraction", "relu_share")
         named = range(1, _NAMED + 1) if self.inputs >= _NAMED else ()
-        return ("correlation", "log_norm", *(f"covariance_{a}{b}" for a in named for b in named if a <= b))
+        return ("correlation", "log_norm", *back, *(f"covariance_{a}{b}" for a in named for b in named if a <= b))
 
     @property
     def parameters(self) -> Mapping[str, object]:
@@ -136,18 +142,23 @@ class ResNet(Network):
         names = ("width", "skip", "branch", "slope_plus", "slope_minus", "balanced", "outputs")
         parameters: dict[str, object] = {name: getattr(self, name) for name in names}
         parameters |= {"gram": [list(row) for row in self.input_gram]} | weight_parameter(self.weights)
-        return parameters | ({"jacobian": True} if self.jacobian else {})
+        return parameters | {name: True for name in ("jacobian", "gradient") if getattr(self, name)}
 
     def batch_size(self, sampler: Sampler) -> int:
-        """exact: about 2^16 numbers of state, in cache; dense, and any ensemble but Gaussian: 2^20 weights."""
+        """exact: about 2^16 numbers of state, in cache; dense, and any ensemble but Gaussian: 2^20 weights.
+
+        With `gradient`, whose memory grows with the depth, an eighth of that.
+        """
         if real_matrices(self.weights, sampler):
             return min(power_of_two_below(2**20 // self.width**2), 256)
-        return min(max(power_of_two_below(2**16 // (self.width * self._columns)), 16), 2048)
+        state = 2**13 if self.gradient else 2**16
+        return min(max(power_of_two_below(state // (self.width * self._columns)), 16), 2048)
 
     def cost(self, sampler: Sampler) -> float:
-        """Normals a network at 1e8 a second if exact and 1.5e8 if dense, and 0.3 µs a block."""
+        """Normals a network at 1e8 a second if exact and 1.5e8 if dense, and 0.3 µs a block; gradients thrice that."""
         dense = real_matrices(self.weights, sampler)
-        return ((self.width**2 / 1.5e8 if dense else self.width * self._columns / 1e8) + 3e-7) * self.depth
+        each = self.width**2 / 1.5e8 if dense else self.width * self._columns / 1e8
+        return (each + 3e-7) * self.depth * (3 if self.gradient else 1)
 
     def sample_batch(
         self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
@@ -175,6 +186,7 @@ class ResNet(Network):
             self.block,
             root,
             jacobian=self.jacobian,
+            gradient=self.gradient,
             outputs=self.outputs,
             depths=depths,
             batch=self.batch_size(sampler),
@@ -185,16 +197,20 @@ class ResNet(Network):
         """The observables of one layer."""
         logs = residual.log_norms(layer) - layer.layer * math.log(self.growth)
         gain = logs - start
+        back: dict[str, residual.Values] = {}
+        if layer.log_gradient is not None:
+            back["log_gradient"] = layer.log_gradient - layer.layer * math.log(self.growth)
         if self.inputs == 1:
-            return {
+            return back | {
                 "log_norm": gain[0],
                 "log_output": layer.log_output,
                 "log_jacobian": gain[-1],
                 "active_fraction": residual.active_fraction(layer),
                 "relu_share": residual.relu_share(layer),
             }
-        values = {"correlation": residual.correlation(layer, 0, 1), "log_norm": gain[0]}
-        for name in self.observables[2:]:
-            a, b = (int(digit) - 1 for digit in name[-2:])
-            values[name] = residual.covariance(layer, a, b)
+        values = back | {"correlation": residual.correlation(layer, 0, 1), "log_norm": gain[0]}
+        for name in self.observables:
+            if name.startswith("covariance"):
+                a, b = (int(digit) - 1 for digit in name[-2:])
+                values[name] = residual.covariance(layer, a, b)
         return values

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from limitbench.networks.residual import Recorded, ResidualBlock, rescale
+from limitbench.networks.residual import Columns, Recorded, ResidualBlock, rescale
 from limitbench.networks.weights import WeightStream
 
 
@@ -24,11 +24,13 @@ def sample_layers(
     depths: Sequence[int],
     batch: int,
     generator: torch.Generator,
+    gradient: bool = False,
 ) -> Iterator[Recorded]:
     """Layer 0 and the layers `depths`, as `resnet_exact.sample_layers`; n^2 variates a block and network.
 
     Gaussian weights: z_0 = W_0 root. Others: n_in = max(n, rank) and inputs in random directions. For `pytorch` every
-    product n^{-1/2} W x is the layer W x + b, and the tangent's W x.
+    product n^{-1/2} W x is the layer W x + b, and the tangent's W x. With `gradient` the whole matrix J = d z_l / d z_0
+    is multiplied up, n^3 a block, and one v serves all layers.
     """
     device, inputs, n = generator.device, root.shape[1], block.width
     gaussian = weights == "gaussian"
@@ -46,6 +48,7 @@ def sample_layers(
         direction = torch.empty(batch, n, 1, device=device).normal_(generator=generator).double()
         z = torch.cat([z, direction], dim=2)
     log_scale = torch.zeros(z.shape[2], batch, dtype=torch.float64, device=device)
+    jacobians = _Jacobians(batch, n, generator) if gradient else None
     signs = _signs(batch, n, generator) if block.balanced else None
 
     def recorded(layer: int) -> Recorded:
@@ -53,7 +56,8 @@ def sample_layers(
         if readout_bias is not None:
             out = out + readout_bias * torch.exp(-log_scale[0])[:, None, None]
         log_output = (out**2).sum(dim=(1, 2)).log() + 2.0 * log_scale[0]
-        return Recorded(layer, z.permute(2, 0, 1), log_scale, signs, log_output)
+        back = None if jacobians is None else jacobians.log_gradient()
+        return Recorded(layer, z.permute(2, 0, 1), log_scale, signs, log_output, back)
 
     yield recorded(0)
     for layer in range(1, depths[-1] + 1):
@@ -61,7 +65,12 @@ def sample_layers(
         features = block.slope_plus * y.clamp_min(0.0) + block.slope_minus * y.clamp_max(0.0)
         if jacobian:
             features[:, :, -1] = torch.where(y[:, :, 0] > 0.0, block.slope_plus, block.slope_minus) * y[:, :, -1]
-        step = scale * (stream.matrices(batch, n, n) @ features)
+        weights_now = stream.matrices(batch, n, n)
+        step = scale * (weights_now @ features)
+        if jacobians is not None:
+            slopes = torch.where(y[:, :, :1] > 0.0, block.slope_plus, block.slope_minus)
+            slopes = slopes if signs is None else slopes * signs[:, :, None]
+            jacobians.multiply(block.skip, block.branch * scale * weights_now, slopes)
         bias = stream.biases(batch, n, n)
         if bias is not None:
             step[:, :, :inputs] += bias * torch.exp(-log_scale[:inputs]).mT[:, None, :]
@@ -71,6 +80,29 @@ def sample_layers(
             signs = _signs(batch, n, generator)
         if layer in depths:
             yield recorded(layer)
+
+
+class _Jacobians:
+    """J = d z_l / d z_0 at column 1 of every network, as real matrices up to a scale, and J'v for one Gaussian v."""
+
+    def __init__(self, batch: int, width: int, generator: torch.Generator) -> None:
+        device = generator.device
+        self._direction = torch.empty(batch, width, 1, device=device).normal_(generator=generator).double()
+        self._product = torch.eye(width, dtype=torch.float64, device=device).repeat(batch, 1, 1)
+        self._log_scale = torch.zeros(1, batch, dtype=torch.float64, device=device)
+
+    def multiply(
+        self, skip: float, branch: Float[Tensor, "batch n n"], slopes: Float[Tensor, "batch n 1"]
+    ) -> None:
+        """J -> (skip + branch diag(slopes)) J."""
+        self._product = skip * self._product + branch @ (slopes * self._product)
+        columns: Columns = self._product.view(1, len(slopes), -1)
+        rescale(columns, self._log_scale)
+
+    def log_gradient(self) -> Float[Tensor, " batch"]:
+        """ln(|J'v|^2 / |v|^2)."""
+        squares = [(x**2).sum(dim=(1, 2)).log() for x in (self._product.mT @ self._direction, self._direction)]
+        return squares[0] - squares[1] + 2.0 * self._log_scale[0]
 
 
 def _signs(batch: int, width: int, generator: torch.Generator) -> Float[Tensor, "batch width"]:

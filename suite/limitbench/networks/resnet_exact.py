@@ -1,22 +1,34 @@
 """Residual networks without weights: given the features F of a layer, the rows of W F are independent N(0, F'F).
 
 They are drawn as G R, where R is the triangular factor of F by modified Gram-Schmidt: R'R = F'F to rounding whatever
-the rank of F, so that more inputs than units, duplicated inputs and dead features are ordinary.
+the rank of F, so that more inputs than units, duplicated inputs and dead features are ordinary. Gradients go back
+through the same matrices, which `conditioned` draws from what the forward pass has seen of them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from limitbench.networks.residual import Columns, Recorded, ResidualBlock, log_norms, rescale
+from limitbench.networks import conditioned
+from limitbench.networks.residual import Columns, Recorded, ResidualBlock, Values, log_norms, rescale
+from limitbench.numerics.random import generator as random_stream
+from limitbench.numerics.random import stream_seed
 
 #: Blocks between two changes of scale: a norm changes by a factor near 1 a block.
 _RESCALED_EVERY = 16
+
+
+class _Block(NamedTuple):
+    """What the backward pass needs of a block: what the forward pass saw of W, and phi'(sigma * z_1) * sigma."""
+
+    seen: conditioned.Seen
+    slopes: Float[Tensor, "batch width"]
 
 
 @torch.inference_mode()
@@ -29,10 +41,12 @@ def sample_layers(
     depths: Sequence[int],
     batch: int,
     generator: torch.Generator,
+    gradient: bool = False,
 ) -> Iterator[Recorded]:
     """Layer 0 and the layers `depths` of `batch` networks; with `jacobian` the last column is the tangent J u.
 
     Cost: n normals and O(n k) operations a block, network and column, k columns in all. Float64, float32 normals.
+    With `gradient` every recorded layer d costs d blocks more, and all blocks are kept: 8 (2k + 1) bytes a unit.
     """
     device, inputs, width = generator.device, root.shape[1], block.width
     columns = inputs + jacobian
@@ -45,18 +59,29 @@ def sample_layers(
     log_scale = torch.zeros(columns, batch, dtype=torch.float64, device=device)
     signs = _signs(batch, width, generator) if block.balanced else None
     features, normals = torch.empty_like(z), torch.empty_like(z[0])
+    tape: list[_Block] = []
     growth = block.growth
     skip, branch = block.skip / math.sqrt(growth), block.branch / math.sqrt(growth * width)
 
     def recorded(layer: int) -> Recorded:
         state = Recorded(layer, z, log_scale + layer * math.log(growth) / 2.0, signs, chi)
+        if gradient:
+            back = _log_gradient(tape, skip, branch, z, stream_seed(generator.initial_seed(), "gradient", layer))
+            state = state._replace(log_gradient=back + layer * math.log(growth))
         return state._replace(log_output=log_norms(state)[0] + chi.log())
 
     yield recorded(0)
     for layer in range(1, depths[-1] + 1):
+        if gradient:  # the tape keeps those of the block before
+            features = torch.empty_like(z)
         _activate(z, signs, block, jacobian, features)
+        slopes = _slopes(z, signs, block) if gradient else None
         z.mul_(skip)
-        for k in range(columns):
+        if slopes is not None:
+            seen = conditioned.forward(features, torch.empty(z.shape, device=device), generator)
+            tape.append(_Block(seen, slopes))
+            z.add_(seen.product(columns), alpha=branch)
+        for k in range(0 if gradient else columns):
             norm = torch.linalg.vector_norm(features[k], dim=1)
             normals.copy_(drawn.normal_(generator=generator))
             z[k].addcmul_(normals, (branch * norm)[:, None])
@@ -85,6 +110,34 @@ def _activate(
     torch.clamp_min(signed, 0.0, out=out)
     if (block.slope_plus, block.slope_minus) != (1.0, 0.0):
         out.mul_(block.slope_plus - block.slope_minus).add_(signed, alpha=block.slope_minus)
+
+
+def _slopes(
+    z: Columns, signs: Float[Tensor, "batch width"] | None, block: ResidualBlock
+) -> Float[Tensor, "batch width"]:
+    """phi'(sigma * z_1) * sigma, the derivative of column 1's features."""
+    if signs is None:
+        return torch.where(z[0] > 0.0, block.slope_plus, block.slope_minus).double()
+    return torch.where(signs * z[0] > 0.0, block.slope_plus, block.slope_minus) * signs
+
+
+def _log_gradient(tape: Sequence[_Block], skip: float, branch: float, z: Columns, seed: int) -> Values:
+    """ln(|J'v|^2 / |v|^2) through the blocks of `tape` for a Gaussian v, from the stream at `seed`.
+
+    Every recorded layer has a stream of its own, v and what the forward pass has not seen of the matrices alike, so that
+    none alters another; given the forward pass, gradients of different layers are independent draws.
+    """
+    stream = random_stream(seed, str(z.device))
+    gradient = torch.empty(1, *z.shape[1:], device=z.device).normal_(generator=stream).double()
+    log_scale = torch.zeros(gradient.shape[:2], dtype=torch.float64, device=z.device)
+    start = torch.linalg.vector_norm(gradient[0], dim=1).log()
+    for number, (seen, slopes) in enumerate(reversed(tape), start=1):
+        back = slopes * conditioned.backward(seen, gradient, stream)
+        gradient = skip * gradient + branch * back
+        if number % _RESCALED_EVERY == 0:
+            rescale(gradient, log_scale)
+    log_gradient: Values = 2.0 * (torch.linalg.vector_norm(gradient[0], dim=1).log() + log_scale[0] - start)
+    return log_gradient
 
 
 def _signs(batch: int, width: int, generator: torch.Generator) -> Float[Tensor, "batch width"]:

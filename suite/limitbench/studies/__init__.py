@@ -12,11 +12,15 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "deep-linear": "limitbench.studies.deep_linear",
+    "deep-linear-posterior": "limitbench.studies.deep_linear_posterior",
     "log-gaussian-resnet": "limitbench.studies.log_gaussian_resnet",
+    "mean-field-resnet": "limitbench.studies.mean_field_resnet",
     "norm-variance": "limitbench.studies.norm_variance",
+    "relu-gradients": "limitbench.studies.relu_gradients",
     "residual-equivalence": "limitbench.studies.residual_equivalence",
     "shaped-relu": "limitbench.studies.shaped_relu",
     "shaped-smooth": "limitbench.studies.shaped_smooth",
+    "trainability": "limitbench.studies.trainability",
     "unshaped-relu": "limitbench.studies.unshaped_relu",
     "weight-universality": "limitbench.studies.weight_universality",
 }

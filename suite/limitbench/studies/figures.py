@@ -34,6 +34,22 @@ class Series:
 
 
 @dataclass(frozen=True, eq=False)
+class Heat:
+    """Values on a grid of two axes, drawn as shades with their numbers below the series of a figure.
+
+    Attributes:
+        label: what the values are.
+        x, y: grid values, increasing; positive on logarithmic axes.
+        values: one for each cell; NaN cells stay empty.
+    """
+
+    label: str
+    x: Float[np.ndarray, " columns"]
+    y: Float[np.ndarray, " rows"]
+    values: Float[np.ndarray, "rows columns"]
+
+
+@dataclass(frozen=True, eq=False)
 class StudyFigure:
     """One figure.
 
@@ -44,6 +60,7 @@ class StudyFigure:
         series: what is drawn.
         caption: what is seen, with numbers from the data.
         x_log, y_log: logarithmic axes.
+        heat: shades below the series; the axes then end with its cells.
     """
 
     name: str
@@ -54,3 +71,4 @@ class StudyFigure:
     caption: str
     x_log: bool = False
     y_log: bool = False
+    heat: Heat | None = None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from limitbench.errors import InputError
+from limitbench.networks.training_data import DIGITS, ImageSet, in_use, using
 from limitbench.sweep.executors import Executor, Interrupted
 from limitbench.sweep.finalise import finalise, mark_unfinished
 from limitbench.sweep.grid import check_cells, resolve_grid
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from limitbench.studies.base import Study
 
 EXECUTORS = ("serial", "ray")
+#: Axis of the studies that train networks on images.
+DATA_AXIS = "data"
 
 
 def run(
@@ -51,6 +54,7 @@ def run(
     device: str = "auto",
     progress: Reporter | None = None,
     mix_versions: bool = False,
+    data: str | Path | None = None,
 ) -> xr.DataTree:
     """Run, resume or extend a sweep.
 
@@ -69,6 +73,8 @@ def run(
         workers: Ray actors; one per CPU (GPU) if left out.
         device: `auto`, `cpu` or `cuda`.
         progress: told what happens; silent if left out.
+        data: directory of IDX files for a study that trains networks; its axis `data` is then their set unless `grid`
+            names it. The environment variable LIMITBENCH_DATA names a directory too, and leaves the axis alone.
         mix_versions: allow blocks of one store to be drawn by different versions of torch or CPU capabilities; numbers
             are then no longer those of one uninterrupted run.
 
@@ -85,16 +91,27 @@ def run(
     options = request(
         samples=samples, sampler=sampler, seed=seed, margin=margin, workers=workers, device=device
     )  # fmt: skip
-    chosen = resolve_grid(study, study.presets[preset].grid, {} if grid is None else grid)
     reporter = progress or Silent()
     runner = _executor(executor, address, workers)
-    if out is None:
-        folder = Path(tempfile.mkdtemp(prefix="limitbench-"))
-        try:
-            return _sweep(study, chosen, preset, options, folder, runner, reporter).load()
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    return _sweep(study, chosen, preset, options, Path(os.path.abspath(out)), runner, reporter, mix_versions)
+    with using(data) as images:
+        own = {} if grid is None else grid
+        if images is not None:
+            own = on_data(study, own, images)
+        chosen = resolve_grid(study, study.presets[preset].grid, own)
+        if out is None:
+            folder = Path(tempfile.mkdtemp(prefix="limitbench-"))
+            try:
+                return _sweep(study, chosen, preset, options, folder, runner, reporter).load()
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        return _sweep(study, chosen, preset, options, Path(os.path.abspath(out)), runner, reporter, mix_versions)
+
+
+def on_data(study: Study, grid: Mapping[str, object], images: ImageSet) -> dict[str, object]:
+    """`grid` on the set of `images` unless it names sets itself; `InputError` where the study trains no networks."""
+    if DATA_AXIS not in {axis.name for axis in study.axes}:
+        raise InputError("data", images.name, f"nothing for {study.name}: no networks are trained there")
+    return {DATA_AXIS: (images.name,), **grid}
 
 
 def _sweep(
@@ -129,7 +146,8 @@ def _sweep(
             clear_failures(paths)
             for note in notes:
                 reporter.note(note)
-            job = Job(_by_name(study), spec, paths, None if mix else numerics())
+            trained = set(spec.grid.get(DATA_AXIS, ())) - {DIGITS}
+            job = Job(_by_name(study), spec, paths, None if mix else numerics(), in_use() if trained else None)
             ledger = Ledger(job, done, reporter)
             units = list(ledger.first())
             reporter.start(study.name, sum(spec.samples.values()), ledger.drawn, ledger.seconds_left)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from limitbench.errors import InputError
+from limitbench.networks.training_data import using
 from limitbench.numerics.random import stream_seed
 from limitbench.statistics.laws import Law, quantile_levels
 from limitbench.sweep.blocks import SampleUnit, ScoreUnit, Unit, block_batches, one_pass
@@ -46,6 +47,8 @@ class Job:
     paths: Paths
     #: What every worker must have (`numerics`), None where mixing is allowed.
     required: dict[str, str] | None = None
+    #: Directory of images and digest of their content, None where none is needed.
+    data: tuple[str, str] | None = None
 
     def resolve_study(self) -> Study:
         """The study object."""
@@ -87,8 +90,10 @@ def numerics() -> dict[str, str]:
 
 
 def check_worker(job: Job) -> None:
-    """Raises `InputError` where this process cannot honour the device or the versions of the job."""
+    """Raises `InputError` where this process cannot honour the device, the versions or the images of the job."""
     check_device(job.spec.meaning.device)
+    with using(*(job.data or (None,))):
+        pass
     for name, wanted in (job.required or {}).items():
         if numerics()[name] != wanted:
             accepted = f"{wanted}, as on the driver, or --mix-versions"
@@ -98,7 +103,7 @@ def check_worker(job: Job) -> None:
 def execute(job: Job, unit: Unit, attempt: int = 1) -> Receipt:
     """Do one unit of `job`, write its chunks, write its marker; the marker's content is the receipt."""
     started = time.perf_counter()
-    with one_thread():
+    with one_thread(), using(*(job.data or (None,))):
         root = _open(job)
         receipt = _draw(job, unit, root) if isinstance(unit, SampleUnit) else _score(job, unit, root)
     if receipt.get("damaged"):

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from limitbench.report.figures.shades import draw_shades, edges, shade_words
 from limitbench.report.style import (
     MUTED,
     N_THEORY_COLOURS,
@@ -52,7 +53,8 @@ def series_figure(figure: StudyFigure, theories: Sequence[str]) -> tuple[Figure,
         theories: names of the study's theories in report order, for their colours and dashes.
     """
     seen = [_shown(figure, series) for series in figure.series]
-    if not any(points.any() for points in seen):
+    heat = figure.heat if figure.heat is not None and np.isfinite(figure.heat.values).any() else None
+    if heat is None and not any(points.any() for points in seen):
         return None
     looks = _looks(figure.series, theories)
     with house_style():
@@ -66,11 +68,15 @@ def series_figure(figure: StudyFigure, theories: Sequence[str]) -> tuple[Figure,
         for series, points, look in zip(figure.series, seen, looks, strict=True):
             if points.any():
                 _DRAW[series.kind](axes, figure, series, points, look)
+        if heat is not None:
+            draw_shades(axes, heat, x_log=figure.x_log, y_log=figure.y_log)
+            axes.set_xlim(*edges(heat.x, log=figure.x_log)[[0, -1]])
+            axes.set_ylim(*edges(heat.y, log=figure.y_log)[[0, -1]])
         low, high = axes.get_xlim()
         _set_ticks(axes.set_xticks, _places(figure, seen) or _ticks(low, high, log=figure.x_log))
-        _set_ticks(axes.set_yticks, _ticks(*axes.get_ylim(), log=figure.y_log))
+        _set_ticks(axes.set_yticks, heat.y.tolist() if heat else _ticks(*axes.get_ylim(), log=figure.y_log))
         axes.set_xlim(low, high)
-        axes.grid(True, axis="y")
+        axes.grid(heat is None, axis="y")
         axes.set_xlabel(figure.x_label)
         axes.set_ylabel(figure.y_label)
         axes.yaxis.set_label_coords(-(_LEFT - 12) / width, 0.5)
@@ -79,7 +85,7 @@ def series_figure(figure: StudyFigure, theories: Sequence[str]) -> tuple[Figure,
 
 def describe(figure: StudyFigure) -> str:
     """What every series does from its first to its last point, from the data; then the range of the axes."""
-    parts = []
+    parts = [shade_words(figure.heat)] if figure.heat is not None else []
     for series in figure.series:
         points = np.flatnonzero(_shown(figure, series))
         if points.size:

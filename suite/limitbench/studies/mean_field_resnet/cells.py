@@ -26,9 +26,7 @@ DEFAULTS = {"sigma_v2": 1.5, "sigma_w2": 1.69, "sigma_a2": 0.5, "sigma_b2": 0.49
 
 def field(cell: Cell) -> MeanField:
     """The recurrences of a cell's architecture."""
-    return MeanField(
-        str(cell["network"]), str(cell["activation"]), **{name: float(cell[name]) for name in SIGMAS}
-    )
+    return MeanField(str(cell["network"]), str(cell["activation"]), **{name: float(cell[name]) for name in SIGMAS})
 
 
 @lru_cache(maxsize=256)
@@ -118,7 +116,7 @@ def predicted(path: Trajectory, observable: str, layers: Sequence[int]) -> Float
         case "log_length":
             return np.asarray(path.log_p[at])
         case "log_preactivation":
-            return np.log(path.q[at])
+            return np.asarray(path.log_q[at])
         case "covariance_12":
             return np.asarray(path.gamma[at])
         case "log_chi":

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from limitbench.studies.evidence import STANDARD_ERRORS
 from limitbench.studies.mean_field_resnet.cells import Columns
 
 #: Forward and backward quantities with their symbols.
@@ -40,19 +42,14 @@ class Extrapolated:
     errors: Float[np.ndarray, "widths layers"]
 
 
-@dataclass(frozen=True)
-class Furthest:
-    """The quantity and layer furthest from 1 in standard errors, and the largest deviation."""
+class Furthest(NamedTuple):
+    """The quantity and layer furthest from 1 in standard errors, and how many means were not resolved."""
 
     quantity: str
     layer: int
     value: float
     se: float
-
-    @property
-    def deviation(self) -> float:
-        """In standard errors."""
-        return abs(self.value - 1.0) / self.se
+    unresolved: int
 
 
 def extrapolate(
@@ -95,27 +92,36 @@ def intercept(
     return value, np.sqrt(second / determinant)
 
 
-def furthest(columns: Columns) -> Furthest | None:
-    """The worst of all quantities and layers of one activation and architecture."""
-    found = []
+def furthest(columns: Columns, resolution: float) -> Furthest | None:
+    """The worst of all quantities and layers of one activation and architecture, among those that are resolved.
+
+    Means that 4.5 standard errors do not fix to `resolution` say nothing.
+    """
+    found, unresolved = [], 0
     for observable, symbol in QUANTITIES.items():
         fit = extrapolate(columns, observable)
         if fit is None:
             continue
-        worst = int(np.argmax(np.abs(fit.value - 1) / fit.se))
-        found.append(Furthest(symbol, columns.layers[worst], float(fit.value[worst]), float(fit.se[worst])))
-    return max(found, key=lambda f: f.deviation, default=None)
+        known = STANDARD_ERRORS * fit.se <= resolution
+        unresolved += int((~known).sum())
+        if known.any():
+            deviation = np.where(known, np.abs(fit.value - 1) / fit.se, -1.0)
+            worst = int(np.argmax(deviation))
+            found.append((symbol, columns.layers[worst], float(fit.value[worst]), float(fit.se[worst])))
+    if not found:
+        return None
+    return Furthest(*max(found, key=lambda f: abs(f[2] - 1) / f[3]), unresolved)
 
 
-def log_difference(columns: Columns, observable: str, first: int, last: int) -> tuple[float, float, float]:
+def log_difference(columns: Columns, observable: str, first: int, last: int) -> tuple[float, float, float] | None:
     """ln of the mean at layer `first` over that at `last`, at infinite width: predicted, measured, standard error.
 
-    The two layers' errors are added as if they were independent. Raises ValueError where there is nothing to fit.
+    The two layers' errors are added as if they were independent. None where there is nothing to fit.
     """
     fit, logs = extrapolate(columns, observable), columns.logs(observable)
     i, j = columns.index(first), columns.index(last)
-    if fit is None or i is None or j is None:
-        raise ValueError(f"layers {first} and {last} at three widths")
+    if fit is None or i is None or j is None or min(fit.value[[i, j]]) <= 0:
+        return None
     predicted = float(logs[i] - logs[j])
     measured = predicted + math.log(fit.value[i]) - math.log(fit.value[j])
     return predicted, measured, math.hypot(fit.se[i] / fit.value[i], fit.se[j] / fit.value[j])

@@ -1,0 +1,217 @@
+"""What mean-field theory says about a residual network: lengths, cosines, gradients, and how far to trust it.
+
+The recurrences give means over networks: p_l and gamma_l forward, chi_{l-1} = (1 + sv2 sw2 E phi'^2) chi_l backward. At
+width N the log of chi_0/chi_L is about normal with a variance v of order L/N and mean ln(recurrence) - v/2, so that a
+typical network has less than the mean (recurrences: arXiv 1712.08969).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import brentq
+
+from limitbench.advice.gradient import Gradient, of_law
+from limitbench.advice.mean_field import MeanFieldNetwork
+from limitbench.advice.rows import Opinion
+from limitbench.errors import InputError
+from limitbench.networks.checks import number
+from limitbench.statistics.laws import Law, Normal, PointMass
+from limitbench.theories.base import Theory
+from limitbench.theories.mean_field import Asymptotics, GaussianFluctuations, MeanField, Recurrences, Trajectory
+from limitbench.theories.mean_field.asymptotic_laws import asymptotic_law
+
+#: Standard deviation of the log gradient ratio from which on its normal law is no more than an order of magnitude.
+LARGE = 1.0
+#: Standard deviation of it that a wide enough network has.
+SMALL = math.log(1.5)
+#: Deepest network of which the spread is looked up.
+_DEEPEST = 2000
+#: Range in which a variance of the weights is searched for.
+SMALLEST, LARGEST = 1e-12, 1e12
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """What only a mean-field residual network is asked about.
+
+    Attributes:
+        log_length: ln p_L, p_L = |x_L|^2/N of one input.
+        cosine: of two inputs at the output.
+        log_distance: ln s_L, s_L = |x_L - x'_L|^2/N.
+        gradient_budget: R.
+        sigma_w2: smallest and largest variance of w with a mean gradient ratio between 1/R and R at this depth, in
+            1e-12 .. 1e12: 0 and infinite where there is no such end, NaN where no variance does.
+        large_spread_depth: first depth at which the sd of the log gradient ratio is above 1 at this width; infinite
+            where that is beyond 2,000 blocks.
+        small_spread_width: width from which on it is at most ln 1.5 at this depth.
+        self_averaging: whether E phi'^4 is finite; else gradients of wide networks stay below the recurrence, and there
+            are no such depth and width (NaN).
+        second_half: log of what the second half of the blocks contributes to the mean gradient ratio.
+        second_half_asymptotic: the same by the law for L to infinity; NaN where there is none.
+    """
+
+    log_length: float
+    cosine: float
+    log_distance: float
+    gradient_budget: float
+    sigma_w2: tuple[float, float]
+    large_spread_depth: float
+    small_spread_width: float
+    self_averaging: bool
+    second_half: float
+    second_half_asymptotic: float
+
+
+def opinions(network: MeanFieldNetwork) -> tuple[Opinion, ...]:
+    """The asymptotic laws, the recurrences, and the normal law around them at this width; `log_norm` is ln p_L."""
+    found = []
+    names = {"log_norm": "log_length", "correlation": "cosine"}
+    for theory in (_theory(network, Asymptotics), _theory(network, Recurrences), _fluctuations(network)):
+        laws: dict[str, Law] = {ours: theory.law(name) for ours, name in names.items() if name in theory.observables}
+        if isinstance(theory, Recurrences) and network.rho0 < 1:
+            laws["log_gap"] = PointMass(float(log_gap(trajectory(network))[-1]))
+        note = "" if laws else "no law of lengths here"
+        found.append(Opinion(theory.name, theory.title, laws, theory.validity, note))
+    return tuple(found)
+
+
+def length_law(network: MeanFieldNetwork) -> Law:
+    """The law of ln p_L at this width, to leading order."""
+    return _fluctuations(network).law("log_length")
+
+
+def _fluctuations(network: MeanFieldNetwork) -> Theory:
+    return _theory(network, GaussianFluctuations, width=network.width)
+
+
+def _theory(network: MeanFieldNetwork, theory: type[Theory], **more: int) -> Theory:
+    shape: dict[str, Any] = {"depth": network.depth, "network": network.block, "activation": network.activation}
+    shape |= network.variances | {"norm0": network.norm0, "rho0": network.rho0} | more
+    return theory(**shape)
+
+
+def gradient(network: MeanFieldNetwork) -> Gradient:
+    """chi_0/chi_L: the recurrence's mean, and the normal law of its log at this width."""
+    path = trajectory(network)
+    ratio = float(path.log_chi[0])
+    names = ("w", "b", "v", "a") if network.block == "full" else ("w", "b")
+    along = ((name, getattr(path, f"log_chi_{name}")) for name in names)
+    parameters = {name: float(logs[1] - logs[-1]) for name, logs in along}
+    mean = Gradient(log_mean=ratio, between="x_0 against x_L", parameters=parameters)
+    if not network.self_averaging:
+        return replace(mean, basis="by the recurrence, of which networks fall short: see below")
+    variance = log_variance(network, network.depth)
+    if network.recurrence.tracks_mean and variance > LARGE**2:
+        basis = "by the recurrence, which needs a far greater width here: along the mean of x gradients are larger"
+        return replace(mean, basis=basis)
+    law = Normal(ratio - variance / 2, math.sqrt(variance))
+    basis = "the mean by recurrence, the spread to leading order in depth/width"
+    basis += "; where it is as large as here, only its size" if variance > LARGE**2 else ""
+    return replace(of_law(law, ratio, mean.between, basis), parameters=parameters)
+
+
+def blocks(network: MeanFieldNetwork, gradient_budget: float = 10.0) -> Blocks:
+    """The answers that only these networks have. Raises `InputError` for a gradient budget below 1."""
+    budget = number("gradient_budget", gradient_budget)
+    if budget < 1:
+        raise InputError("gradient_budget", gradient_budget, "a number of at least 1")
+    path, half = trajectory(network), network.depth // 2
+    law = asymptotic_law(network.recurrence, network.norm0)
+    asymptotic = None if law is None else law.log_gain(half, network.depth)
+    return Blocks(
+        log_length=float(path.log_p[-1]),
+        cosine=float(path.cosine[-1]),
+        log_distance=float(path.log_distance[-1]),
+        gradient_budget=budget,
+        sigma_w2=sigma_window(network, budget),
+        large_spread_depth=large_spread_depth(network) if network.self_averaging else math.nan,
+        small_spread_width=small_spread_width(network) if network.self_averaging else math.nan,
+        self_averaging=network.self_averaging,
+        second_half=float(path.log_chi[half]),
+        second_half_asymptotic=math.nan if asymptotic is None else asymptotic,
+    )
+
+
+@lru_cache(maxsize=64)
+def trajectory(network: MeanFieldNetwork) -> Trajectory:
+    """The recurrences of two inputs of this network."""
+    return network.recurrence.run(network.depth, norm0=network.norm0, rho0=network.rho0)
+
+
+def log_variance(network: MeanFieldNetwork, depth: int) -> float:
+    """Variance of ln(chi_0/chi_L) at the network's width and at this depth."""
+    if network.recurrence.tracks_mean:
+        return _variance(network.recurrence, depth, network.width, network.norm0)
+    return _variance(network.recurrence, depth, 1, network.norm0) / network.width
+
+
+@lru_cache(maxsize=256)
+def _variance(recurrence: MeanField, depth: int, width: int, norm0: float) -> float:
+    with np.errstate(invalid="ignore"):
+        return recurrence.log_chi_variance(depth, width, norm0=norm0)
+
+
+def log_gap(path: Trajectory) -> Float[np.ndarray, " layers"]:
+    """ln(1 - e_l) of inputs of equal norms, s_l/(2 p_l), without the cancellation of 1 - e_l."""
+    return np.asarray(path.log_distance - path.log_p - math.log(2))
+
+
+def large_spread_depth(network: MeanFieldNetwork) -> float:
+    """By Brent's method, which takes few steps as the variance grows about linearly with every block."""
+
+    def excess(depth: float) -> float:
+        return log_variance(network, round(depth)) - LARGE**2
+
+    high = 1
+    while excess(high) <= 0:
+        if high == _DEEPEST:
+            return math.inf
+        high = min(2 * high, _DEEPEST)
+    depth = 1 if high == 1 else round(float(brentq(excess, high // 2, high, xtol=0.5)))
+    while excess(depth) <= 0:
+        depth += 1
+    while depth > 1 and excess(depth - 1) > 0:
+        depth -= 1
+    return depth
+
+
+def small_spread_width(network: MeanFieldNetwork) -> float:
+    """Where a/N + b/N^2 is ln(1.5)^2; b is that of networks whose x has a mean, else 0."""
+    one, two = (_variance(network.recurrence, network.depth, width, network.norm0) for width in (1, 2))
+    if math.isinf(one):
+        return math.inf
+    a, b = max(4 * two - one, 0.0), max(2 * one - 4 * two, 0.0)
+    return max(math.ceil((a + math.sqrt(a**2 + 4 * b * SMALL**2)) / (2 * SMALL**2)), 1)
+
+
+def sigma_window(network: MeanFieldNetwork, ratio: float) -> tuple[float, float]:
+    """Smallest and largest variance of w with |ln(chi_0/chi_L)| <= ln `ratio`; the log ratio grows with it.
+
+    A residual network's gradients never shrink, so that its smallest is 0.
+    """
+    low, high = (_root(network, target) for target in (-math.log(ratio), math.log(ratio)))
+    return (math.nan, math.nan) if low == math.inf or high == 0 else (low, high)
+
+
+def log_ratio(network: MeanFieldNetwork, sigma_w2: float) -> float:
+    """ln(chi_0/chi_L) at another variance of w."""
+    other = MeanField(network.block, network.activation, **(network.variances | {"sigma_w2": sigma_w2}))
+    return other.log_gradient_ratio(network.depth, network.norm0)
+
+
+def _root(network: MeanFieldNetwork, target: float) -> float:
+    """The variance of w with this log ratio; 0 where every one in the range has more, infinite where all have less."""
+
+    def excess(log_variance: float) -> float:
+        return log_ratio(network, math.exp(log_variance)) - target
+
+    low, high = math.log(SMALLEST), math.log(LARGEST)
+    if excess(low) >= 0:
+        return 0.0
+    return math.exp(float(brentq(excess, low, high, xtol=1e-10))) if excess(high) > 0 else math.inf

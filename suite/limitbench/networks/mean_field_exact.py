@@ -1,0 +1,238 @@
+"""Mean-field networks forward and backward without weights, exact in law at any width.
+
+Write every matrix as its scale times independent N(0, 1) entries and every bias as a column of the matrix:
+
+    h_l = W_l F_l,   F_l = [sigma_w x_{l-1} / sqrt(N); sigma_b 1'],   u_l = phi(h_l),
+    y_l = V_l K_l,   K_l = [sigma_v u_l / sqrt(N); sigma_a 1'],       x_l = x_{l-1} + y_l,
+
+columns are inputs (`reduced`: y_l = u_l; `plain`: x_l = u_l). With orthonormal bases F_l = B_l R_l, K_l = D_l S_l the
+forward pass uses W_l B_l and V_l D_l only, which given all earlier layers are N(0, 1) entries again. So x_l, h_l, B_l,
+D_l are functions of x_0 and of the seen W_l B_l, V_l D_l, and given these the unseen W_l (I - B_l B_l'),
+V_l (I - D_l D_l') of all layers are independent of one another. Backward, g_l = dE/dx_l with one column an input,
+
+    g_L = a vector independent of all matrices, or a function of the seen part of the output matrix and its unseen part,
+    du_l = (sigma_v / sqrt(N)) [V_l' g_l]_N,   dh_l = phi'(h_l) du_l,
+    g_{l-1} = g_l + (sigma_w / sqrt(N)) [W_l' dh_l]_N,
+
+[.]_N the first N rows (the last one belongs to the bias): g_l depends on the unseen parts of later layers only, and
+dh_l on that of V_l besides, so `conditioned.backward` draws V_l' g_l, then W_l' dh_l, from their exact conditional
+laws. The output matrix enters the loss |W x_L / sqrt(N) - y|^2 / 2 and is conditioned on its outputs in the same way.
+Gradients of parameters are sums of outer products over inputs: their mean squares need Gram matrices alone,
+
+    dE/dw = sum_a dh^a x^a',   dE/db = sum_a dh^a,   dE/dv = sum_a g^a u^a',   dE/da = sum_a g^a.
+
+The backward pass of arXiv 1712.08969 draws all matrices afresh instead, which is off by O(1/N).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from limitbench.networks import conditioned
+from limitbench.networks.conditioned import Seen, Vectors
+from limitbench.networks.mean_field_block import MeanFieldBlock, Observed, observables, target
+
+#: Pairs of inputs a and b that stay x^a = sign x^b in every layer, as (a, b, sign).
+Twins = tuple[tuple[int, int, float], ...]
+#: Blocks between two changes of scale of the forward pass.
+_RESCALED_EVERY = 8
+
+Values = Float[Tensor, " batch"]
+Augmented = Float[Tensor, "columns batch augmented"]
+Grams = Float[Tensor, "columns columns batch"]
+
+
+class _Passed(NamedTuple):
+    """What a block keeps for the backward pass: seen parts of w and v, Gram matrices of x_{l-1} and u_l, their scales.
+
+    The Gram matrices are those of the inputs that have gradients.
+    x_{l-1} and h_l are multiples of e^s, u_l one of e^t, s and t the `log_scales`.
+    """
+
+    w: Seen
+    v: Seen | None
+    inputs: Grams
+    units: Grams
+    log_scales: tuple[Values, Values]
+
+
+@torch.inference_mode()
+def sample(
+    block: MeanFieldBlock,
+    root: Float[Tensor, "rank inputs"],
+    *,
+    outputs: int | None,
+    depth: int,
+    layers: Sequence[int],
+    batch: int,
+    generator: torch.Generator,
+) -> Observed:
+    """All observables of `batch` networks of `depth` blocks at `layers`; `outputs` None for the independent loss.
+
+    Powers of ReLU are homogeneous, phi(e^s h) = e^(A s) phi(h): their features are carried as multiples of e^s, so that
+    no depth overflows; gradients are carried so always. Cost a block: N normals a matrix and input forward, N a matrix
+    and gradient backward, O(N m^2) operations. Memory a block: 12 N bytes a matrix and input. Float64, float32 normals.
+    """
+    device, inputs, n = generator.device, root.shape[1], block.width
+    found: dict[str, dict[int, Values]] = {name: {} for name in observables(block.kind, inputs)}
+    normals = torch.empty(len(root), batch, n, device=device).normal_(generator=generator).double()
+    twins = _twins(block, root)
+    x = _alike(torch.einsum("kc,kbn->cbn", root.to(device), normals).contiguous(), twins)
+    s = torch.zeros(batch, dtype=torch.float64, device=device)
+    matrices = 2 if block.kind == "full" else 1
+    features = torch.empty(depth, matrices, inputs, batch, n + 1, dtype=torch.float64, device=device)
+    drawn = torch.empty(depth, matrices, inputs, batch, n, device=device)
+    at, passed, differentiated = frozenset(layers), [], 1 if outputs is None else inputs
+    for layer in range(1, depth + 1):
+        x, s, kept = _forward(block, twins, x, s, differentiated, features[layer - 1], drawn[layer - 1], generator)
+        passed.append(kept)
+        if layer in at:
+            found["log_preactivation"][layer] = _log_mean_square(kept.w.product(1)[0]) + 2.0 * kept.log_scales[0]
+            for name, value in _lengths(x, s).items():
+                found[name][layer] = value
+        if block.activation.exponent is not None and layer % _RESCALED_EVERY == 0:
+            s = s + _rescale(x)
+
+    g = _output_gradient(x, s, outputs, generator)
+    t, last = torch.zeros_like(s), _log_mean_square(g[0])  # gradients are multiples of e^t
+    for layer in range(depth, 0, -1):
+        kept = passed.pop()
+        dh = _slope(block, kept, len(g)).mul_(g if kept.v is None else _transposed(kept.v, g, block.sigma_v, generator))
+        gains = _parameter_gains(kept, g, dh) if layer in at else {}
+        dx = _transposed(kept.w, dh, block.sigma_w, generator)
+        g = dx if block.kind == "plain" else dx.add_(g)
+        if layer in at:
+            for name, gain in (gains | {"log_chi": _log_mean_square(g[0])}).items():
+                found[name][layer] = gain + 2.0 * t - last
+        t = t + _rescale(g)
+    return {name: torch.stack([values[layer] for layer in layers], dim=1) for name, values in found.items()}
+
+
+def _forward(
+    block: MeanFieldBlock,
+    twins: Twins,
+    x: Vectors,
+    s: Values,
+    differentiated: int,
+    features: Float[Tensor, "matrices columns batch augmented"],
+    drawn: Float[Tensor, "matrices columns batch width"],
+    generator: torch.Generator,
+) -> tuple[Vectors, Values, _Passed]:
+    """e^-s x_l and its s from e^-s x_{l-1} and its s, and what is kept, in the memory of `features` and `drawn`."""
+    exponent, inputs = block.activation.exponent, _gram(x[:differentiated])
+    w = conditioned.forward(_augmented(x, block.sigma_w, s, block.sigma_b, features[0]), drawn[0], generator)
+    u = block.activation.function(_alike(w.product(len(x)), twins))
+    units = _gram(u[:differentiated])
+    t = s if exponent is None else exponent * s
+    if block.kind == "plain":
+        return u, t, _Passed(w, None, inputs, units, (s, t))
+    if exponent not in (None, 1.0):
+        u *= (t - s).exp()[:, None]
+    if block.kind == "reduced":
+        return u.add_(x), s, _Passed(w, None, inputs, units, (s, t))
+    v = conditioned.forward(_augmented(u, block.sigma_v, s, block.sigma_a, features[1]), drawn[1], generator)
+    return _alike(v.product(len(x)), twins).add_(x), s, _Passed(w, v, inputs, units, (s, t))
+
+
+def _twins(block: MeanFieldBlock, root: Float[Tensor, "rank inputs"]) -> Twins:
+    """Equal inputs, and opposite ones where all is odd: rounding must not part them, for chaos would magnify it."""
+    odd = block.activation.odd and block.sigma_b == 0.0 and (block.kind != "full" or block.sigma_a == 0.0)
+    pairs = [(a, b, sign) for a in range(root.shape[1]) for b in range(a) for sign in ((1.0, -1.0) if odd else (1.0,))]
+    return tuple((a, b, sign) for a, b, sign in pairs if torch.allclose(root[:, a], sign * root[:, b], 1e-12, 0.0))
+
+
+def _alike(vectors: Vectors, twins: Twins) -> Vectors:
+    """`vectors`, in place those of twins alike to the last bit."""
+    for a, b, sign in twins:
+        torch.mul(vectors[b], sign, out=vectors[a])
+    return vectors
+
+
+def _augmented(x: Vectors, sigma: float, s: Values, bias: float, out: Augmented) -> Augmented:
+    """[sigma x / sqrt(N); e^-s bias 1'] in `out`: features of a matrix whose last column is a bias, over e^s."""
+    width = x.shape[2]
+    torch.mul(x, sigma / math.sqrt(width), out=out[:, :, :width])
+    out[:, :, width] = bias * (-s).exp() if bias > 0.0 else 0.0
+    return out
+
+
+def _slope(block: MeanFieldBlock, kept: _Passed, columns: int) -> Vectors:
+    """phi'(h) of the first `columns` inputs."""
+    slope = block.activation.derivative(kept.w.product(columns))
+    if block.activation.exponent not in (None, 1.0):
+        s, t = kept.log_scales
+        slope *= (t - s).exp()[:, None]
+    return slope
+
+
+def _transposed(seen: Seen, gradients: Vectors, sigma: float, generator: torch.Generator) -> Vectors:
+    """(sigma / sqrt(N)) [G' gradients]_N."""
+    width = gradients.shape[2]
+    return conditioned.backward(seen, gradients, generator)[:, :, :width] * (sigma / math.sqrt(width))
+
+
+def _parameter_gains(kept: _Passed, g: Vectors, dh: Vectors) -> dict[str, Values]:
+    """Logs of the mean square entries of dE/dw, dE/db, and of dE/dv, dE/da where there are such."""
+    s, t = kept.log_scales
+    gains = {"log_chi_b": _log_mean_square(dh.sum(0)), "log_chi_w": _log_outer(dh, kept.inputs) + 2.0 * s}
+    if kept.v is not None:
+        gains |= {"log_chi_a": _log_mean_square(g.sum(0)), "log_chi_v": _log_outer(g, kept.units) + 2.0 * t}
+    return gains
+
+
+def _output_gradient(
+    x: Float[Tensor, "inputs batch width"], s: Values, outputs: int | None, generator: torch.Generator
+) -> Float[Tensor, "gradients batch width"]:
+    """g_L, that of the squared loss up to a factor of each network."""
+    inputs, batch, width = x.shape
+    if outputs is None:
+        return torch.empty(1, batch, width, device=x.device).normal_(generator=generator).double()
+    room = torch.empty(inputs, batch, outputs, device=x.device)
+    readout = conditioned.forward(x / math.sqrt(width), room, generator)
+    targets = torch.tensor([target(a) for a in range(inputs)], dtype=torch.float64, device=x.device)[:, None, None]
+    scale = s.clamp_min(0.0)
+    residuals = readout.product(inputs) * (s - scale).exp()[:, None] - targets * (-scale).exp()[:, None]
+    return conditioned.backward(readout, residuals, generator)
+
+
+def _lengths(x: Vectors, s: Values) -> dict[str, Values]:
+    """Length of input 1, e^s x; cosine, covariance and distance of inputs 1 and 2."""
+    found = {"log_length": _log_mean_square(x[0]) + 2.0 * s}
+    if len(x) > 1:
+        overlap = (x[0] * x[1]).sum(1)
+        norms = torch.linalg.vector_norm(x[:2], dim=2)
+        found["cosine"] = (overlap / norms[0] / norms[1]).clamp(-1.0, 1.0)
+        found["covariance_12"] = overlap / x.shape[2] * (2.0 * s).exp()
+        found["log_distance"] = _log_mean_square(x[0] - x[1]) + 2.0 * s
+    return found
+
+
+def _log_mean_square(vectors: Float[Tensor, "batch width"]) -> Values:
+    """ln(|v|^2 / N)."""
+    return 2.0 * torch.linalg.vector_norm(vectors, dim=1).log() - math.log(vectors.shape[1])
+
+
+def _gram(vectors: Vectors) -> Grams:
+    """Inner products of all columns."""
+    return torch.stack([(vector * vectors).sum(2) for vector in vectors])
+
+
+def _log_outer(gradients: Vectors, gram: Grams) -> Values:
+    """ln of the mean square entry of sum_a gradients^a v^a', from the Gram matrix of the v^a."""
+    total = (_gram(gradients) * gram).sum((0, 1)).clamp_min(0.0)
+    return total.log() - 2.0 * math.log(gradients.shape[2])
+
+
+def _rescale(vectors: Vectors) -> Values:
+    """Bring each network's vectors to a length in [1/2, 1) by a power of two, in place; the log taken off."""
+    size = torch.linalg.vector_norm(torch.linalg.vector_norm(vectors, dim=2), dim=0)
+    exponent = torch.frexp(size).exponent
+    vectors.mul_(torch.ldexp(torch.ones_like(size), -exponent)[:, None])
+    taken_off: Values = exponent * math.log(2.0)
+    return taken_off

@@ -1,0 +1,3 @@
+from limitbench.studies.trainability.study import STUDY
+
+__all__ = ["STUDY"]

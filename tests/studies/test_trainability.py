@@ -1,0 +1,433 @@
+"""The ledger of `trainability` says yes and no on made-up accuracies; real cells resume, fail and mix no data."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import limitbench
+from limitbench.cli import main
+from limitbench.errors import InputError
+from limitbench.networks import training_data
+from limitbench.networks.trained_stack import Stack
+from limitbench.studies import get
+from limitbench.studies.evidence import Evidence
+from limitbench.studies.trainability import collapse, edges
+from limitbench.studies.trainability.accuracies import accuracies
+from limitbench.studies.trainability.designs import DESIGNS, mean_field
+from limitbench.studies.trainability.predictors import initial_recurrences, predictor
+from limitbench.studies.trainability.study import DEPTHS, VARIANCES
+from limitbench.sweep.executors import Interrupted
+from limitbench.sweep.run import status
+
+STUDY = get("trainability")
+AXES = {"design": ["tanh-adam"], "data": ["digits"], "sigma_w2": list(VARIANCES), "width": [96], "depth": list(DEPTHS)}
+#: A real run of a few seconds: narrow networks, two designs, three cells each.
+SMALL = {"design": ["tanh-adam", "tanh-sgd"], "sigma_w2": [1.0], "width": [6], "depth": [1, 2, 3]}
+
+
+# -- made-up accuracies -------------------------------------------------------------------------------------------
+
+
+def cell_of(sigma_w2=1.0, depth=16, design="tanh-adam", data="digits", width=96):
+    return {"design": design, "data": data, "sigma_w2": sigma_w2, "width": width, "depth": depth}
+
+
+def by(name, *, noise=0.01, replicates=6, scale=1.0):
+    """Accuracy that falls with one predictor past its value at sigma_w^2 = 1 and L = 16."""
+    middle = {design: predictor(name, cell_of(design=design)) for design in DESIGNS}
+
+    def draw(cell, random):
+        off = predictor(name, cell) - middle["tanh-adam" if cell["design"].startswith("tanh") else "relu-adam"]
+        accuracy = 0.9 - 0.15 * np.logaddexp(0, scale * off)
+        drawn = np.clip(accuracy + noise * random.normal(size=replicates), 0.1, 1.0)
+        ratio = predictor("gradient", cell) + 0.1 * random.normal(size=replicates)
+        return {"test_accuracy": drawn, "diverged": np.zeros(replicates), "log_gradient_ratio": ratio}
+
+    return draw
+
+
+def ledger(tree):
+    return {claim.name: claim for claim in STUDY.claims(tree)}
+
+
+@pytest.fixture(scope="module")
+def by_gradient(made_up_run):
+    axes = AXES | {"design": ["relu-adam", "relu-adam-faint", "tanh-adam", "tanh-sgd"]}
+    return made_up_run(STUDY, axes, by("gradient"), networks=6)
+
+
+@pytest.fixture(scope="module")
+def by_distance(made_up_run):
+    axes = AXES | {"design": ["relu-adam", "relu-adam-faint", "tanh-adam"]}
+    return made_up_run(STUDY, axes, by("distance"), networks=6)
+
+
+def test_accuracies_that_follow_the_gradient_ratio_are_told(by_gradient):
+    made = ledger(by_gradient)
+    for name in ("tanh-adam-gradient-predicts", "tanh-sgd-gradient-predicts", "tanh-adam-product-collapses"):
+        assert made[name].verdict == "holds", name
+    assert made["relu-distance-predicts"].verdict == "fails"
+    assert made["relu-one-norm-cannot-tell"].verdict == "holds"
+    assert made["networks-have-the-predicted-gradients"].verdict == "holds"
+    assert "ln χ₀/χ_L 0.9" in made["tanh-adam-gradient-predicts"].text
+
+
+def test_accuracies_that_follow_the_distance_are_told(by_distance):
+    made = ledger(by_distance)
+    assert made["tanh-adam-gradient-predicts"].verdict == "fails"
+    assert made["relu-distance-predicts"].verdict == "holds"
+    assert "rank correlation of the two predictors 0.8" in made["relu-distance-predicts"].text
+    assert made["relu-larger-distance-is-better"].verdict == "fails"
+
+
+def test_few_replicates_decide_nothing(made_up_run):
+    few = made_up_run(STUDY, AXES, by("gradient", replicates=4), networks=4)
+    made = ledger(few)
+    assert made["tanh-adam-gradient-predicts"].measured > 0.1
+    assert {made[name].verdict for name in made if name != "networks-have-the-predicted-gradients"} == {"undecided"}
+
+
+def edge_run(made_up_run, exponent, noise=0.005):
+    """Accuracy 0.95 up to an edge at sigma_w^2 = 3 (L/4)^exponent, then down by 0.2 a unit of ln sigma_w^2."""
+
+    def draw(cell, random):
+        past = np.log(cell["sigma_w2"] / (3 * (cell["depth"] / 4) ** exponent))
+        accuracy = 0.95 - 0.2 * max(past, 0.0) + noise * random.normal(size=6)
+        return {"test_accuracy": np.clip(accuracy, 0.1, 1)}
+
+    axes = AXES | {"sigma_w2": [float(v) for v in np.geomspace(1e-3, 10, 17)] + [2.0]}
+    axes["sigma_w2"].sort()
+    return made_up_run(STUDY, axes, draw, networks=6)
+
+
+@pytest.mark.parametrize(("exponent", "verdict"), [(-1.0, "holds"), (-0.6, "fails")])
+def test_slope_of_the_edge_is_measured_and_can_fail(made_up_run, exponent, verdict):
+    claim = ledger(edge_run(made_up_run, exponent))["tanh-adam-edge-slope"]
+    assert claim.measured == pytest.approx(exponent, abs=0.1)
+    assert claim.verdict == verdict
+
+
+def test_edge_is_found_by_interpolation_and_only_where_the_grid_reaches_it():
+    variances = np.exp([0.0, 1.0, 2.0, 3.0])
+    mean = np.array([[0.9, 0.8, 0.9, 0.8], [0.9, 0.9, 0.9, 0.86], [0.5, np.nan, 0.9, 0.1]])
+    found = edges.upper_edges(mean, variances)
+    np.testing.assert_allclose(found[[0, 2]], [2.5, 2 + 0.05 / 0.8])
+    assert np.isnan(found[1])
+
+
+def test_deficit_is_free_of_the_noise_of_a_maximum(made_up_run):
+    """Equal accuracies everywhere: no deficit, although the best of ten means is 0.02 above; a real one is seen."""
+
+    def flat(cell, random):
+        better = 0.1 if cell["depth"] == 64 and cell["sigma_w2"] == 0.1 else 0.0
+        return {"test_accuracy": 0.8 + better + 0.02 * random.normal(size=6)}
+
+    table = accuracies(Evidence(STUDY, made_up_run(STUDY, AXES, flat, networks=6)), "tanh-adam", "digits")
+    deficit, se = edges.deficits(table)
+    naive = table.mean.max(axis=1) - table.mean[:, [6, 7]].max(axis=1)
+    assert (np.abs(deficit[:-1]) < 4.5 * se[:-1]).all()
+    assert deficit[:-1].mean() < 0.5 * naive[:-1].mean()
+    assert deficit[-1] == pytest.approx(0.1, abs=0.03)
+
+
+def test_deficit_claims_hold_and_fail(made_up_run):
+    def draw(cell, random):
+        better = 0.1 if cell["depth"] >= 32 and cell["sigma_w2"] == 0.1 else 0.0
+        return {"test_accuracy": 0.8 + better + 0.001 * random.normal(size=6)}
+
+    made = ledger(made_up_run(STUDY, AXES, draw, networks=6))
+    found = {depth: made[f"tanh-adam-deficit-d{depth}"].verdict for depth in DEPTHS}
+    assert found == {4: "fails", 8: "fails", 16: "fails", 32: "holds", 64: "holds"}
+
+
+@pytest.mark.parametrize(("best", "verdict"), [(0.2, "holds"), (0.96, "fails")])
+def test_plain_networks_are_compared_at_the_largest_depth(made_up_run, best, verdict):
+    def draw(cell, random):
+        accuracy = best if cell["design"].startswith("plain") and cell["depth"] == 64 else 0.9
+        return {"test_accuracy": accuracy + 0.005 * random.normal(size=6)}
+
+    claim = ledger(made_up_run(STUDY, AXES | {"design": ["plain-tanh-adam", "tanh-adam"]}, draw, networks=6))[
+        "plain-stops-first"
+    ]
+    assert claim.verdict == verdict
+    assert ("32 of 64 plain" in claim.text) == (best < 0.5)
+
+
+@pytest.mark.parametrize(("smallest", "verdict"), [(0.3, "holds"), (0.9, "undecided")])
+def test_smallest_variance_is_compared_with_the_best(made_up_run, smallest, verdict):
+    def draw(cell, random):
+        accuracy = smallest if cell["sigma_w2"] == 0.001 else 0.9
+        return {"test_accuracy": accuracy + 0.01 * random.normal(size=6)}
+
+    made = ledger(made_up_run(STUDY, AXES | {"design": ["tanh-sgd"]}, draw, networks=6))
+    assert made["tanh-sgd-interior-optimum"].verdict == verdict
+
+
+def test_wrong_gradients_before_training_are_noticed(made_up_run):
+    def draw(cell, random):
+        return by("gradient")(cell, random) | {"log_gradient_ratio": 0.5 * np.full(6, predictor("gradient", cell))}
+
+    assert (
+        ledger(made_up_run(STUDY, AXES, draw, networks=6))["networks-have-the-predicted-gradients"].verdict == "fails"
+    )
+
+
+@pytest.mark.parametrize("kept", [lambda c: False, lambda c: c["depth"] < 16, lambda c: c["sigma_w2"] > 1])
+def test_missing_cells_never_raise(made_up_run, kept):
+    draw = by("gradient")
+    tree = made_up_run(STUDY, AXES, lambda cell, random: draw(cell, random) if kept(cell) else None, networks=6)
+    made = ledger(tree)
+    missing = [claim for claim in made.values() if np.isnan(claim.measured)]
+    assert all(claim.verdict == "undecided" and "needs" in claim.text for claim in missing)
+    assert {"mnist", "place-of-the-best"} <= made.keys()
+    STUDY.figures(tree)
+
+
+def test_figures_have_finite_points_within_their_limits(by_gradient):
+    drawn = STUDY.figures(by_gradient)
+    assert {figure.name for figure in drawn} >= {
+        "map-tanh-adam",
+        "accuracy-on-the-gradient-ratio",
+        "accuracy-on-the-distance",
+        "relu-images",
+    }
+    for figure in drawn:
+        assert 1 <= len(figure.series) <= 8
+        for series in figure.series:
+            assert 1 <= len(series.x) <= 60
+            assert np.isfinite(series.x).all()
+            assert np.isfinite(series.y).all()
+    shades = drawn[0].heat
+    assert shades is not None
+    assert shades.values.shape == (5, 10)
+
+
+def test_contours_of_the_map_are_those_of_theory(by_gradient):
+    (contour,) = (s for s in STUDY.figures(by_gradient)[0].series if s.label == "ln χ₀/χ_L = 4")
+    for sigma_w2, depth in zip(contour.x, contour.y, strict=True):
+        field = mean_field(cell_of(sigma_w2=float(sigma_w2)))
+        assert field.log_gradient_ratio(int(depth)) == pytest.approx(4.0, abs=1e-3)
+
+
+# -- the fit ------------------------------------------------------------------------------------------------------
+
+
+def test_fit_rises_then_falls_and_is_the_best_such():
+    random = np.random.default_rng(2)
+    for _ in range(20):
+        y, weights = random.normal(size=7), random.integers(1, 4, size=7).astype(float)
+        fit = collapse.unimodal_fit(y, weights)
+        top = int(np.argmax(fit))
+        assert (np.diff(fit[: top + 1]) >= -1e-12).all()
+        assert (np.diff(fit[top:]) <= 1e-12).all()
+        error = (weights * (y - fit) ** 2).sum()
+        for k in range(8):
+            parts = [
+                collapse.isotonic_regression(y[part], weights=weights[part], increasing=up).x
+                for part, up in ((slice(0, k), True), (slice(k, None), False))
+                if len(y[part])
+            ]
+            assert error <= (weights * (y - np.concatenate(parts)) ** 2).sum() + 1e-12
+
+
+def test_share_is_one_for_a_common_curve_and_not_for_a_curve_of_each_depth():
+    depth = np.repeat([4.0, 8.0, 16.0], 20)
+    x = np.tile(np.linspace(-3, 3, 20), 3)
+    assert collapse.explained(x, -(x**2), depth) > 0.99
+    assert collapse.explained(x, -((x - depth) ** 2), depth) < 0.5
+    assert np.isnan(collapse.explained(x[:20], x[:20], depth[:20]))
+
+
+# -- theory -------------------------------------------------------------------------------------------------------
+
+
+def test_networks_before_training_have_the_gradients_and_distances_of_theory():
+    """Width 96: means of 8 networks within 4.5 standard errors plus the 1/N bias, var/2 of a log; tanh and ReLU."""
+    for design in ("tanh-adam", "relu-adam", "plain-tanh-adam", "reduced-tanh-adam", "relu-adam-close"):
+        cell = cell_of(sigma_w2=1.5, depth=6, design=design)
+        net, theory = STUDY.network(cell), initial_recurrences(cell)
+        object.__setattr__(net, "epochs", 1)
+        drawn = net.sample(8)
+        for name in theory.observables:
+            x, wanted = drawn[name].to_numpy(), theory.law(name).mean
+            allowed = 4.5 * x.std(ddof=1) / 8**0.5 + x.var(ddof=1) / 2 + 0.05
+            assert abs(x.mean() - wanted) < allowed, (design, name, x.mean(), wanted)
+            assert abs(x.mean() - (wanted + 1.0)) > allowed  # the companion: a unit more is noticed
+
+
+def test_faint_images_shift_the_distance_and_leave_the_gradient_of_relu():
+    plain, faint = (cell_of(design=d) for d in ("relu-adam", "relu-adam-faint"))
+    assert predictor("gradient", plain) == pytest.approx(predictor("gradient", faint))
+    assert predictor("distance", plain) - predictor("distance", faint) > 3.0
+
+
+# -- real runs ----------------------------------------------------------------------------------------------------
+
+
+def samples(tree, name="test_accuracy"):
+    return tree["samples"][name].load()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole")
+    return limitbench.run("trainability", SMALL, samples=4, out=out).load()
+
+
+def test_a_run_is_complete_and_scored(finished):
+    assert (finished["run"]["status"] == "done").all()
+    assert samples(finished).notnull().all()
+    assert finished["scores"]["distance"].sel(observable="log_gradient_ratio").notnull().all()
+    assert finished["scores"]["distance"].sel(observable="test_accuracy").isnull().all()
+
+
+def test_a_cell_that_raises_is_set_aside_and_the_next_run_completes(finished, tmp_path, monkeypatch):
+    step = Stack.sgd_step
+
+    def broken(self, rate):
+        raise ArithmeticError("a defect of one optimiser")
+
+    monkeypatch.setattr(Stack, "sgd_step", broken)
+    tree = limitbench.run("trainability", SMALL, samples=4, out=tmp_path)
+    assert (tree["run"]["status"].sel(design="tanh-adam") == "done").all()
+    assert "a defect of one optimiser" in str(tree["run"]["error"].sel(design="tanh-sgd").to_numpy())
+    xr.testing.assert_identical(
+        samples(tree).sel(design="tanh-adam").drop_vars("design"),
+        samples(finished).sel(design="tanh-adam").drop_vars("design"),
+    )
+    (state,) = status(tmp_path)
+    assert (state.blocks_done, state.blocks_failed) == (2, 2)
+    monkeypatch.setattr(Stack, "sgd_step", step)
+    xr.testing.assert_identical(
+        samples(limitbench.run("trainability", SMALL, samples=4, out=tmp_path)), samples(finished)
+    )
+
+
+def test_ctrl_c_keeps_finished_blocks_and_the_same_run_resumes(finished, tmp_path, monkeypatch):
+    forward, calls = Stack.forward, []
+
+    def interrupted(self, start):
+        calls.append(1)
+        if len(calls) == 700:
+            raise KeyboardInterrupt
+        return forward(self, start)
+
+    monkeypatch.setattr(Stack, "forward", interrupted)
+    with pytest.raises(Interrupted):
+        limitbench.run("trainability", SMALL, samples=4, out=tmp_path)
+    (state,) = status(tmp_path)
+    assert 0 < state.blocks_done < 4
+    monkeypatch.setattr(Stack, "forward", forward)
+    xr.testing.assert_identical(
+        samples(limitbench.run("trainability", SMALL, samples=4, out=tmp_path)), samples(finished)
+    )
+
+
+# -- data of the user ---------------------------------------------------------------------------------------------
+
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+TINY = ("--executor", "serial", "--set", "width=4", "--set", "depth=1,2", "--set", "sigma_w2=1", "--samples", "2")
+
+
+def write_images(folder, seed=0):
+    folder.mkdir(exist_ok=True)
+    random = np.random.default_rng(seed)
+    for name, count in zip(FILES, (100, 100, 40, 40), strict=True):
+        images = "images" in name
+        sizes = (count, 3, 3) if images else (count,)
+        header = bytes((0, 0, 8, len(sizes))) + b"".join(n.to_bytes(4, "big") for n in sizes)
+        entries = random.integers(1, 256, sizes) if images else np.arange(count) % 2
+        (folder / name).write_bytes(header + entries.astype(np.uint8).tobytes())
+    return folder
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(training_data.ENVIRONMENT, raising=False)
+    write_images(tmp_path / "images")
+    return tmp_path
+
+
+def refused(capsys, *arguments):
+    assert main(["run", "trainability", *TINY, *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error
+
+
+def test_data_of_the_user_are_trained_on_and_resumed(workplace, capsys):
+    assert main(["run", "trainability", *TINY, "--data", "images", "--out", "r"]) == 0
+    name = training_data.read_directory(str(workplace / "images")).name
+    tree = limitbench.open_results(workplace / "r" / "trainability.zarr")
+    assert tree["run"]["data"].to_numpy().tolist() == [name]
+    assert (tree["run"]["status"] == "done").all()
+    assert f"tanh-adam-edge-slope-{name}" in tree["claims"]["claim"].to_numpy()
+    capsys.readouterr()
+    assert main(["run", "trainability", *TINY, "--data", "images", "--set", f"data=digits,{name}", "--out", "r"]) == 0
+    both = limitbench.open_results(workplace / "r" / "trainability.zarr")
+    xr.testing.assert_equal(samples(both).sel(data=name), samples(tree).sel(data=name))
+    assert samples(both, "log_image_distance").notnull().all()
+    assert "report" in capsys.readouterr().out
+
+
+def test_a_store_with_data_that_are_not_given_or_have_changed_is_refused(workplace, capsys):
+    assert main(["run", "trainability", *TINY, "--data", "images", "--out", "r", "--no-report"]) == 0
+    marker = next((workplace / "r" / "trainability.run" / "done").glob("*.json"))
+    assert json.loads(marker.read_text())["kind"] in ("samples", "scores")
+    capsys.readouterr()
+    assert "data: got 'idx-" in refused(capsys, "--out", "r")
+    write_images(workplace / "images", seed=1)
+    assert "data: got 'idx-" in refused(capsys, "--data", "images", "--out", "r")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_that_cannot_be_used_end_before_anything_is_written(name, workplace, capsys):
+    (workplace / "images" / name).write_bytes(b"\0\0\x0b\3")
+    assert name in refused(capsys, "--data", "images", "--out", "r")
+    (workplace / "images" / name).unlink()
+    assert name in refused(capsys, "--data", "images", "--out", "r")
+    assert not (workplace / "r").exists()
+
+
+def test_data_for_studies_that_train_nothing_are_refused(workplace, capsys):
+    assert main(["run", "deep-linear", "--data", "images", "--out", "r"]) == 2
+    assert "--data: got 'images', expected nothing for deep-linear" in capsys.readouterr().err
+    with pytest.raises(InputError, match="nothing for deep-linear"):
+        limitbench.run("deep-linear", data=workplace / "images")
+    assert not (workplace / "r").exists()
+
+
+def test_a_worker_whose_files_are_missing_or_differ_refuses(workplace):
+    from limitbench.sweep.spec import Spec
+    from limitbench.sweep.store import Paths
+    from limitbench.sweep.worker import Job, check_worker
+
+    limitbench.run("trainability", {**SMALL, "depth": [1]}, samples=2, data=workplace / "images", out=workplace / "r")
+    spec = Spec.model_validate_json(limitbench.open_results(workplace / "r" / "trainability.zarr").attrs["spec"])
+    folder, paths = str(workplace / "images"), Paths(workplace / "r", "trainability")
+    digest = training_data.read_directory(folder).digest
+    check_worker(Job("trainability", spec, paths, data=(folder, digest)))
+    for job_data in ((folder, "0" * 32), (str(workplace / "elsewhere"), digest)):
+        with pytest.raises(InputError, match="--data"):
+            check_worker(Job("trainability", spec, paths, data=job_data))
+
+
+def test_the_environment_names_a_directory_for_python(workplace, monkeypatch):
+    monkeypatch.setenv(training_data.ENVIRONMENT, str(workplace / "images"))
+    name = training_data.read_directory(str(workplace / "images")).name
+    tree = limitbench.run("trainability", {**SMALL, "depth": [1], "data": [name]}, samples=2)
+    assert (tree["run"]["status"] == "done").all()
+    assert tree["run"]["data"].to_numpy().tolist() == [name]
+
+
+@pytest.mark.parametrize("arguments", [("trainability",), ("--all",)])
+def test_without_scikit_learn_nothing_is_written(arguments, workplace, capsys, monkeypatch):
+    monkeypatch.setattr(training_data.importlib.util, "find_spec", lambda name: None)
+    assert main(["run", *arguments, "--executor", "serial", "--out", "r"]) == 2
+    error = capsys.readouterr().err
+    assert "pip install 'limitbench[digits]'" in error
+    assert error.count("\n") == 1
+    assert not (workplace / "r").exists()
