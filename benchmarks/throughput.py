@@ -15,6 +15,7 @@ import torch
 
 from limitbench.networks.base import Network, Sampler
 from limitbench.networks.deep_linear import DeepLinear
+from limitbench.networks.mean_field import MeanFieldNet
 from limitbench.networks.resnet import ResNet
 from limitbench.networks.shaped_mlp import ShapedMLP
 
@@ -109,7 +110,15 @@ class SecondsPerNetwork:
     """Seconds a network at depth = width, by family and sampler."""
 
     params = (
-        ("shaped-one-input", "shaped-two-inputs", "deep-linear", "resnet", "resnet-balanced", "resnet-three-inputs"),
+        (
+            "shaped-one-input",
+            "shaped-two-inputs",
+            "deep-linear",
+            "resnet",
+            "resnet-balanced",
+            "resnet-three-inputs",
+            "mean-field-with-gradients",
+        ),
         (16, 64, 256),
         ("exact", "dense"),
     )
@@ -126,6 +135,7 @@ class SecondsPerNetwork:
             "resnet": ResNet(depth, width),
             "resnet-balanced": ResNet(depth, width, balanced=True),
             "resnet-three-inputs": ResNet(depth, width, gram=((1.0, 0.3, 0.0), (0.3, 1.0, 0.0), (0.0, 0.0, 1.0))),
+            "mean-field-with-gradients": MeanFieldNet(depth, width),
         }[family]
         self.scale = width / depth / self.network.batch_size(sampler)
 

@@ -75,12 +75,12 @@ def mean_field(
     }
 
 
-WIDTH = 48
+WIDTH = 40
 NETWORKS = {
     "full tanh": MeanFieldNetwork(12, WIDTH),
     "full relu-0.85": MeanFieldNetwork(10, WIDTH, activation="relu-0.85", sigma_w2=1.0, sigma_v2=0.7),
-    "reduced erf": MeanFieldNetwork(12, WIDTH, "reduced", "erf", sigma_w2=0.8),
-    "plain tanh": MeanFieldNetwork(8, WIDTH, "plain", "tanh", sigma_w2=2.5, sigma_b2=0.1),
+    "reduced erf": MeanFieldNetwork(12, WIDTH, "reduced", "erf"),
+    "plain tanh": MeanFieldNetwork(8, 64, "plain", "tanh", sigma_w2=2.5, sigma_b2=0.1),
 }
 ACTIVATIONS: dict[str, Activation] = {
     "tanh": torch.tanh,
@@ -93,7 +93,9 @@ ACTIVATIONS: dict[str, Activation] = {
 def drawn(request: pytest.FixtureRequest) -> tuple[MeanFieldNetwork, dict[str, Float[np.ndarray, "..."]]]:
     network = NETWORKS[request.param]
     act = ACTIVATIONS[network.activation]
-    runs = [mean_field(100, network.depth, WIDTH, network.block, act, network.variances, seed) for seed in range(30)]
+    runs = [
+        mean_field(100, network.depth, network.width, network.block, act, network.variances, seed) for seed in range(20)
+    ]
     return network, {name: np.concatenate([run[name].detach().numpy() for run in runs]) for name in runs[0]}
 
 
@@ -120,7 +122,7 @@ def test_lengths_distances_and_gradients_are_those_of_networks(
         first, last = found[name].T
         expected = math.exp(log)
         assert z_of_mean(first / last.mean(), expected, 0.05) < Z
-        assert z_of_mean(first / last.mean(), 1.3 * expected) > 2 * Z
+        assert z_of_mean(first / last.mean(), 1.5 * expected) > 2 * Z
 
 
 def test_spread_is_that_of_networks(drawn: tuple[MeanFieldNetwork, dict[str, Float[np.ndarray, "..."]]]) -> None:

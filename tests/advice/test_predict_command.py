@@ -1,6 +1,7 @@
 """The sub-command: what it prints, JSON that is JSON, and refusals in one line that names the option."""
 
 import json
+import math
 import re
 from typing import Any
 
@@ -10,7 +11,9 @@ from limitbench.cli import BAD_INPUT, COMPLETE, main
 
 SMALL = ("predict", "mlp", "--depth", "8", "--width", "64")
 RESNET = ("predict", "resnet", "--depth", "8", "--width", "64")
+RESIDUAL = ("predict", "residual", "--depth", "12", "--width", "256")
 BUDGET = (*SMALL, "--no-confirm", "--budget")
+RESIDUAL_BUDGET = (*RESIDUAL, "--no-confirm", "--budget")
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -104,6 +107,62 @@ def test_prediction_that_misses_the_run_is_said_to(capsys: pytest.CaptureFixture
     assert "trust the run" not in printed(capsys, *SMALL, "--budget", "log-norm=0", "--vary", "gain")
 
 
+def test_gradient_of_an_mlp_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, *SMALL)
+    assert re.search(r"hidden layer against the output: on average 1, typically 0\.\d+, in 95 % of networks", text)
+    assert "(exact: the law of the norm, though not jointly with it)" in text
+    assert json_of(capsys, *SMALL)["blocks"] is None
+    assert "no theory: the masks of a vanilla ResNet depend on z" in printed(capsys, *RESNET)
+    assert "Squared gradient" not in printed(capsys, *SMALL, "--activation", "silu")
+
+
+def test_residual_network_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, *RESIDUAL)
+    assert (
+        "tanh full residual network (variances w 1.69, b 0.49, v 1.5, a 0.5), depth 12, width 256: t = 0.04688" in text
+    )
+    assert "recurrences" in text
+    assert "P(on)" not in text
+    found = json_of(capsys, *RESIDUAL)
+    mean, high = found["gradient"]["log_mean"], found["blocks"]["sigma_w2"][1]
+    assert f"Squared gradient of x_0 against x_L: on average {math.exp(mean):.3g}, typically" in text
+    assert f"sigma_w2 up to {high:.4g} keeps the mean gradient ratio within a factor of 10" in text
+    assert f"by ± 1 at depth {found['blocks']['large_spread_depth']}; from width" in text
+    assert set(found["gradient"]["parameters"]) == {"w", "b", "v", "a"}
+    assert "Ask --budget gradient=10 --vary sigma-w2" in text
+    small = printed(capsys, *RESIDUAL, "--sigma-w2", "0.1", "--gradient-budget", "30")
+    assert "within a factor of 30" in small
+    assert "Ask --budget gradient" not in small
+
+
+def test_plain_network_has_a_window(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, *RESIDUAL, "--block", "plain", "--activation", "relu", "--sigma-b2", "0")
+    assert re.search(r"sigma_w2 from 1\.\d+ to 2\.\d+ keeps the mean gradient ratio .*: below, gradients vanish", text)
+
+
+def test_gradients_that_do_not_average_out_are_said_to(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, *RESIDUAL, "--activation", "relu-0.6")
+    assert "Gradients do not average out over units here: phi' of relu-0.6 has no fourth moment" in text
+    assert "typically" not in text
+    assert json_of(capsys, *RESIDUAL, "--activation", "relu-0.6")["gradient"]["median"] is None
+    reduced = printed(capsys, *RESIDUAL, "--block", "reduced", "--activation", "relu", "--depth", "30")
+    assert "needs a far greater width here" in reduced
+    assert "varies by more than 1" in reduced
+
+
+def test_far_exponents_are_powers_of_ten(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, *RESIDUAL, "--activation", "relu", "--depth", "2000")
+    assert re.search(r"x_0 against x_L: on average 10\^\d+\.\d, typically 10\^\d+\.\d", text)
+
+
+def test_budget_of_a_gradient_is_answered_and_confirmed(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, *RESIDUAL, "--budget", "gradient=3", "--vary", "sigma-w2")
+    assert re.search(r"sigma-w2 = 0\.\d+ gives a mean gradient ratio, or its inverse, of at most 3: predicted 3;", text)
+    assert re.search(r"One exact run of 4096 networks there measures (2\.9|3\.0)", text)
+    text = printed(capsys, *RESIDUAL_BUDGET, "sd-log-gradient=0.2", "--vary", "width")
+    assert "gives sd(log gradient ratio) at most 0.2" in text
+
+
 LINES = {
     "no depth": (("predict", "mlp"), ("--depth: got nothing", "layers")),
     "no width": (("predict", "mlp", "--depth", "8"), ("--width: got nothing", "widths")),
@@ -133,7 +192,7 @@ LINES = {
     "residual weight one": ((*RESNET, "--residual-weight", "1"), ("--residual-weight", "[0, 1)")),
     "two branch weights": ((*RESNET, "--residual-weight", "0.5", "--branch-per-depth"), ("--residual-weight",)),
     "leaky ResNet": ((*RESNET, "--activation", "leaky"), ("--activation", "relu")),
-    "balanced MLP": ((*SMALL, "--balanced"), ("--balanced", "nothing for an mlp")),
+    "balanced MLP": ((*SMALL, "--balanced"), ("--balanced", "nothing but for a resnet")),
     "gain out of range": ((*SMALL, "--gain", "1e-300"), ("--gain: got 1e-300", "above 1e-100 and below 1e100")),
     "unknown precision": ((*SMALL, "--precision", "int8"), ("--precision: got 'int8'", "bfloat16")),
     "unknown quantity": ((*BUDGET, "sd=1", "--vary", "width"), ("--budget: got 'sd'", "sd-log-norm=VALUE")),
@@ -143,6 +202,26 @@ LINES = {
     "budget alone": ((*BUDGET, "gap=0.1"), ("--vary: got nothing", "width or branch")),
     "knob alone": ((*SMALL, "--vary", "width"), ("--budget: got nothing",)),
     "unknown knob": ((*BUDGET, "gap=0.1", "--vary", "depth"), ("--vary: got 'depth'", "width or branch")),
+    "unknown block": ((*RESIDUAL, "--block", "dense"), ("--block: got 'dense'", "full or reduced or plain")),
+    "block of an MLP": ((*SMALL, "--block", "full"), ("--block: got 'full'", "nothing but for residual")),
+    "activation of residual": ((*RESIDUAL, "--activation", "silu"), ("--activation: got 'silu'", "tanh, erf, relu")),
+    "power of a half": ((*RESIDUAL, "--activation", "relu-0.5"), ("--activation: got 'relu-0.5'", "1/2 < A")),
+    "no variance of w": ((*RESIDUAL, "--sigma-w2", "0"), ("--sigma-w2: got 0", "[1e-12, 1e+12]")),
+    "negative variance": ((*RESIDUAL, "--sigma-b2", "-1"), ("--sigma-b2: got -1", "[0, 1e+12]")),
+    "variance in words": ((*RESIDUAL, "--sigma-a2", "small"), ("--sigma-a2: got 'small'", "number")),
+    "v of a plain block": ((*RESIDUAL, "--block", "plain", "--sigma-v2", "1"), ("--sigma-v2: got 1", "full blocks")),
+    "variance of an MLP": ((*SMALL, "--sigma-w2", "2"), ("--sigma-w2: got 2", "residual")),
+    "gain of residual": ((*RESIDUAL, "--gain", "2"), ("--gain: got 2", "piecewise linear")),
+    "widths of residual": (("predict", "residual", "--depth", "2", "--widths", "4,4"), ("--widths", "one width")),
+    "balanced residual": ((*RESIDUAL, "--balanced"), ("--balanced", "nothing but for a resnet")),
+    "length zero": ((*RESIDUAL, "--norm0", "0"), ("--norm0: got 0", "[1e-12, 1e+12]")),
+    "gradients that may not move": ((*RESIDUAL, "--gradient-budget", "0.5"), ("--gradient-budget", "at least 1")),
+    "gradient budget in words": ((*RESIDUAL, "--gradient-budget", "ten"), ("--gradient-budget: got 'ten'", "number")),
+    "gradient budget of an MLP": ((*SMALL, "--gradient-budget", "10"), ("--gradient-budget: got 10", "residual")),
+    "gap of residual": ((*RESIDUAL_BUDGET, "gap=0.1", "--vary", "width"), ("--vary", "gap cannot be moved here")),
+    "gradient below one": ((*RESIDUAL_BUDGET, "gradient=0.5", "--vary", "sigma-w2"), ("--budget gradient: got 0.5",)),
+    "gradient of an MLP": ((*BUDGET, "gradient=5", "--vary", "sigma-w2"), ("--vary", "gradient cannot be moved here")),
+    "knob of residual": ((*RESIDUAL_BUDGET, "gradient=5", "--vary", "slope"), ("--vary: got 'slope'", "sigma-w2")),
     "knob of another network": ((*BUDGET, "gap=0.1", "--vary", "branch"), ("--vary: got 'branch'", "slope or width")),
 }
 

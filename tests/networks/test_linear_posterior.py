@@ -41,7 +41,7 @@ class TestLinearPosterior(NetworkContract):
 
 
 def drawn(network, sampler):
-    n = 8_192 if network.width > 8 else 32_768
+    n = {2: 32_768, 32: 8_192}.get(network.width, 16_384)
     data = network.sample(n, seed=5, depths=[network.depth // 2, network.depth], sampler=sampler)
     values = {name: data[name].values for name in network.observables}
     if network.task.outputs > 1:
@@ -77,7 +77,7 @@ def one_layer_less(sample):
     return broken
 
 
-def test_input_of_its_own(sample):
+def input_of_its_own(sample):
     """The test input sees another network than the training inputs do."""
 
     def broken(widths, outputs, root, **options):
@@ -87,18 +87,14 @@ def test_input_of_its_own(sample):
     return broken
 
 
-test_input_of_its_own.__test__ = False
-
-
 @pytest.mark.parametrize(
     ("defect", "name"),
     [
         (independent_rows, "equal-2"),
-        (independent_rows, "equal-8"),
         (one_layer_less, "one-2"),
         (one_layer_less, "equal-2"),
-        (test_input_of_its_own, "one-8"),
-        (test_input_of_its_own, "equal-8"),
+        (input_of_its_own, "one-8"),
+        (input_of_its_own, "equal-8"),
     ],
 )
 def test_defect_is_noticed(monkeypatch, defect, name):
@@ -109,7 +105,7 @@ def test_defect_is_noticed(monkeypatch, defect, name):
 @pytest.mark.parametrize("name", ["one-8", "equal-8"])
 def test_accepted_networks_are_those_that_the_likelihood_accepts(name):
     network = NETWORKS[name]
-    data = network.sample(65_536, seed=2)
+    data = network.sample(32_768, seed=2)
     weight = np.exp(data["log_weight"].values)
     assert weight.max() <= 1
     accepted = ~np.isnan(data["posterior_output_1"].values)
@@ -127,10 +123,10 @@ def test_accepted_networks_are_those_that_the_likelihood_accepts(name):
 
 def test_all_networks_are_drawn_once_whatever_the_labels():
     """The labels choose the stream, not the law of the prior: weights enter nowhere but in what is accepted."""
-    data = NETWORKS["equal-8"].sample(65_536, seed=1)
+    data = NETWORKS["equal-8"].sample(32_768, seed=1)
     for name in ("output_1", "output_2"):
         x = data[name].values
-        assert abs((x**2).mean() - 1) < 4.5 * (x**2).std() / 256
+        assert abs((x**2).mean() - 1) < 4.5 * (x**2).std() / math.sqrt(len(x))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +134,6 @@ def test_all_networks_are_drawn_once_whatever_the_labels():
     [
         ("depth", (0, 8, ONE)),
         ("width", (4, 1, EQUAL)),
-        ("task", (4, 8, "one")),
         ("noise", (4, 8, GaussianRegression(ONE.gram, ONE.labels, 0.0))),
     ],
 )

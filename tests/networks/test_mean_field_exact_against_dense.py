@@ -219,7 +219,9 @@ DEFECTS = {
 @pytest.mark.parametrize(("defect", "name"), [(defect, n) for defect, names in DEFECTS.items() for n in names.split()])
 def test_defect_is_noticed(monkeypatch, defect, name):
     defect(monkeypatch, NETWORKS[name])
-    assert largest_deviation(observables(name, "exact"), dense_observables(name)) > POWERFUL
+    found, real = observables(name, "exact"), dense_observables(name)
+    order = sorted(found, key=lambda observable: not observable.startswith("chi"))  # the pairs first: they see most
+    assert any(largest_deviation({key: found[key]}, {key: real[key]}) > POWERFUL for key in order)
 
 
 @pytest.mark.parametrize("defect", [all_matrices_fresh, fresh_w, fresh_v])

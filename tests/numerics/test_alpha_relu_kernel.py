@@ -52,7 +52,7 @@ def test_the_recurrence_needs_its_last_term():
         assert abs(without) > 0.01
 
 
-@pytest.mark.parametrize("alpha", [0.55, 0.8, 1.0, 1.5])
+@pytest.mark.parametrize("alpha", [0.55, 0.8, 1.0, 1.4])
 def test_the_kernel_is_the_expectation(alpha):
     # false alarm 7e-6 a comparison: 4.5 standard errors, seed fixed
     rng = np.random.default_rng(7)
@@ -83,7 +83,7 @@ def test_the_gap_keeps_its_accuracy_as_inputs_merge(alpha):
         assert float(kernel.gap(np.array([gap]))[0]) == pytest.approx(kernel.gap(gap, math), rel=1e-14)
         assert float(kernel.normalised(np.array([gap]))[0]) == pytest.approx(kernel.normalised(gap, math), rel=1e-14)
     naive = 1.0 - kernel.normalised(1e-12, math)
-    assert abs(naive / kernel.gap(1e-12, math) - 1.0) > 1e-6  # what the subtraction would lose
+    assert abs(naive / kernel.gap(1e-12, math) - 1.0) > 1e-7  # what the subtraction would lose
 
 
 def test_relu_is_the_arc_cosine_kernel():
@@ -97,8 +97,14 @@ def test_relu_is_the_arc_cosine_kernel():
 #: Sheet B 4.3: e*, Jhat'(e*).
 @pytest.mark.parametrize(
     ("alpha", "limit", "slope"),
-    [(0.55, 0.977912, 0.8994), (0.6, 0.984020, 0.9204), (2 / 3, 0.990359, 0.9446), (0.75, 0.995723, 0.9688)]
-    + [(0.8, 0.997760, 0.9800), (0.9, 0.999730, 0.9950)],
+    [
+        (0.55, 0.977912, 0.8994),
+        (0.6, 0.984020, 0.9204),
+        (2 / 3, 0.990359, 0.9446),
+        (0.75, 0.995723, 0.9688),
+        (0.8, 0.997760, 0.9800),
+        (0.9, 0.999730, 0.9950),
+    ],
 )
 def test_fixed_points_and_slopes(alpha, limit, slope):
     kernel = alpha_relu_kernel(alpha)
@@ -117,11 +123,11 @@ def test_both_integrals_at_the_ends_of_their_range():
 
 @pytest.mark.parametrize(("alpha", "theta"), [(0.0, 1.0), (-0.2, 1.0), (math.nan, 1.0), (1.0, 0.0), (1.0, math.pi)])
 def test_identities_refuse_what_has_none(alpha, theta):
-    with pytest.raises(InputError, match="alpha|theta"):
+    with pytest.raises(InputError, match=r"alpha|theta"):
         identity_errors(alpha, theta)
 
 
-@pytest.mark.parametrize("alpha", [0.5, 0.0, math.inf, math.nan])
+@pytest.mark.parametrize("alpha", [0.5, 0.0, 1.5, math.inf, math.nan])
 def test_powers_without_square_integrable_slope_are_refused(alpha):
     with pytest.raises(InputError, match="alpha"):
         AlphaReluKernel(alpha)

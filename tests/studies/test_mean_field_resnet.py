@@ -9,14 +9,17 @@ import xarray as xr
 
 import limitbench
 from limitbench.errors import InputError
+from limitbench.numerics.alpha_relu_kernel import IdentityErrors
 from limitbench.studies.evidence import Evidence
-from limitbench.studies.mean_field_resnet import STUDY, cells, tails
+from limitbench.studies.mean_field_resnet import STUDY, cells, collapse, law_claims, law_figures, tails
 from limitbench.studies.mean_field_resnet.claims import measured_claims
 from limitbench.studies.mean_field_resnet.extrapolation import intercept
 from limitbench.studies.mean_field_resnet.figures import drawn
 from limitbench.studies.mean_field_resnet.ledger import ledger
 from limitbench.studies.mean_field_resnet.verdicts import relative_claim
 from limitbench.theories.mean_field import MeanField
+from limitbench.theories.mean_field.edge import edge_integral
+from limitbench.theories.mean_field.exponents import Estimate
 
 LAYERS = [1, 5, 9, 16]
 NETWORKS = 2048
@@ -56,8 +59,23 @@ def verdicts(tree):
     return {claim.name: claim.verdict for claim in measured_claims(Evidence(STUDY, tree))}
 
 
+def estimates(off=1.0):
+    """A table of readings `off` times their predictions; tests of the theories read the true one off recurrences."""
+    rows = [
+        *(("erf", quantity) for quantity in ("length exponent", "C", "A", "B", "limit cosine", "cosine exponent")),
+        *(("relu", quantity) for quantity in ("growth", "length growth", "cosine exponent", "prefactor")),
+    ]
+    powers = ("length exponent", "gain exponent", "prefactor", "limit cosine", "cosine exponent")
+    rows += [(f"relu-{a}", quantity) for a in (0.6, 0.8) for quantity in powers]
+    return tuple(Estimate(quantity, name, "full", 0.5, 0.5 * off, 1e-4, 1000) for name, quantity in rows)
+
+
 @pytest.fixture(autouse=True)
-def no_stale_recurrences():
+def short_recurrences(monkeypatch):
+    for module in (law_claims, law_figures):
+        monkeypatch.setattr(module, "exponent_table", estimates)
+    monkeypatch.setattr(law_figures, "_BLOCKS", 500)
+    monkeypatch.setattr(law_claims, "_BLOCKS", 2_000)
     cells.trajectory.cache_clear()
     yield
     cells.trajectory.cache_clear()
@@ -76,7 +94,8 @@ HOLD = {
     "gradient-variance-tanh-full",
     "gradient-variance-tanh-reduced",
     "relu-gradient-growth",
-    "relu-weight-gradients-flat",
+    "relu-gradients-of-w-flat",
+    "relu-gradients-of-v-flat",
     "mean-gradient-relu-0.55",
     "tail-index-relu-0.55",
 }
@@ -136,7 +155,7 @@ def test_gradients_of_parameters_are_compared_too(run):
     found = verdicts(broken(run, log_chi_w=run["samples"]["log_chi_w"] + 0.3))
     assert found["recurrences-tanh-full"] == "fails"
     found = verdicts(broken(run, log_chi_w=run["samples"]["log_chi"]))
-    assert found["relu-weight-gradients-flat"] == "fails"
+    assert found["relu-gradients-of-w-flat"] == "fails"
 
 
 def test_gradients_of_the_reduced_relu_depend_on_its_length(made_up_run):
@@ -273,6 +292,18 @@ def test_verdicts_of_relative_deviations(run):
         assert claim.verdict == verdict
 
 
-def test_the_whole_ledger(run):
-    names = [claim.name for claim in ledger(Evidence(STUDY, run))]
-    assert len(set(names)) == len(names)
+def test_the_whole_ledger(run, monkeypatch):
+    claims = ledger(Evidence(STUDY, run))
+    assert len({claim.name for claim in claims}) == len(claims)
+    found = {claim.name: claim.verdict for claim in claims}
+    laws = {name for name in found if name.startswith(("erf-full-", "relu-full-", "relu-powers-"))}
+    assert len(laws) == 15
+    others = ("kernel-two-forms", "kernel-derivative", "kernel-three-terms", "kernel-special-values")
+    others += ("collapse-in-sigma-w2-depth", "square-root-law-poor-at-the-edge")
+    assert {found[name] for name in laws | set(others)} == {"holds"}
+    monkeypatch.setattr(law_claims, "exponent_table", lambda: estimates(1.026))
+    monkeypatch.setattr(law_claims, "identity_errors", lambda alpha, theta: IdentityErrors(*[2e-10] * 4))
+    monkeypatch.setattr(collapse, "edge_recurrence", lambda kappa, depth: 1.011 * edge_integral(kappa))
+    monkeypatch.setattr(collapse, "edge_square_root", lambda kappa: 1.1 * edge_integral(kappa))
+    broken = {claim.name: claim.verdict for claim in law_claims.law_claims(Evidence(STUDY, run))}
+    assert {broken[name] for name in laws | set(others)} == {"fails"}

@@ -15,7 +15,7 @@ from limitbench.sweep.grid import resolve_grid
 
 NAMES = studies.names()
 #: Observables that are stored for claims and figures alone: no theory has a law for them.
-UNSCORED = {"active_fraction"}
+UNSCORED = {"active_fraction", "test_accuracy", "train_loss", "diverged"}
 
 
 def test_an_unknown_study_is_named_with_the_known_ones():

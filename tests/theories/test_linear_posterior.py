@@ -22,7 +22,8 @@ from limitbench.testing.networks import POWERFUL
 from limitbench.testing.theories import TheoryContract
 from limitbench.theories.linear_posterior import FiniteWidth, InfiniteWidth, ProportionalLimit
 from limitbench.theories.linear_posterior import posterior as mixture
-from limitbench.theories.linear_posterior.mixing_law import FiniteDensity, mixing_nodes
+from limitbench.theories.linear_posterior.line_density import FiniteDensity
+from limitbench.theories.linear_posterior.mixing_law import mixing_nodes
 
 GRAM_ONE = ((1.0, 0.3, -0.2, 0.5), (0.3, 1.2, 0.1, -0.4), (-0.2, 0.1, 0.8, 0.2), (0.5, -0.4, 0.2, 1.0))
 GRAM_TWO = ((1.0, 0.4, 0.7), (0.4, 1.0, 0.5), (0.7, 0.5, 1.0))
@@ -115,10 +116,10 @@ def bartlett_nodes(width, depth, nodes):
     weight = np.einsum("i,j,k->ijk", w1 / w1.sum(), w2 / w2.sum(), w3 / w3.sum()).ravel()
     product, total = factor, weight
     for _ in range(depth - 1):
-        kept = total > 1e-12
+        kept = total > 1e-10
         product = np.einsum("nij,mjk->nmik", product[kept], factor).reshape(-1, 2, 2)
         total = np.outer(total[kept], weight).ravel()
-    kept = total > 1e-13
+    kept = total > 1e-10
     return product[kept] @ product[kept].swapaxes(1, 2), total[kept]
 
 
@@ -129,9 +130,12 @@ def spectral_nodes(alpha):
     reach = 7 * math.sqrt(alpha) + alpha
     r, w_r = reach * (node + 1) / 2, gauss * reach / 2
     frequency = np.linspace(0, 9 / math.sqrt(alpha), 400)
-    phi = np.pi * (np.arange(400) + 0.5) / 400
-    log_base = np.log(np.cosh(r)[:, None] + np.sinh(r)[:, None] * np.cos(phi))
-    legendre = np.stack([(np.exp(-log_base / 2) * np.cos(k * log_base)).mean(axis=1) for k in frequency], axis=1)
+    # Mehler and Dirichlet: P(cosh r) = (sqrt 2/pi) int_0^r cos(k s) / sqrt(cosh r - cosh s) ds, with s = r sin v
+    v, w_v = np.pi / 4 * (node + 1), gauss * np.pi / 4
+    s = r[:, None] * np.sin(v)
+    root = np.sqrt(2 * np.sinh((r[:, None] + s) / 2) * np.sinh((r[:, None] - s) / 2))
+    kernel = math.sqrt(2) / np.pi * w_v * r[:, None] * np.cos(v) / root
+    legendre = np.einsum("rv,rvk->rk", kernel, np.cos(s[:, :, None] * frequency))
     spectrum = np.exp(-alpha * (0.25 + frequency**2) / 2) * frequency * np.tanh(np.pi * frequency)
     heat = np.trapezoid(legendre * spectrum, frequency, axis=1) / (2 * np.pi)
     z, w_t = roots_hermitenorm(40)
@@ -172,17 +176,13 @@ def test_one_output_of_one_layer(noise):
     assert difference(FiniteWidth(width, 1, given), _one_output(density, given, 0.0, 0.55)) < 1e-2 * TOLERANCE
 
 
-@pytest.mark.parametrize("labels", ["equal", "opposite"])
-@pytest.mark.parametrize(("width", "depth", "nodes"), [(5, 1, 40), (8, 1, 40), (8, 2, 10)])
-def test_two_outputs_of_one_and_two_layers(labels, width, depth, nodes):
+@pytest.mark.parametrize(
+    ("width", "depth", "nodes", "labels"), [(5, 1, 40, "equal"), (8, 1, 40, "opposite"), (8, 2, 9, "equal")]
+)
+def test_two_outputs_of_one_and_two_layers(width, depth, nodes, labels):
     given = task(labels)
-    reference = brute(*_cached_bartlett(width, depth, nodes), given)
+    reference = brute(*bartlett_nodes(width, depth, nodes), given)
     assert difference(FiniteWidth(width, depth, given), reference) < TOLERANCE
-
-
-@cache
-def _cached_bartlett(width, depth, nodes):
-    return bartlett_nodes(width, depth, nodes)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_quadrature_notices_a_broken_formula(defect):
     assert difference(ProportionalLimit(1.0, given), brute(mixing, weights, given, defect)) > 100 * TOLERANCE
 
 
-@pytest.mark.parametrize(("width", "depth"), [(3, 2), (8, 8), (32, 32), (128, 4)])
+@pytest.mark.parametrize(("width", "depth"), [(4, 2), (8, 8), (128, 4)])
 def test_law_of_q_has_its_exact_moments(width, depth):
     """Mass, E Q = I, E Q_12^2 and E ln det Q at finite size, which fix C and the shape a."""
     nodes = mixing_nodes(FiniteDensity(width, depth, 2), 2, lambda drawn: 0 * drawn.log_weight)
@@ -218,16 +218,17 @@ def test_law_of_q_has_its_exact_moments(width, depth):
 
 
 @cache
-def networks(labels):
-    """Prior networks N = L = 8 with real weight matrices: weights and test outputs."""
-    drawn = LinearPosterior(8, 8, task(labels)).sample(131_072, seed=4, sampler="dense")
+def networks(labels, sampler):
+    """Prior networks N = L = 8, with real weight matrices or without: weights and test outputs."""
+    number = 20_000 if sampler == "dense" else 131_072
+    drawn = LinearPosterior(8, 8, task(labels)).sample(number, seed=4, sampler=sampler)
     names = ("output_1", "output_2")[: len(LABELS[labels])]
     return np.exp(drawn["log_weight"].values), np.stack([drawn[name].values for name in names], axis=1)
 
 
-def standard_deviations(labels, found):
+def standard_deviations(labels, found, sampler="exact"):
     """Deviations of `found` from importance sampling in standard errors: evidence, means, covariances."""
-    w, f = networks(labels)
+    w, f = networks(labels, sampler)
     mean = w @ f / w.sum()
     products = (f - mean)[:, :, None] * (f - mean)[:, None, :]
     covariance = np.einsum("n,nij->ij", w, products) / w.sum()
@@ -245,8 +246,9 @@ def standard_deviations(labels, found):
 
 @pytest.mark.parametrize("labels", LABELS)
 def test_networks_with_real_weights_have_the_finite_mixture(labels):
-    w, _ = networks(labels)
-    assert w.sum() ** 2 / (w**2).sum() > 5000, "effective sample size"
+    w, _ = networks(labels, "dense")
+    assert w.sum() ** 2 / (w**2).sum() > 700, "effective sample size"
+    assert max(standard_deviations(labels, FiniteWidth(8, 8, task(labels)).posterior, "dense").values()) < 4.5
     assert max(standard_deviations(labels, FiniteWidth(8, 8, task(labels)).posterior).values()) < 4.5
 
 
@@ -283,10 +285,9 @@ def test_networks_notice_a_covariance_without_that_of_the_means(monkeypatch):
     def spread_only(self):
         return np.einsum("n,nij->ij", self.weights, self.covariances)
 
-    theory = FiniteWidth(8, 8, task("equal"))
-    found = theory.solve()
+    found = FiniteWidth(8, 8, task("one")).solve()
     monkeypatch.setattr(mixture.Posterior, "covariance", property(spread_only))
-    assert standard_deviations("equal", found)["covariance"] > POWERFUL
+    assert standard_deviations("one", found)["covariance"] > POWERFUL
 
 
 # What the paper says. -------------------------------------------------------------------------------------------------
@@ -300,17 +301,16 @@ def test_labels_couple_outputs():
     assert InfiniteWidth(task("equal")).posterior.covariance[0, 1] == 0
 
 
-@pytest.mark.parametrize("alpha", [0.25, 1.0])
-def test_no_noise_leaves_the_mean_and_scales_the_covariance(alpha):
-    for labels in LABELS:
-        given = task(labels, 0.0)
-        found = ProportionalLimit(alpha, given).posterior
-        predictor = given.targets @ np.linalg.solve(given.kernel, given.cross)
-        np.testing.assert_allclose(found.mean, predictor, rtol=1e-9)
-        rest = 1 - given.cross @ np.linalg.solve(given.kernel, given.cross)
-        np.testing.assert_allclose(found.covariance, found.mean_mixing * rest, atol=1e-9)
-        near = ProportionalLimit(alpha, task(labels, 1e-7)).posterior
-        np.testing.assert_allclose(near.covariance, found.covariance, atol=1e-5)
+@pytest.mark.parametrize("labels", LABELS)
+def test_no_noise_leaves_the_mean_and_scales_the_covariance(labels):
+    alpha, given = 0.25, task(labels, 0.0)
+    found = ProportionalLimit(alpha, given).posterior
+    predictor = given.targets @ np.linalg.solve(given.kernel, given.cross)
+    np.testing.assert_allclose(found.mean, predictor, rtol=1e-9)
+    rest = 1 - given.cross @ np.linalg.solve(given.kernel, given.cross)
+    np.testing.assert_allclose(found.covariance, found.mean_mixing * rest, atol=1e-9)
+    near = ProportionalLimit(alpha, task(labels, 1e-7)).posterior
+    np.testing.assert_allclose(near.covariance, found.covariance, atol=1e-5)
 
 
 def test_infinite_width_is_gaussian_process_regression():

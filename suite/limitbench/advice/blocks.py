@@ -8,9 +8,10 @@ typical network has less than the mean (recurrences: arXiv 1712.08969).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -35,6 +36,8 @@ _DEEPEST = 2000
 #: Range in which a variance of the weights is searched for.
 SMALLEST, LARGEST = 1e-12, 1e12
 
+Value = TypeVar("Value")
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -48,7 +51,7 @@ class Blocks:
         sigma_w2: smallest and largest variance of w with a mean gradient ratio between 1/R and R at this depth, in
             1e-12 .. 1e12: 0 and infinite where there is no such end, NaN where no variance does.
         large_spread_depth: first depth at which the sd of the log gradient ratio is above 1 at this width; infinite
-            where that is beyond 2,000 blocks.
+            where that is beyond 2,000 blocks, or lengths vanish before.
         small_spread_width: width from which on it is at most ln 1.5 at this depth.
         self_averaging: whether E phi'^4 is finite; else gradients of wide networks stay below the recurrence, and there
             are no such depth and width (NaN).
@@ -140,12 +143,13 @@ def blocks(network: MeanFieldNetwork, gradient_budget: float = 10.0) -> Blocks:
 
 @lru_cache(maxsize=64)
 def trajectory(network: MeanFieldNetwork) -> Trajectory:
-    """The recurrences of two inputs of this network."""
-    return network.recurrence.run(network.depth, norm0=network.norm0, rho0=network.rho0)
+    """The recurrences of two inputs of this network; `InputError` where a plain network's lengths vanish."""
+    run = partial(network.recurrence.run, network.depth, norm0=network.norm0, rho0=network.rho0)
+    return _in_range(run, network.recurrence, network.depth)
 
 
 def log_variance(network: MeanFieldNetwork, depth: int) -> float:
-    """Variance of ln(chi_0/chi_L) at the network's width and at this depth."""
+    """Variance of ln(chi_0/chi_L) at the network's width and at this depth; raises `InputError` as `trajectory`."""
     if network.recurrence.tracks_mean:
         return _variance(network.recurrence, depth, network.width, network.norm0)
     return _variance(network.recurrence, depth, 1, network.norm0) / network.width
@@ -154,7 +158,19 @@ def log_variance(network: MeanFieldNetwork, depth: int) -> float:
 @lru_cache(maxsize=256)
 def _variance(recurrence: MeanField, depth: int, width: int, norm0: float) -> float:
     with np.errstate(invalid="ignore"):
-        return recurrence.log_chi_variance(depth, width, norm0=norm0)
+        return _in_range(partial(recurrence.log_chi_variance, depth, width, norm0=norm0), recurrence, depth)
+
+
+def _in_range(run: Callable[[], Value], recurrence: MeanField, depth: int) -> Value:
+    """`run()`, with one line where lengths leave the range of floats."""
+    try:
+        return run()
+    except InputError:
+        raise
+    except (ArithmeticError, ValueError):
+        pass
+    accepted = f"one at which lengths stay in the range of floats over {depth:,} blocks"
+    raise InputError("sigma_w2", recurrence.sigma_w2, accepted)
 
 
 def log_gap(path: Trajectory) -> Float[np.ndarray, " layers"]:
@@ -169,10 +185,13 @@ def large_spread_depth(network: MeanFieldNetwork) -> float:
         return log_variance(network, round(depth)) - LARGE**2
 
     high = 1
-    while excess(high) <= 0:
-        if high == _DEEPEST:
-            return math.inf
-        high = min(2 * high, _DEEPEST)
+    try:
+        while excess(high) <= 0:
+            if high == _DEEPEST:
+                return math.inf
+            high = min(2 * high, _DEEPEST)
+    except InputError:
+        return math.inf  # lengths vanish before
     depth = 1 if high == 1 else round(float(brentq(excess, high // 2, high, xtol=0.5)))
     while excess(depth) <= 0:
         depth += 1
@@ -201,15 +220,14 @@ def sigma_window(network: MeanFieldNetwork, ratio: float) -> tuple[float, float]
 
 def log_ratio(network: MeanFieldNetwork, sigma_w2: float) -> float:
     """ln(chi_0/chi_L) at another variance of w."""
-    other = MeanField(network.block, network.activation, **(network.variances | {"sigma_w2": sigma_w2}))
-    return other.log_gradient_ratio(network.depth, network.norm0)
+    return replace(network, sigma_w2=sigma_w2).recurrence.log_gradient_ratio(network.depth, network.norm0)
 
 
 def _root(network: MeanFieldNetwork, target: float) -> float:
     """The variance of w with this log ratio; 0 where every one in the range has more, infinite where all have less."""
 
     def excess(log_variance: float) -> float:
-        return log_ratio(network, math.exp(log_variance)) - target
+        return log_ratio(network, min(max(math.exp(log_variance), SMALLEST), LARGEST)) - target
 
     low, high = math.log(SMALLEST), math.log(LARGEST)
     if excess(low) >= 0:

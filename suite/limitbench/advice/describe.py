@@ -109,9 +109,9 @@ def describe(
     if architecture == "resnet":
         return _resnet(depth, width, residual_weight, branch_per_depth, balanced, rho0)
     if mean_field:
-        shape = {"block": block, "activation": activation, "norm0": norm0}
-        shape |= {"sigma_w2": sigma_w2, "sigma_v2": sigma_v2, "sigma_a2": sigma_a2, "sigma_b2": sigma_b2}
-        shape = {field: value for field, value in shape.items() if value is not None}
+        sizes = {"sigma_w2": sigma_w2, "sigma_v2": sigma_v2, "sigma_a2": sigma_a2, "sigma_b2": sigma_b2, "norm0": norm0}
+        shape: dict[str, Any] = {field: number(field, value) for field, value in sizes.items() if value is not None}
+        shape |= {field: value for field, value in (("block", block), ("activation", activation)) if value is not None}
         return MeanFieldNetwork(depth, width, rho0=rho0, **shape)
     if smooth:
         stretch = {"scale": 1.0 if scale is None else scale, "rate": 0.5 if rate is None else rate}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, final, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, final, get_args
 
 from limitbench.advice.architecture import Architecture, checked_shape
 from limitbench.errors import InputError
@@ -37,7 +37,7 @@ class MeanFieldNetwork(Architecture):
 
     depth: int
     width: int
-    block: Block = "full"
+    block: str = "full"
     activation: str = "tanh"
     sigma_w2: float = 1.69
     sigma_v2: float = 1.5
@@ -67,7 +67,7 @@ class MeanFieldNetwork(Architecture):
         """The theory at these variances."""
         from limitbench.theories.mean_field import MeanField
 
-        return MeanField(self.block, self.activation, **self.variances)
+        return MeanField(cast("Block", self.block), self.activation, **self.variances)
 
     @property
     def variances(self) -> dict[str, float]:

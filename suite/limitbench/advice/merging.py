@@ -123,7 +123,10 @@ def _mean_field(network: MeanFieldNetwork, roundoff: float) -> float:
     from limitbench.advice import blocks
 
     last = max(network.depth, _BLOCKS)
-    gaps = blocks.log_gap(blocks.trajectory(replace(network, depth=last)))
+    try:
+        gaps = blocks.log_gap(blocks.trajectory(replace(network, depth=last)))
+    except InputError:  # lengths vanish long before
+        gaps = blocks.log_gap(blocks.trajectory(network))
     below = np.flatnonzero(gaps < math.log(roundoff))
     return float(below[0]) if below.size else math.inf
 

@@ -20,6 +20,7 @@ from limitbench.advice.rows import Moments, Row
 from limitbench.advice.words import answer_sentences, sentences
 from limitbench.config import axis_value
 from limitbench.errors import NOTHING, InputError
+from limitbench.networks.checks import number
 
 #: Options that hold words; the others hold numbers.
 _WORDS = ("activation", "block")
@@ -51,8 +52,8 @@ def show(
         if precision not in PRECISIONS:
             raise InputError("precision", precision, ", ".join(PRECISIONS))
         asked = _budget(budget, vary)
-        ratio = None if gradient_budget is None else axis_value(gradient_budget)
-        found = predict_network(network, precision, ratio)  # type: ignore[arg-type]
+        ratio = None if gradient_budget is None else number("gradient_budget", axis_value(gradient_budget))
+        found = predict_network(network, precision, ratio)
         answer = None if asked is None else within_budget(network, asked[0], asked[1], confirm=confirm)  # type: ignore[arg-type]
     except InputError as error:
         field = error.field.replace("_", "-")

@@ -58,7 +58,7 @@ def backward(
     _, batch, rows = seen.basis.shape
     normals = torch.empty(len(gradients), batch, rows, device=gradients.device).normal_(generator=generator)
     if len(gradients) == 1:
-        drawn = torch.linalg.vector_norm(gradients, dim=2)[:, :, None] * normals
+        drawn: Vectors = torch.linalg.vector_norm(gradients, dim=2)[:, :, None] * normals
     else:
         drawn = combine(orthonormalise(gradients.clone()), normals)
     for column, gradient in zip(drawn, gradients, strict=True):

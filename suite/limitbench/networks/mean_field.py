@@ -153,11 +153,10 @@ class MeanFieldNet(Network):
         return min(power_of_two_below(2**16 // state), power_of_two_below(2**29 // kept), 2048)
 
     def cost(self, sampler: Sampler) -> float:
-        """By unit, or weight, and block."""
+        """20 ns for a unit of an input and matrix, 6 ns a weight, and 0.3 us a block."""
         matrices = 2 if self.network == "full" else 1
-        if sampler == "dense":
-            return (2e-8 * self.width**2 * matrices + 1e-6) * self.depth
-        return (4e-8 * self.width * self._columns * matrices + 1e-6) * self.depth
+        numbers = 6e-9 * self.width**2 if sampler == "dense" else 2e-8 * self.width * self._columns
+        return (matrices * numbers + 3e-7) * self.depth
 
     def sample_batch(
         self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"

@@ -51,8 +51,8 @@ Grams = Float[Tensor, "columns columns batch"]
 class _Passed(NamedTuple):
     """What a block keeps for the backward pass: seen parts of w and v, Gram matrices of x_{l-1} and u_l, their scales.
 
-    The Gram matrices are those of the inputs that have gradients.
-    x_{l-1} and h_l are multiples of e^s, u_l one of e^t, s and t the `log_scales`.
+    The Gram matrices are those of the inputs that have gradients; x_{l-1} and h_l are multiples of e^s, u_l one of e^t,
+    s and t the `log_scales`.
     """
 
     w: Seen
@@ -215,7 +215,8 @@ def _lengths(x: Vectors, s: Values) -> dict[str, Values]:
 
 def _log_mean_square(vectors: Float[Tensor, "batch width"]) -> Values:
     """ln(|v|^2 / N)."""
-    return 2.0 * torch.linalg.vector_norm(vectors, dim=1).log() - math.log(vectors.shape[1])
+    norms: Values = torch.linalg.vector_norm(vectors, dim=1)
+    return 2.0 * norms.log() - math.log(vectors.shape[1])
 
 
 def _gram(vectors: Vectors) -> Grams:
@@ -234,5 +235,5 @@ def _rescale(vectors: Vectors) -> Values:
     size = torch.linalg.vector_norm(torch.linalg.vector_norm(vectors, dim=2), dim=0)
     exponent = torch.frexp(size).exponent
     vectors.mul_(torch.ldexp(torch.ones_like(size), -exponent)[:, None])
-    taken_off: Values = exponent * math.log(2.0)
+    taken_off: Values = exponent.double() * math.log(2.0)
     return taken_off

@@ -48,7 +48,7 @@ class TrainedNet(Network):
     batches of the last epoch; `diverged`, 1 where a loss is not finite: accuracy is then that of chance, 1/classes, and
     the loss has no value; and before training, over the test images, `log_gradient_ratio` = ln chi_0/chi_L, chi_l the
     mean square of the entries of the gradient of the loss at x_l, and `log_image_distance` = ln s_L, s_L the mean of
-    |x_L - x_L'|^2/N over pairs of images.
+    |x_L - x_L'|^2/N over pairs of images; -inf where float32 has underflowed.
 
     Arguments:
         depth: number of blocks L.

@@ -1,4 +1,4 @@
-"""The kernel of powers of ReLU, psi_a(x) = max(x, 0)^a: J_a(theta) = 2 pi E[psi_a(x) psi_a(y)] at correlation cos theta.
+"""The kernel of psi_a(x) = max(x, 0)^a: J_a(theta) = 2 pi E[psi_a(x) psi_a(y)] at correlation cos theta.
 
 Two integrals give it, Cho and Saul's and one over the modified Bessel function K_0; a hypergeometric function gives it
 fast, and 1 - J_a(theta)/J_a(0) without cancellation where the two inputs merge.
@@ -25,7 +25,7 @@ _TERMS, _DEGREE = 64, 20
 
 def square_constant(alpha: float) -> float:
     """c_a = E[psi_a(g)^2] for g ~ N(0, 1): 2^(a-1) Gamma(a + 1/2)/sqrt(pi), finite for a > -1/2."""
-    return 2.0 ** (alpha - 1.0) * math.gamma(alpha + 0.5) / math.sqrt(math.pi)
+    return math.pow(2.0, alpha - 1.0) * math.gamma(alpha + 0.5) / math.sqrt(math.pi)
 
 
 def mean_constant(alpha: float) -> float:
@@ -113,12 +113,14 @@ class AlphaReluKernel:
     the second taken for y <= 1/2; 2F1 from Chebyshev series on [0, 1/2]. Takes arrays, and floats with `xp=math`.
 
     Arguments:
-        alpha: a > 1/2; within 0.01 of 1/2 digits are lost, as 1/(a - 1/2).
+        alpha: a in (1/2, 3/2); digits of `gap` are lost near both ends, one within 0.02.
+
+    Raises `InputError` for other values.
     """
 
     def __init__(self, alpha: float) -> None:
-        if not (math.isfinite(alpha) and alpha > 0.5):
-            raise InputError("alpha", alpha, "a number above 1/2")
+        if not 0.5 < alpha < 1.5:  # at 3/2 the two series of `gap` merge
+            raise InputError("alpha", alpha, "a number in (1/2, 3/2)")
         self.alpha = alpha
         a, root = alpha, math.sqrt(math.pi)
         self._power = a + 0.5
@@ -172,7 +174,9 @@ def _series(a: float, b: float, c: float) -> Float[np.ndarray, " terms"]:
 
 def _on_half(coefficients: Float[np.ndarray, " terms"]) -> list[float]:
     """A power series in y as a polynomial in t = 4y - 1 on [0, 1/2], highest power first."""
-    values = chebyshev.chebinterpolate(lambda t: np.polynomial.polynomial.polyval((t + 1.0) / 4.0, coefficients), _DEGREE)
+    values = chebyshev.chebinterpolate(
+        lambda t: np.polynomial.polynomial.polyval((t + 1.0) / 4.0, coefficients), _DEGREE
+    )
     return [float(v) for v in chebyshev.cheb2poly(values)[::-1]]
 
 

@@ -19,7 +19,8 @@ from scipy import special
 from limitbench.numerics.alpha_relu_kernel import alpha_relu_kernel, mean_constant, square_constant
 from limitbench.numerics.mean_field_activations import mean_field_activation
 
-Values: TypeAlias = Float[np.ndarray, "..."] | float
+Array: TypeAlias = Float[np.ndarray, "..."]
+Values: TypeAlias = Array | float
 Scalar = Callable[[float], float]
 
 #: Nodes of the Gauss rule of tanh: relative error 1e-13 in every kernel, from q = 1e-6 to 1e6 (8 give 4e-10).
@@ -44,27 +45,27 @@ class MeanFieldKernel(abc.ABC):
     exponent: float | None
 
     @abc.abstractmethod
-    def square(self, q: Values) -> Values:
+    def square(self, q: Values) -> Array:
         """V(q) = E phi(z)^2."""
 
     @abc.abstractmethod
-    def square_slope(self, q: Values) -> Values:
+    def square_slope(self, q: Values) -> Array:
         """dV/dq."""
 
     @abc.abstractmethod
-    def slope_square(self, q: Values) -> Values:
+    def slope_square(self, q: Values) -> Array:
         """E phi'(z)^2 (not dV/dq)."""
 
     @abc.abstractmethod
-    def slope_square_slope(self, q: Values) -> Values:
+    def slope_square_slope(self, q: Values) -> Array:
         """d/dq E phi'(z)^2."""
 
     @abc.abstractmethod
-    def mean(self, q: Values) -> Values:
+    def mean(self, q: Values) -> Array:
         """E phi(z)."""
 
     @abc.abstractmethod
-    def product(self, q: Values, q2: Values, lam: Values) -> Values:
+    def product(self, q: Values, q2: Values, lam: Values) -> Array:
         """W(q, q2, lam) = E phi(z) phi(z')."""
 
     @abc.abstractmethod
@@ -72,11 +73,11 @@ class MeanFieldKernel(abc.ABC):
         """E phi'(z) phi'(z') = dW/d lam for two inputs of one variance."""
 
     @abc.abstractmethod
-    def distance(self, q: Values, q2: Values, d: Values) -> Values:
+    def distance(self, q: Values, q2: Values, d: Values) -> Array:
         """E (phi(z) - phi(z'))^2 for d = E (z - z')^2, without cancellation as d -> 0."""
 
     @abc.abstractmethod
-    def moment(self, phi: int, slope: int, q: Values, z: int = 0) -> Values:
+    def moment(self, phi: int, slope: int, q: Values, z: int = 0) -> Array:
         """E phi(z)^`phi` phi'(z)^`slope` (z^2/q)^(`z`/2), even `slope` and `z`; inf where it is infinite."""
 
     @property
@@ -116,9 +117,7 @@ class ErfMixture(MeanFieldKernel):
     odd = True
     exponent = None
 
-    def __init__(
-        self, name: str, scales: Float[np.ndarray, " nodes"], weights: Float[np.ndarray, " nodes"]
-    ) -> None:
+    def __init__(self, name: str, scales: Float[np.ndarray, " nodes"], weights: Float[np.ndarray, " nodes"]) -> None:
         self.name = name
         rows, columns = np.triu_indices(len(scales))
         self._a, self._b = scales[rows], scales[columns]
@@ -127,7 +126,7 @@ class ErfMixture(MeanFieldKernel):
         self._one = len(scales) == 1
         self._fast_square, self._fast_slope_square = _OctaveTable(self.square), _OctaveTable(self.slope_square)
 
-    def _sum(self, term: Callable[..., Any], *arguments: Values) -> Values:
+    def _sum(self, term: Callable[..., Any], *arguments: Values) -> Array:
         """Sum over the pairs (A, B) of `term(*arguments)`, a block of values at a time."""
         broadcast = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in arguments))
         flat = np.stack([v.ravel() for v in broadcast])[..., None]
@@ -135,26 +134,34 @@ class ErfMixture(MeanFieldKernel):
         parts = [term(*flat[:, start : start + _BLOCK]) @ self._weights for start in starts]
         return np.concatenate(parts).reshape(broadcast[0].shape)
 
-    def square(self, q: Values) -> Values:
+    def square(self, q: Values) -> Array:
+        """V(q)."""
         return self._sum(lambda q: np.arctan2(q, np.sqrt(self._both + q * self._ends)), q)
 
-    def square_slope(self, q: Values) -> Values:
+    def square_slope(self, q: Values) -> Array:
+        """dV/dq."""
+
         def term(q: Any) -> Any:
             scale = (self._a + q) * (self._b + q) * np.sqrt(self._both + q * self._ends)
             return (self._both + q * self._ends / 2.0) / scale
 
         return self._sum(term, q)
 
-    def slope_square(self, q: Values) -> Values:
+    def slope_square(self, q: Values) -> Array:
+        """E phi'(z)^2."""
         return self._sum(lambda q: 1.0 / np.sqrt(self._both + q * self._ends), q)
 
-    def slope_square_slope(self, q: Values) -> Values:
+    def slope_square_slope(self, q: Values) -> Array:
+        """d/dq E phi'(z)^2."""
         return self._sum(lambda q: -0.5 * self._ends * (self._both + q * self._ends) ** -1.5, q)
 
-    def mean(self, q: Values) -> Values:
+    def mean(self, q: Values) -> Array:
+        """E phi(z)."""
         return np.zeros_like(np.asarray(q, dtype=float))
 
-    def product(self, q: Values, q2: Values, lam: Values) -> Values:
+    def product(self, q: Values, q2: Values, lam: Values) -> Array:
+        """W(q, q2, lam)."""
+
         def term(q: Any, q2: Any, lam: Any) -> Any:
             orders = ((self._a, self._b), (self._b, self._a))
             return sum(np.arcsin(np.clip(lam / np.sqrt((a + q) * (b + q2)), -1.0, 1.0)) for a, b in orders) / 2.0
@@ -162,18 +169,21 @@ class ErfMixture(MeanFieldKernel):
         return self._sum(term, q, q2, lam)
 
     def slope_product(self, q: float, lam: float) -> float:
+        """E phi'(z) phi'(z')."""
         return float(((self._a + q) * (self._b + q) - lam * lam) ** -0.5 @ self._weights)
 
-    def distance(self, q: Values, q2: Values, d: Values) -> Values:
-        q, q2, d = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (q, q2, d)))
-        rows = zip(q.ravel().tolist(), q2.ravel().tolist(), d.ravel().tolist(), strict=True)
+    def distance(self, q: Values, q2: Values, d: Values) -> Array:
+        """E (phi(z) - phi(z'))^2, d = E (z - z')^2."""
+        broadcast = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (q, q2, d)))
+        rows = zip(*(v.ravel().tolist() for v in broadcast), strict=True)
         flat = [self.scalar_pair(at, at2, (at + at2 - far) / 2.0, far)[1] * far for at, at2, far in rows]
-        return np.array(flat).reshape(q.shape)
+        return np.array(flat).reshape(broadcast[0].shape)
 
-    def moment(self, phi: int, slope: int, q: Values, z: int = 0) -> Values:
+    def moment(self, phi: int, slope: int, q: Values, z: int = 0) -> Array:
+        """E phi^`phi` phi'^`slope` (z^2/q)^(`z`/2)."""
         function = np.tanh if not self._one else special.erf
 
-        def integrand(x: Values) -> Values:
+        def integrand(x: Values) -> Array:
             root = 1.0 / np.cosh(np.minimum(np.abs(x), 300.0)) if not self._one else np.exp(-x * x / 2.0)
             size = 1.0 if not self._one else 2.0 / math.sqrt(math.pi)
             return function(x) ** phi * (size * root * root) ** slope
@@ -182,20 +192,24 @@ class ErfMixture(MeanFieldKernel):
 
     @property
     def scalar_square(self) -> Scalar:
+        """`square` of a float."""
         if self._one:
             return lambda q: 2.0 / math.pi * math.atan2(q, math.sqrt(0.25 + q))
         return self._fast_square
 
     @property
     def scalar_slope_square(self) -> Scalar:
+        """`slope_square` of a float."""
         if self._one:
             return lambda q: 2.0 / math.pi / math.sqrt(0.25 + q)
         return self._fast_slope_square
 
     def scalar_mean(self, q: float) -> float:
+        """`mean` of a float."""
         return 0.0
 
     def scalar_pair(self, q: float, q2: float, lam: float, d: float) -> tuple[float, float]:
+        """W, and the squared distance over d."""
         a, b, weights, xp = (0.5, 0.5, 2.0 / math.pi, math) if self._one else (self._a, self._b, self._weights, np)
         if q == q2:
             product, difference = _equal_angles(q, lam, d, a * b, a + b, xp)
@@ -229,58 +243,71 @@ class PowerOfRelu(MeanFieldKernel):
     odd = False
 
     def __init__(self, name: str, exponent: float) -> None:
-        self.name, self.exponent = name, exponent
+        self.name, self.exponent, self._power = name, exponent, exponent
         self._kernel = alpha_relu_kernel(exponent)
         self._square, self._mean = square_constant(exponent), mean_constant(exponent)
         self._slope = exponent**2 * square_constant(exponent - 1.0)
 
-    def square(self, q: Values) -> Values:
-        return self._square * np.asarray(q) ** self.exponent
+    def square(self, q: Values) -> Array:
+        """V(q)."""
+        return _array(self._square * np.asarray(q) ** self._power)
 
-    def square_slope(self, q: Values) -> Values:
-        return self._square * self.exponent * np.asarray(q) ** (self.exponent - 1.0)
+    def square_slope(self, q: Values) -> Array:
+        """dV/dq."""
+        return _array(self._square * self._power * np.asarray(q) ** (self._power - 1.0))
 
-    def slope_square(self, q: Values) -> Values:
-        return self._slope * np.asarray(q) ** (self.exponent - 1.0)
+    def slope_square(self, q: Values) -> Array:
+        """E phi'(z)^2."""
+        return _array(self._slope * np.asarray(q) ** (self._power - 1.0))
 
-    def slope_square_slope(self, q: Values) -> Values:
-        return self._slope * (self.exponent - 1.0) * np.asarray(q) ** (self.exponent - 2.0)
+    def slope_square_slope(self, q: Values) -> Array:
+        """d/dq E phi'(z)^2."""
+        return _array(self._slope * (self._power - 1.0) * np.asarray(q) ** (self._power - 2.0))
 
-    def mean(self, q: Values) -> Values:
-        return self._mean * np.asarray(q) ** (self.exponent / 2.0)
+    def mean(self, q: Values) -> Array:
+        """E phi(z)."""
+        return _array(self._mean * np.asarray(q) ** (self._power / 2.0))
 
-    def product(self, q: Values, q2: Values, lam: Values) -> Values:
+    def product(self, q: Values, q2: Values, lam: Values) -> Array:
+        """W(q, q2, lam)."""
         size = np.sqrt(np.asarray(q) * np.asarray(q2))
-        return self._square * size**self.exponent * self._kernel.normalised(np.clip(1.0 - lam / size, 0.0, 2.0))
+        return _array(self._square * size**self._power * self._kernel.normalised(np.clip(1.0 - lam / size, 0.0, 2.0)))
 
     def slope_product(self, q: float, lam: float) -> float:
-        return self._square * q ** (self._kernel.alpha - 1.0) * self._kernel.slope(lam / q)
+        """E phi'(z) phi'(z')."""
+        return float(self._square * q ** (self._power - 1.0) * self._kernel.slope(lam / q))
 
-    def distance(self, q: Values, q2: Values, d: Values) -> Values:
-        return self._distance(np.asarray(q), np.asarray(q2), np.asarray(d), np)
+    def distance(self, q: Values, q2: Values, d: Values) -> Array:
+        """E (phi(z) - phi(z'))^2, d = E (z - z')^2."""
+        return _array(self._distance(np.asarray(q), np.asarray(q2), np.asarray(d), np))
 
-    def moment(self, phi: int, slope: int, q: Values, z: int = 0) -> Values:
-        power = phi * self.exponent + slope * (self.exponent - 1.0)  # E max(g, 0)^r = c_{r/2}
+    def moment(self, phi: int, slope: int, q: Values, z: int = 0) -> Array:
+        """E phi^`phi` phi'^`slope` (z^2/q)^(`z`/2)."""
+        power = phi * self._power + slope * (self._power - 1.0)  # E max(g, 0)^r = c_{r/2}
         if power + z <= -1.0:
             return np.full_like(np.asarray(q, dtype=float), np.inf)
-        constant = self.exponent**slope * square_constant((power + z) / 2.0)
-        return constant * np.asarray(q) ** (power / 2.0)
+        constant = self._power**slope * square_constant((power + z) / 2.0)
+        return _array(constant * np.asarray(q) ** (power / 2.0))
 
     @property
     def scalar_square(self) -> Scalar:
-        return lambda q: self._square * q**self.exponent
+        """`square` of a float."""
+        return lambda q: float(self._square * q**self._power)
 
     @property
     def scalar_slope_square(self) -> Scalar:
-        return lambda q: self._slope * q ** (self.exponent - 1.0)
+        """`slope_square` of a float."""
+        return lambda q: float(self._slope * q ** (self._power - 1.0))
 
     def scalar_mean(self, q: float) -> float:
-        return self._mean * q ** (self.exponent / 2.0)
+        """`mean` of a float."""
+        return float(self._mean * q ** (self._power / 2.0))
 
     def scalar_pair(self, q: float, q2: float, lam: float, d: float) -> tuple[float, float]:
+        """W, and the squared distance over d."""
         size = math.sqrt(q * q2)
         complement = d / (2.0 * size) if q == q2 else 1.0 - lam / size
-        product = self._square * size**self.exponent * self._kernel.normalised(min(max(complement, 0.0), 2.0), math)
+        product = self._square * size**self._power * self._kernel.normalised(min(max(complement, 0.0), 2.0), math)
         ratio = self.scalar_slope_square(q) if d < 1e-280 * q else self._distance(q, q2, d, math) / d
         return float(product), float(ratio)
 
@@ -288,8 +315,8 @@ class PowerOfRelu(MeanFieldKernel):
         root, root2 = xp.sqrt(q), xp.sqrt(q2)
         complement = (d - (root - root2) ** 2) / (2.0 * root * root2)
         complement = np.clip(complement, 0.0, 2.0) if xp is np else min(max(complement, 0.0), 2.0)
-        lengths = (root**self.exponent - root2**self.exponent) ** 2
-        return self._square * (lengths + 2.0 * (root * root2) ** self.exponent * self._kernel.gap(complement, xp))
+        lengths = (root**self._power - root2**self._power) ** 2
+        return self._square * (lengths + 2.0 * (root * root2) ** self._power * self._kernel.gap(complement, xp))
 
 
 @lru_cache(maxsize=64)
@@ -305,7 +332,7 @@ def mean_field_kernel(activation: str) -> MeanFieldKernel:
 
 @lru_cache(maxsize=8)
 def tanh_mixture(nodes: int) -> tuple[Float[np.ndarray, " nodes"], Float[np.ndarray, " nodes"]]:
-    """A and weights with tanh(x) = sum of weights erf(x/sqrt(2A)): the Gauss rule in ln K, A = K^2, of Kolmogorov's law.
+    """A = K^2 and weights with tanh(x) = sum of weights erf(x/(K sqrt2)): the Gauss rule in ln K of Kolmogorov's law.
 
     Kolmogorov's density by whichever of its two theta series converges at once, on a fine mesh in ln K; Lanczos.
     """
@@ -330,7 +357,7 @@ def tanh_mixture(nodes: int) -> tuple[Float[np.ndarray, " nodes"], Float[np.ndar
     return np.exp(2.0 * at), vectors[0] ** 2
 
 
-def gaussian_moment(function: Callable[[Values], Values], q: Values, z: int = 0) -> Values:
+def gaussian_moment(function: Callable[[Array], Array], q: Values, z: int = 0) -> Array:
     """E f(x) (x^2/q)^(z/2), x ~ N(0, q), for f even that turns within 1 of 0, however large q: a spike is resolved.
 
     Trapezoid rule in w, x = min(1, sqrt(q)) sinh w: the integrand is analytic and decays in |Im w| < pi/4, so that the
@@ -345,13 +372,17 @@ def gaussian_moment(function: Callable[[Values], Values], q: Values, z: int = 0)
     scaled = x / spread
     density = np.exp(-0.5 * scaled**2) * np.cosh(w) * sharp / spread * (2.0 * step / math.sqrt(2.0 * math.pi))
     density[:, 0] *= 0.5
-    return ((function(x) * scaled**z * density).sum(1)).reshape(np.shape(q))
+    return _array((function(x) * scaled**z * density).sum(1)).reshape(np.shape(q))
+
+
+def _array(values: Any) -> Array:
+    return np.asarray(values, dtype=float)
 
 
 class _OctaveTable:
     """A smooth function of q > 0 as a polynomial on each octave, made when first met: 1 us a value, to 1e-14."""
 
-    def __init__(self, function: Callable[[Values], Values]) -> None:
+    def __init__(self, function: Callable[[Array], Array]) -> None:
         self._function = function
         self._octaves: dict[int, tuple[float, ...]] = {}
 
@@ -366,7 +397,10 @@ class _OctaveTable:
         return value
 
     def _fit(self, octave: int) -> tuple[float, ...]:
-        fit = np.polynomial.chebyshev.chebinterpolate(lambda t: self._function(np.ldexp((t + 3.0) / 4.0, octave)), 14)
+        def values(t: Any) -> Any:
+            return self._function(np.ldexp((t + 3.0) / 4.0, octave))
+
+        fit: Any = np.polynomial.chebyshev.chebinterpolate(values, 14)
         return tuple(float(v) for v in np.polynomial.chebyshev.cheb2poly(fit)[::-1])
 
 

@@ -73,7 +73,8 @@ def series_figure(figure: StudyFigure, theories: Sequence[str]) -> tuple[Figure,
             axes.set_xlim(*edges(heat.x, log=figure.x_log)[[0, -1]])
             axes.set_ylim(*edges(heat.y, log=figure.y_log)[[0, -1]])
         low, high = axes.get_xlim()
-        _set_ticks(axes.set_xticks, _places(figure, seen) or _ticks(low, high, log=figure.x_log))
+        places = _places(figure, seen) if heat is None else []
+        _set_ticks(axes.set_xticks, places or _ticks(low, high, log=figure.x_log))
         _set_ticks(axes.set_yticks, heat.y.tolist() if heat else _ticks(*axes.get_ylim(), log=figure.y_log))
         axes.set_xlim(low, high)
         axes.grid(heat is None, axis="y")

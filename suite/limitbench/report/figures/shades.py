@@ -11,7 +11,7 @@ from limitbench.report.style import INK, NETWORK, number
 from limitbench.studies.figures import Heat
 
 #: Shades from the smallest to the largest value, and the opacity of the darkest.
-_SHADES, _DARKEST = 7, 0.7
+_SHADES, _DARKEST = 7, 0.5
 
 
 def draw_shades(axes: Axes, heat: Heat, *, x_log: bool, y_log: bool) -> None:
@@ -25,9 +25,8 @@ def draw_shades(axes: Axes, heat: Heat, *, x_log: bool, y_log: bool) -> None:
                 opacity = _DARKEST * round(share * (_SHADES - 1)) / (_SHADES - 1)
                 corner, size = (xs[j], ys[i]), (xs[j + 1] - xs[j], ys[i + 1] - ys[i])
                 axes.add_patch(Rectangle(corner, *size, facecolor=NETWORK, alpha=opacity, lw=0, zorder=0.2))
-                axes.text(
-                    heat.x[j], heat.y[i], number(value, 2), ha="center", va="center", fontsize=9, color=INK, zorder=3
-                )
+                middle = (_middle(xs[j], xs[j + 1], log=x_log), _middle(ys[i], ys[i + 1], log=y_log))
+                axes.text(*middle, number(value, 2), ha="center", va="center", fontsize=9, color=INK, zorder=3)
 
 
 def edges(values: Float[np.ndarray, " cells"], *, log: bool) -> Float[np.ndarray, " edges"]:
@@ -36,6 +35,10 @@ def edges(values: Float[np.ndarray, " cells"], *, log: bool) -> Float[np.ndarray
     steps = np.diff(at) if len(at) > 1 else np.ones(1)
     found = np.concatenate([[at[0] - steps[0] / 2], (at[1:] + at[:-1]) / 2, [at[-1] + steps[-1] / 2]])
     return np.exp(found) if log else found
+
+
+def _middle(low: float, high: float, *, log: bool) -> float:
+    return float(np.sqrt(low * high)) if log else (low + high) / 2
 
 
 def shade_words(heat: Heat) -> str:

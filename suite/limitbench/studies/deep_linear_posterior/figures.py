@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from limitbench.studies.evidence import CellEvidence, Evidence
 from limitbench.studies.figures import Series, StudyFigure
 from limitbench.studies.measured import Measured
 from limitbench.theories.linear_posterior import InfiniteWidth, ProportionalLimit
-from limitbench.theories.linear_posterior.base import PosteriorTheory
 
 #: Points of a theory's curve.
 _CURVE = 9
@@ -67,35 +65,28 @@ def _by_width(cells: list[CellEvidence]) -> dict[int, list[CellEvidence]]:
     return {width: [c for c in cells if c.parameters["width"] == width] for width in chosen}
 
 
-def _curve(
-    label: str, build: Callable[[float], PosteriorTheory], alphas: np.ndarray, quantity: Quantity, theory: str
-) -> Series:
-    y = np.array([quantity[1](build(float(alpha))) for alpha in alphas])
-    return Series(label, alphas, y, "theory", theory=theory)
-
-
-def _theories(cells: list[CellEvidence], quantity: Quantity, suffix: str = "") -> list[Series]:
-    """Limit, and the finite mixture at the narrowest width, over the run's range of alpha."""
+def _limit(cells: list[CellEvidence], quantity: Quantity, suffix: str = "") -> Series:
+    """The proportional limit over the run's range of alpha."""
     seen = sorted({aspect(c.parameters) for c in cells})
     task = limit(cells[0].parameters).task
     alphas = np.geomspace(seen[0], seen[-1], _CURVE) if len(seen) > 1 else np.array(seen)
-    narrow = min(cells, key=lambda c: float(c.parameters["width"])).parameters["width"]
-    own = [c for c in cells if c.parameters["width"] == narrow]
-    found = [
-        _curve(
-            f"proportional limit{suffix}", lambda a: ProportionalLimit(a, task), alphas, quantity, "proportional-limit"
-        )
-    ]
-    exact = sorted((aspect(c.parameters), quantity[1](finite(c.parameters))) for c in own)
-    x, y = np.array(exact).T
-    return [*found, Series(f"finite mixture, N = {narrow}{suffix}", x, y, "theory", theory="finite-mixture")]
+    y = np.array([quantity[1](ProportionalLimit(float(alpha), task)) for alpha in alphas])
+    return Series(f"proportional limit{suffix}", alphas, y, "theory", theory="proportional-limit")
+
+
+def _narrowest(cells: list[CellEvidence], quantity: Quantity) -> Series:
+    """The finite mixture at the narrowest width of the run."""
+    width = min(int(c.parameters["width"]) for c in cells)
+    own = [c.parameters for c in cells if c.parameters["width"] == width]
+    x, y = np.array(sorted((aspect(at), quantity[1](finite(at))) for at in own)).T
+    return Series(f"finite mixture, N = {width}", x, y, "theory", theory="finite-mixture")
 
 
 def _against_aspect(evidence: Evidence, name: str, title: str, quantity: Quantity) -> StudyFigure | None:
     cells = _noisiest(evidence, "one")
     if not cells:
         return None
-    series = _theories(cells, quantity)
+    series = [_limit(cells, quantity), _narrowest(cells, quantity)]
     flat = quantity[1](nngp(cells[0].parameters))
     ends = series[0].x[[0, -1]]
     series.append(Series("infinite width (NNGP)", ends, np.full(len(ends), flat), "theory", theory="infinite-width"))
@@ -121,7 +112,7 @@ def _coupling(evidence: Evidence) -> StudyFigure | None:
         cells = _noisiest(evidence, labels)
         if not cells:
             continue
-        series += _theories(cells, COUPLING, f", {labels}")[:1]
+        series.append(_limit(cells, COUPLING, f", {labels}"))
         widths = _by_width(cells)
         for width in (min(widths), max(widths)) if len(widths) > 1 else widths:
             points = _points(f"networks, N = {width}, {labels}", widths[width], COUPLING)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final, TypedDict
 
 import numpy as np
 from jaxtyping import Float
@@ -16,17 +17,41 @@ from limitbench.studies.base import Cell, Value
 from limitbench.studies.evidence import CellEvidence, Evidence
 from limitbench.studies.measured import column_values
 from limitbench.theories.mean_field import MeanField, Trajectory
+from limitbench.theories.mean_field.recurrence import Architecture
 
-REDUCED, FULL, PLAIN = "reduced", "full", "plain"
-NETWORKS = (FULL, PLAIN, REDUCED)
+FULL: Final = "full"
+PLAIN: Final = "plain"
+REDUCED: Final = "reduced"
+NETWORKS: tuple[Architecture, ...] = (FULL, PLAIN, REDUCED)
 SIGMAS = ("sigma_v2", "sigma_w2", "sigma_a2", "sigma_b2")
 #: The variances that the setting of the paper's figures is recalled to have.
 DEFAULTS = {"sigma_v2": 1.5, "sigma_w2": 1.69, "sigma_a2": 0.5, "sigma_b2": 0.49}
 
 
+class Sigmas(TypedDict):
+    """Variances of a network's parameters."""
+
+    sigma_v2: float
+    sigma_w2: float
+    sigma_a2: float
+    sigma_b2: float
+
+
+def architecture(cell: Cell) -> Architecture:
+    """Full, plain or reduced."""
+    (network,) = (name for name in NETWORKS if name == cell["network"])
+    return network
+
+
+def sigmas(cell: Cell) -> Sigmas:
+    """The variances of a cell."""
+    v, w, a, b = (float(cell[name]) for name in SIGMAS)
+    return {"sigma_v2": v, "sigma_w2": w, "sigma_a2": a, "sigma_b2": b}
+
+
 def field(cell: Cell) -> MeanField:
     """The recurrences of a cell's architecture."""
-    return MeanField(str(cell["network"]), str(cell["activation"]), **{name: float(cell[name]) for name in SIGMAS})
+    return MeanField(architecture(cell), str(cell["activation"]), **sigmas(cell))
 
 
 @lru_cache(maxsize=256)

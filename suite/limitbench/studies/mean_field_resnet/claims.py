@@ -10,10 +10,11 @@ from jaxtyping import Float
 
 from limitbench.studies.base import Claim
 from limitbench.studies.evidence import Evidence, missing, value_claim
-from limitbench.studies.ledger import answering, worst_score_claim
+from limitbench.studies.ledger import worst_score_claim
 from limitbench.studies.mean_field_resnet import tails
 from limitbench.studies.mean_field_resnet.cells import FULL, PLAIN, REDUCED, activations, columns_of
 from limitbench.studies.mean_field_resnet.extrapolation import extrapolate, furthest, intercept, log_difference
+from limitbench.studies.mean_field_resnet.tail_claims import heavy_tails
 from limitbench.studies.mean_field_resnet.verdicts import relative_claim
 from limitbench.studies.measured import mean_of, variance_of
 
@@ -32,7 +33,8 @@ _DEEP = 400
 
 def measured_claims(evidence: Evidence) -> list[Claim]:
     """All of them, by topic."""
-    light = [name for name in _named(evidence) if (tails.power(name) or 1.0) > tails.LARGEST_HEAVY]
+    named = sorted({*ACTIVATIONS, *activations(evidence)})
+    light = [name for name in named if (tails.power(name) or 1.0) > tails.LARGEST_HEAVY]
     return [
         *(_infinite_width(evidence, name, network) for name in light for network in (FULL, REDUCED)),
         _naive_mean(
@@ -51,13 +53,8 @@ def measured_claims(evidence: Evidence) -> list[Claim]:
         *(_gradient_variance(evidence, name, network) for name, network in _leading(light)),
         *_normal_laws(evidence, light),
         *_relu(evidence),
-        *_heavy_tails(evidence),
+        *heavy_tails(evidence, named),
     ]
-
-
-def _named(evidence: Evidence) -> list[str]:
-    """The paper's activations and those that the run adds."""
-    return sorted({*ACTIVATIONS, *activations(evidence)})
 
 
 def _leading(names: list[str]) -> list[tuple[str, str]]:
@@ -139,7 +136,7 @@ def _exponential(evidence: Evidence) -> Iterator[Claim]:
         )
     for network in (PLAIN, FULL, REDUCED):
         for direction, observable, symbol in (("forward", "log_distance", "s"), ("backward", "log_chi", "chi")):
-            kind = "near 1, exponential" if network == PLAIN else "far below 1, not exponential"
+            kind = "near 1, exponential" if network == PLAIN else "far below 1, subexponential"
             yield _slowing(
                 evidence,
                 network,
@@ -176,9 +173,9 @@ def _slowing(evidence: Evidence, network: str, observable: str, *, name: str, te
     if columns is None:
         return missing(name, f"{text}.", math.nan, need)
     x = [1, columns.depth // 2 + 1, columns.depth]
-    at = [columns.index(layer) for layer in x]
+    at = [i for layer in x if (i := columns.index(layer)) is not None]
     fit = extrapolate(columns, observable)
-    if fit is None or None in at or len(set(x)) < 3:
+    if fit is None or len(at) < 3 or len(set(x)) < 3:
         return missing(name, f"{text}.", math.nan, need)
     logs, value, se = (part[at] for part in (columns.logs(observable), fit.value, fit.se))
     if observable == "log_chi":  # at the input of a block, and 0 behind the last one
@@ -235,87 +232,33 @@ def _normal_laws(evidence: Evidence, light: list[str]) -> Iterator[Claim]:
         )
 
 
-def _relu(evidence: Evidence) -> list[Claim]:
-    """Full ReLU: chi_0/chi_L = B^L, weight gradients flat."""
+def _relu(evidence: Evidence) -> Iterator[Claim]:
+    """Full ReLU: chi_0/chi_L = B^L, gradients of matrices flat."""
     columns = columns_of(evidence, "relu", FULL)
-    growth, flat = "relu-gradient-growth", "relu-weight-gradients-flat"
-    growth_text = "ReLU, full: ln(chi_0/chi_L)/L is ln B, B = 1 + sigma_v^2 sigma_w^2/2, at every depth"
-    flat_text = "ReLU, full: chi_w of the early over that of the last block; chi itself grows by B a block"
     need = "three widths and layers 1 and L of relu, full"
-    if columns is None or columns.index(1) is None or (fit := extrapolate(columns, "log_chi")) is None:
-        return [missing(growth, f"{growth_text}.", math.nan, need), missing(flat, f"{flat_text}.", 1.0, need)]
-    base = math.log1p(float(columns.parameters["sigma_v2"]) * float(columns.parameters["sigma_w2"]) / 2)
-    measured = (float(columns.logs("log_chi")[0]) + math.log(fit.value[0])) / columns.depth
-    se = float(fit.se[0] / fit.value[0]) / columns.depth
-    text = f"{growth_text} ({columns.setting()})."
-    claims = [value_claim(evidence, columns.cells, base, measured, se, name=growth, text=text)]
-    early = next(layer for layer in columns.layers if layer > 1 or layer == columns.layers[-1])
-    difference = log_difference(columns, "log_chi_w", early, columns.layers[-1])
-    if difference is None:
-        return [*claims, missing(flat, f"{flat_text}.", 1.0, need)]
-    predicted, change, error = difference
-    text = f"{flat_text} {base * (columns.layers[-1] - early):.3g} in ln; layers {early} and {columns.layers[-1]}."
-    ratio = math.exp(change)
-    claims.append(
-        value_claim(
-            evidence, columns.cells, math.exp(predicted), ratio, ratio * error, name=flat, text=text, resolution=0.5
+    name, text = "relu-gradient-growth", "ReLU, full: ln(chi_0/chi_L)/L is ln B, B = 1 + sigma_v^2 sigma_w^2/2"
+    fit = None if columns is None else extrapolate(columns, "log_chi")
+    if columns is None or columns.index(1) is None or fit is None or fit.value[0] <= 0:
+        yield missing(name, f"{text}.", math.nan, need)
+    else:
+        base = math.log1p(float(columns.parameters["sigma_v2"]) * float(columns.parameters["sigma_w2"]) / 2)
+        measured = (float(columns.logs("log_chi")[0]) + math.log(fit.value[0])) / columns.depth
+        se = float(fit.se[0] / fit.value[0]) / columns.depth
+        text = f"{text} ({columns.setting()})."
+        yield value_claim(evidence, columns.cells, base, measured, se, name=name, text=text)
+    for matrix in ("w", "v"):
+        name = f"relu-gradients-of-{matrix}-flat"
+        text = f"ReLU, full: chi_{matrix} is constant in depth once p is large: early over last block"
+        inner = [] if columns is None else [layer for layer in columns.layers if layer > 1]
+        found = None
+        if columns is not None and len(inner) > 1:
+            found = log_difference(columns, f"log_chi_{matrix}", inner[0], inner[-1])
+        if columns is None or found is None:
+            yield missing(name, f"{text}.", 1.0, f"{need}, and another between")
+            continue
+        predicted, change, error = found
+        words = f"{text} (chi grows by B^{inner[-1] - inner[0]}; layers {inner[0]} and {inner[-1]})."
+        ratio = math.exp(change)
+        yield value_claim(
+            evidence, columns.cells, math.exp(predicted), ratio, ratio * error, name=name, text=words, resolution=0.5
         )
-    )
-    return claims
-
-
-def _heavy_tails(evidence: Evidence) -> Iterator[Claim]:
-    """relu-A below and above A = 3/4."""
-    powers = {name: a for name in _named(evidence) if (a := tails.power(name)) is not None}
-    if min(powers.values()) > tails.LARGEST_HEAVY:
-        powers = {"relu-0.55": 0.55, **powers}
-    for activation, a in powers.items():
-        if tails.HEAVY < a <= tails.LARGEST_HEAVY:
-            continue  # infinite too, but by a logarithm at 3/4: nothing that a few thousand networks see
-        heavy = a <= tails.HEAVY
-        kind = "infinite, so that it falls short of" if heavy else "finite, so that it is near"
-        yield _typical_mean(
-            evidence,
-            activation,
-            heavy,
-            name=f"mean-gradient-{activation}",
-            text=f"{activation}, full: E phi'^4 is {kind} the recurrence: mean of chi_0/chi_L over {tails.GROUP} "
-            "networks (median of such means) over the prediction",
-        )
-    heaviest = min(powers, key=lambda name: powers[name])
-    yield _tail_index(
-        evidence,
-        heaviest,
-        name=f"tail-index-{heaviest}",
-        text=f"{heaviest}, full: the cause, tail index of chi_b/chi_L of the last block (Hill, largest 2 % of the "
-        f"networks) is below 2: no variance (1/(2-2A) = {tails.tail_index(powers[heaviest]):.3g} is predicted",
-    )
-
-
-@answering
-def _typical_mean(evidence: Evidence, activation: str, heavy: bool, *, name: str, text: str) -> Claim:
-    bound = 0.8
-    columns = columns_of(evidence, activation, FULL)
-    if columns is None or columns.index(1) is None:
-        return missing(name, f"{text}.", bound, f"layer 1 of {activation}, full")
-    cells, logs = columns.widest, columns.logs("log_chi")[0]
-    ratios = np.exp(columns.values("log_chi")[max(columns.by_width)][0] - logs)
-    value, se = tails.typical_mean(ratios)
-    words = f"{text}, N = {max(columns.by_width)}, {columns.setting()}; largest network {_percent(ratios)} of the sum."
-    relation = "at most" if heavy else "at least"
-    return value_claim(evidence, cells, bound, value, se, name=name, text=words, relation=relation)
-
-
-@answering
-def _tail_index(evidence: Evidence, activation: str, *, name: str, text: str) -> Claim:
-    columns = columns_of(evidence, activation, FULL)
-    if columns is None or (last := columns.index(columns.depth)) is None:
-        return missing(name, f"{text}).", 2.0, f"layer L of {activation}, full")
-    values = np.exp(columns.values("log_chi_b")[min(columns.by_width)][last])
-    alpha, se = tails.hill(values)
-    words = f"{text}; N = {min(columns.by_width)}, largest network {_percent(values)} of the sum)."
-    return value_claim(evidence, columns.narrowest, 2.0, alpha, se, name=name, text=words, relation="at most")
-
-
-def _percent(values: np.ndarray) -> str:
-    return f"{100 * tails.largest_share(values):.2g} %"

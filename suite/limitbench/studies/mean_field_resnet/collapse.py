@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypedDict
 
 import numpy as np
 
@@ -16,7 +17,16 @@ from limitbench.theories.mean_field.edge import edge_integral, edge_recurrence, 
 
 _KAPPAS = (1.0, 4.0, 16.0, 64.0)
 _DEEP, _SHALLOW = 10_000, 30
-_DEFAULTS = {"sigma_v2": 1.0, "sigma_a2": 0.25, "sigma_b2": 0.25}
+#: sigma_v^2, sigma_a^2 and sigma_b^2 where a run has none.
+_DEFAULTS = (1.0, 0.25, 0.25)
+
+
+class Variances(TypedDict):
+    """What I(kappa) depends on beside kappa."""
+
+    sigma_v2: float
+    sigma_a2: float
+    sigma_b2: float
 
 
 def collapse_claims(evidence: Evidence) -> list[Claim]:
@@ -36,7 +46,8 @@ def collapse_claims(evidence: Evidence) -> list[Claim]:
             0.0,
             bound=0.01,
             name="collapse-in-sigma-w2-depth",
-            text=f"ln(chi_0/chi_L) at sigma_w^2 L = kappa is I(kappa) for deep networks ({where}; recurrences of "
+            text=f"ln(chi_0/chi_L) at sigma_w^2 L = kappa is I(kappa) for deep networks: the abstract's std x "
+            f"sqrt(depth) ({where}; recurrences of "
             f"{_DEEP:,} blocks (I) at kappa = 1, 4, 16, 64: {shown}; the worst, to 1 %).",
         ),
         value_claim(
@@ -56,15 +67,18 @@ def collapse_claims(evidence: Evidence) -> list[Claim]:
 def collapse_figure(evidence: Evidence) -> StudyFigure:
     """I(kappa), recurrences at two depths, A sqrt L, and the run's networks."""
     columns = columns_of(evidence, "tanh", FULL)
-    given = _DEFAULTS if columns is None else {name: float(columns.parameters[name]) for name in _DEFAULTS}
+    v, a, b = _DEFAULTS
+    if columns is not None:
+        v, a, b = (float(columns.parameters[name]) for name in ("sigma_v2", "sigma_a2", "sigma_b2"))
+    given: Variances = {"sigma_v2": v, "sigma_a2": a, "sigma_b2": b}
     kappas = np.geomspace(0.25, 256.0, 41)
-    shallow = np.array([edge_recurrence(float(k), _SHALLOW, **given) for k in kappas])
+    blocks = _SHALLOW if columns is None else columns.depth
+    shallow = np.array([edge_recurrence(float(k), blocks, **given) for k in kappas])
     deep = np.array([edge_recurrence(float(k), _DEEP // 10, **given) for k in kappas])
     limit = np.array([edge_integral(float(k), **given) for k in kappas])
-    variances = {name: given[name] for name in ("sigma_v2", "sigma_a2")}
-    root = np.array([edge_square_root(float(k), **variances) for k in kappas])
+    root = np.array([edge_square_root(float(k), sigma_v2=v, sigma_a2=a) for k in kappas])
     series = [
-        Series(f"recurrences, L = {_SHALLOW}", kappas, shallow, "theory"),
+        Series(f"recurrences, L = {blocks}", kappas, shallow, "theory"),
         Series(f"recurrences, L = {_DEEP // 10}", kappas, deep, "theory"),
         Series("I(σ_w² L)", kappas, limit, "theory"),
         Series("A √L", kappas, root, "reference"),
@@ -84,8 +98,8 @@ def collapse_figure(evidence: Evidence) -> StudyFigure:
         "σ_w² L",
         "ln(χ₀/χ_L)",
         tuple(series),
-        f"Full residual tanh, σ_v² = {given['sigma_v2']:g}, σ_a² = {given['sigma_a2']:g}, σ_b² = "
-        f"{given['sigma_b2']:g}. At σ_w² L = 16: {shallow[at]:.3f} with {_SHALLOW} blocks, {deep[at]:.3f} with "
+        f"Full residual tanh, σ_v² = {v:g}, σ_a² = {a:g}, σ_b² = {b:g}. At σ_w² L = 16: {shallow[at]:.3f} with "
+        f"{blocks} blocks, {deep[at]:.3f} with "
         f"{_DEEP // 10}, {limit[at]:.3f} in the limit; A √L says {root[at]:.3f}.{words}",
         x_log=True,
         y_log=True,

@@ -14,7 +14,6 @@ from limitbench.studies.mean_field_resnet import tails
 from limitbench.studies.mean_field_resnet.cells import (
     FULL,
     PLAIN,
-    REDUCED,
     Columns,
     activations,
     columns_of,
@@ -101,8 +100,8 @@ def _signals(evidence: Evidence) -> StudyFigure | None:
         "layer l",
         "mean over networks",
         series,
-        f"Full residual networks, {columns.parameters['activation']}: p = ⟨x²⟩, γ = ⟨x x'⟩, s = ⟨(x − x')²⟩. "
-        + _worst(series, columns),
+        f"Full residual networks, {columns.parameters['activation']}: p = ⟨x²⟩, γ = ⟨x x'⟩, s = ⟨(x − x')²⟩; default "
+        "variances are those that the paper's figures are recalled to have. " + _worst(series, columns),
         y_log=bool(min(s.y.min() for s in series) > 0),
     )
 
@@ -111,7 +110,7 @@ def _gradients(evidence: Evidence) -> StudyFigure | None:
     columns = _shown(evidence, FULL)
     if columns is None:
         return None
-    symbols = {"log_chi": "χ_{l−1}", "log_chi_w": "χ_w", "log_chi_b": "χ_b", "log_chi_v": "χ_v"}
+    symbols = {"log_chi": "χ", "log_chi_w": "χ_w", "log_chi_b": "χ_b", "log_chi_v": "χ_v"}
     series = _pairs(columns, symbols)
     return StudyFigure(
         "gradients-by-layer",
@@ -128,27 +127,24 @@ def _gradients(evidence: Evidence) -> StudyFigure | None:
 def _plain_against_residual(evidence: Evidence) -> StudyFigure | None:
     series: list[Series] = []
     ends = []
-    shown = {network: columns_of(evidence, "tanh", network) for network in (PLAIN, FULL, REDUCED)}
+    shown = {network: columns_of(evidence, "tanh", network) for network in (PLAIN, FULL)}
     for network, columns in shown.items():
         if columns is None:
             continue
-        pairs = {"log_chi": f"χ_{{l−1}}, {network}"}
-        if network == PLAIN:
-            pairs["log_distance"] = f"s_l, {network}"
-        series += _pairs(columns, pairs)
+        series += _pairs(columns, {"log_chi": f"χ, {network}", "log_distance": f"s, {network}"})
         chi, s = (columns.logs(name)[[0, -1]] / np.log(10) for name in ("log_chi", "log_distance"))
         ends.append(f"{network}: χ₀/χ_L = 10^{chi[0]:.1f}, s_L/s₁ = 10^{s[1] - s[0]:.1f}")
-    if shown[PLAIN] is None or not series:
+    plain = shown[PLAIN]
+    if plain is None or not series:
         return None
     return StudyFigure(
         "plain-against-residual",
         "Exponential without skips, subexponential with them",
         "layer l",
-        "s_l forward, χ_{l−1}/χ_L backward",
+        "s forward, χ/χ_L backward",
         tuple(series),
-        f"tanh, {shown[PLAIN].setting()} (full: {_setting(shown[FULL])}). Straight lines are exponential. "
-        + "; ".join(ends)
-        + ".",
+        f"tanh, {plain.setting()} (full: {_setting(shown[FULL])}). χ at the input of block l; straight lines "
+        "are exponential. " + "; ".join(ends) + ".",
         y_log=True,
     )
 
@@ -177,7 +173,7 @@ def _extrapolation(evidence: Evidence) -> StudyFigure | None:
         "infinite-width-extrapolation",
         "Gradients at infinite width",
         "1/N",
-        "mean of χ₀/χ_L over the recurrences' value",
+        "mean of χ₀/χ_L over the recurrences",
         tuple(series),
         f"Arithmetic means of full residual networks and lines a + b/N. At infinite width: {', '.join(parts)}; the "
         "recurrences say 1.",
@@ -215,9 +211,11 @@ def _heavy_tails(evidence: Evidence) -> StudyFigure | None:
         "heavy-tails",
         "Means that fall short where A ≤ 3/4",
         "networks in the mean",
-        "median of the mean of χ₀/χ_L over the recurrences' value",
+        "typical mean of χ₀/χ_L over the recurrences",
         tuple(series),
-        "Full residual networks of the largest width: " + "; ".join(parts) + ". The tail index of φ'² is 1/(2 − 2A), "
+        "Full residual networks of the largest width; median over samples of their mean: "
+        + "; ".join(parts)
+        + ". The tail index of φ'² is 1/(2 − 2A), "
         "at most 2 where A ≤ 3/4.",
         x_log=True,
         y_log=True,

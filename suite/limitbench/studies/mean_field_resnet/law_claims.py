@@ -6,6 +6,7 @@ the same is recollection. Each reading has its own error, the distance to the re
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,6 +21,8 @@ from limitbench.theories.mean_field.exponents import Estimate, exponent_table
 
 #: Largest relative deviation of exponents and constants; of what converges as a small power of depth.
 SHARP, SLOW = 0.01, 0.025
+#: Depth at which powers of l of the parameters' gradients are read.
+_BLOCKS = 20_000
 _SLOW_QUANTITIES = ("B", "limit cosine", "cosine exponent")
 _WORDS = {
     "length exponent": "exponent of p_l - (b l) + C sqrt(l), 1",
@@ -43,9 +46,9 @@ _POWER_WORDS = {
 
 
 def law_claims(evidence: Evidence) -> list[Claim]:
-    """The table of exponents, gradients of parameters, the edge, kernel identities."""
+    """The table of exponents, gradients of parameters, the edge, kernel identities: part of every run's ledger."""
     table = exponent_table()
-    return [
+    claims = [
         *(_estimate(row) for row in table if not row.activation.startswith("relu-")),
         *(
             _powers([row for row in table if row.activation.startswith("relu-") and row.quantity == q])
@@ -55,6 +58,7 @@ def law_claims(evidence: Evidence) -> list[Claim]:
         *collapse_claims(evidence),
         *_identities(evidence),
     ]
+    return [dataclasses.replace(claim, command=f"limitbench run {evidence.study.name}") for claim in claims]
 
 
 def _read(name: str, text: str, predicted: float, measured: float, error: float, bound: float) -> Claim:
@@ -69,7 +73,7 @@ def _read(name: str, text: str, predicted: float, measured: float, error: float,
         verdict = "holds"
     elif deviation - uncertain > bound:
         verdict = "fails"
-    return Claim(name, f"{text} (to {100 * bound:g} %).", predicted, measured, error, verdict)
+    return Claim(name, f"{text} (to {100 * bound:g} %; closed form derived).", predicted, measured, error, verdict)
 
 
 def _bound(quantity: str) -> float:
@@ -114,8 +118,7 @@ def _power(row: Estimate) -> float:
 
 def _parameters() -> Iterator[Claim]:
     """Slopes in ln l of parameters' gradients and of s over the last octave; erf and one power stand for their kind."""
-    depth = 20_000
-    a = 0.75
+    depth, a = _BLOCKS, 0.75
     cases = {
         "erf": ("erf, full (tanh alike)", -0.5, 0.5, 0.0, 1.0),
         f"relu-{a}": (f"relu-{a}, full", -1.0, a / (1 - a), a / (1 - a), None),

@@ -12,6 +12,7 @@ from limitbench.theories.mean_field.exponents import exponent_table, saturating_
 
 #: sigma_v^2/b at which delta is read.
 _SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
+_BLOCKS = 20_000
 
 
 def exponents(evidence: Evidence) -> StudyFigure:
@@ -35,7 +36,7 @@ def exponents(evidence: Evidence) -> StudyFigure:
         worst.append(f"{symbol} {100 * np.abs(y / right - 1).max():.2g} %")
     shares = np.linspace(0.05, 1.0, 39)
     fields = [MeanField("full", "erf", sigma_v2=2 * float(v), sigma_a2=2 * (1 - float(v))) for v in _SHARES]
-    delta = np.array([saturating_cosine(field, 20_000)[1].measured for field in fields])
+    delta = np.array([saturating_cosine(field, _BLOCKS)[1].measured for field in fields])
     decays = [saturating_law(field).decay for field in fields]
     closed = [
         saturating_law(MeanField("full", "erf", sigma_v2=2 * float(v), sigma_a2=2 * (1 - float(v)))).decay

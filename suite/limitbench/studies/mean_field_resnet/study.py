@@ -16,39 +16,34 @@ from limitbench.studies.axes import DEPTH, LAYER, WIDTH
 from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
 from limitbench.studies.evidence import Evidence
 from limitbench.studies.figures import StudyFigure
-from limitbench.studies.mean_field_resnet.cells import DEFAULTS, FULL, NETWORKS, SIGMAS
+from limitbench.studies.mean_field_resnet.cells import DEFAULTS, FULL, NETWORKS, architecture, sigmas
 from limitbench.studies.mean_field_resnet.figures import drawn
 from limitbench.studies.mean_field_resnet.ledger import ledger
 from limitbench.theories.base import Theory
 from limitbench.theories.mean_field import Asymptotics, GaussianFluctuations, Recurrences
+from limitbench.theories.mean_field.recurrence import Architecture
 
 
 def _network(cell: Cell) -> Network:
-    return MeanFieldNet(
-        int(cell["depth"]),
-        int(cell["width"]),
-        network=str(cell["network"]),
-        activation=str(cell["activation"]),
-        rho0=float(cell["rho0"]),
-        **{name: float(cell[name]) for name in SIGMAS},
-    )
+    network, activation, rho0 = architecture(cell), str(cell["activation"]), float(cell["rho0"])
+    depth, width = int(cell["depth"]), int(cell["width"])
+    return MeanFieldNet(depth, width, network=network, activation=activation, rho0=rho0, **sigmas(cell))
 
 
-def _settings(cell: Cell) -> dict[str, object]:
-    names = ("network", "activation", *SIGMAS, "depth", "layer", "rho0")
-    return {name: cell[name] for name in names}
+def _where(cell: Cell) -> tuple[int, int, Architecture, str]:
+    return int(cell["depth"]), int(cell["layer"]), architecture(cell), str(cell["activation"])
 
 
 def _recurrences(cell: Cell) -> Theory:
-    return Recurrences(**_settings(cell))
+    return Recurrences(*_where(cell), rho0=float(cell["rho0"]), **sigmas(cell))
 
 
 def _asymptotics(cell: Cell) -> Theory:
-    return Asymptotics(**_settings(cell))
+    return Asymptotics(*_where(cell), rho0=float(cell["rho0"]), **sigmas(cell))
 
 
 def _fluctuations(cell: Cell) -> Theory:
-    return GaussianFluctuations(**_settings(cell), width=int(cell["width"]))
+    return GaussianFluctuations(*_where(cell), rho0=float(cell["rho0"]), width=int(cell["width"]), **sigmas(cell))
 
 
 def _check(cell: Cell) -> None:
@@ -163,7 +158,7 @@ STUDY = Study(
                 "layer": (1, 2, 4, 8, 13, 18, 24),
             },
             samples=4096,
-            samples_at={256: 2048, 512: 2048},
+            samples_at={512: 8192},
         ),
         "full": Preset(
             {

@@ -17,7 +17,7 @@ from limitbench.studies.measured import values
 from limitbench.studies.trainability.predictors import predictor
 
 #: Resamples of every bootstrap.
-RESAMPLES = 300
+RESAMPLES = 200
 #: Replicates that a cell must have for a verdict.
 ENOUGH = 5
 

@@ -75,7 +75,11 @@ def _claims(evidence: Evidence, tables: Tables) -> list[Claim]:
         collapse_claims.larger_distance(evidence, tables),
         *(region_claims.edge_slope(evidence, tables, design, words) for design, words in _EDGES),
         region_claims.edge_gradient(evidence, tables),
-        *region_claims.deficit_claims(evidence, tables),
+        *(
+            claim
+            for design, words in (_EDGES[0], _EDGES[2])
+            for claim in region_claims.deficit_claims(evidence, tables, design, words)
+        ),
         region_claims.interior_optimum(evidence, tables),
         region_claims.plain_stops_first(evidence, tables),
         collapse_claims.predicted_gradients(evidence, tables),

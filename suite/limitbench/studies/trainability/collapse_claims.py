@@ -27,6 +27,7 @@ def difference(
 ) -> Claim:
     """R^2 of the first predictor less that of the second; a 95 % interval from resampled replicates decides.
 
+    Of two that both explain nothing of a depth that they have not seen, neither predicts: undecided.
     More than one design asks about images of several kinds, of which the run must have two.
     """
     return answering(name)(_difference)(evidence, tables, designs, names, name, text)
@@ -54,6 +55,9 @@ def _difference(
     if len(used) > 1:
         together = spearmanr(x["gradient"][known], x["distance"][known]).statistic
         text += f"; rank correlation of the two predictors {together:.3f} over {', '.join(t.design for t in used)}"
+    best = max(shares[p] for p in names)
+    if best <= 0:
+        text += "; neither of them explains anything: some depth does not train at any σ_w² at this rate of learning"
     cells_used = [cell for t in used for cell in t.cells]
     measured = shares[names[0]] - shares[names[1]]
     made = claim(
@@ -65,7 +69,7 @@ def _difference(
         measured,
         float(resampled.std()),
         "at least",
-        sign(resampled),
+        sign(resampled) if best > 0 else "undecided",
     )
     return decided(made, used)
 
@@ -104,8 +108,8 @@ def larger_distance(evidence: Evidence, tables: Tables) -> Claim:
     rows = table.resampled(stream(name)).reshape(RESAMPLES, -1)
     draws = np.array([spearmanr(distance[keep], row[keep]).statistic for row in rows])
     low, high = np.percentile(draws, INTERVAL)
-    text += f" ({int(keep.sum())} cells; 95 % of resampled replicates {low:.2f} to {high:.2f}). A verdict of `fails` "
-    text += "means not reproduced on small images."
+    text += f" ({int(keep.sum())} cells; 95 % of resampled replicates {low:.2f} to {high:.2f}). If not, this is not "
+    text += "reproduced on small images."
     se = float(draws.std())
     made = claim(evidence, table.cells, name, text, 0.0, measured, se, "at least", sign(draws))
     return decided(made, [table])

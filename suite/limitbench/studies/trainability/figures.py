@@ -21,6 +21,8 @@ from limitbench.studies.trainability.predictors import PREDICTORS
 
 #: Levels of ln chi_0/chi_L that the map shows, and points of each contour.
 _LEVELS, _POINTS = (1.0, 2.0, 4.0, 8.0), 12
+#: Beyond this ln s_L no ReLU network trains.
+_FAR = 25.0
 
 
 def figures(evidence: Evidence) -> list[StudyFigure]:
@@ -41,7 +43,7 @@ def figures(evidence: Evidence) -> list[StudyFigure]:
 
 
 def _map(table: Accuracies, words: str) -> StudyFigure:
-    heat = Heat("test accuracy", table.variances, table.depths, table.mean)
+    heat = Heat("test accuracy in %", table.variances, table.depths, 100 * table.mean)
     span = np.array([table.depths[0], table.depths[-1]])
     series = [
         Series("Xavier", np.full(2, XAVIER), span, kind="reference"),
@@ -60,8 +62,9 @@ def _map(table: Accuracies, words: str) -> StudyFigure:
         "σ_w²",
         "depth L",
         tuple(series),
-        f"Test accuracy from {low:.2f} to {high:.2f} over at least {table.replicates} networks a cell; lines: contours "
-        f"of gradient explosion in theory, before training. Best σ_w² (within noise where a row is flat): {shown}.",
+        f"Test accuracy in %, from {100 * low:.0f} to {100 * high:.0f}, at least {table.replicates} networks a cell; "
+        "lines: contours of gradient explosion in theory, before training. Best σ_w² (within noise where a row is "
+        f"flat): {shown}.",
         x_log=True,
         y_log=True,
         heat=heat,
@@ -127,7 +130,11 @@ def _images(tables: Tables) -> StudyFigure | None:
     used = [tables[design] for design in RELU_IMAGES if design in tables]
     if len(used) < 2:
         return None
-    series = [_points(t.design, t.predictors("distance").ravel(), t.mean.ravel(), t.se.ravel()) for t in used]
+    series = [
+        _points(t.design, np.where(x < _FAR, x, np.nan), t.mean.ravel(), t.se.ravel())
+        for t in used
+        for x in [t.predictors("distance").ravel()]
+    ]
     flat = {p: np.concatenate([t.predictors(p).ravel() for t in used]) for p in ("gradient", "distance")}
     y = np.concatenate([t.mean.ravel() for t in used])
     depth = np.concatenate([np.repeat(t.depths, len(t.variances)) for t in used])
@@ -139,8 +146,9 @@ def _images(tables: Tables) -> StudyFigure | None:
         f"{PREDICTORS['distance']} in theory",
         "test accuracy",
         tuple(series),
-        f"All depths. Images of norm 0.1 (faint) shift the distance and leave the gradient ratio: the distance "
-        f"explains {shares[0]:.2f} of the accuracy at a depth that was left out, the gradient ratio {shares[1]:.2f}.",
+        f"All depths, up to ln s_L = {_FAR:g}. Images of norm 0.1 (faint) shift the distance and leave the gradient "
+        f"ratio: the distance explains {shares[0]:.2f} of the accuracy at a depth that was left out, the gradient "
+        f"ratio {shares[1]:.2f}.",
     )
 
 

@@ -18,7 +18,7 @@ TRAINED = 0.5
 #: A deficit of Xavier and He that is worth the name: rows of accuracies are flat to 0.02 on digits.
 DEFICIT = 0.01
 #: A slope that is known no better than this says nothing.
-_RESOLUTION = 0.75
+_RESOLUTION = 0.2
 
 
 def edge_slope(evidence: Evidence, tables: Tables, design: str, words: str) -> Claim:
@@ -32,8 +32,8 @@ def edge_slope(evidence: Evidence, tables: Tables, design: str, words: str) -> C
     table, edge, draws = found
     x = np.log(table.depths)
     se = float(np.nanstd([slope(x, row) for row in draws]))
-    text += f", over {int(np.isfinite(edge).sum())} depths. A verdict of `fails` means not reproduced on small images: "
-    text += "-1 is for infinite depth, and earlier runs on digits gave -0.8 with Adam and -0.4 with SGD."
+    text += f", over {int(np.isfinite(edge).sum())} depths. If not, this is not reproduced on digits: −1 is for "
+    text += "infinite depth; runs before gave −0.8 with Adam and −0.4 with SGD."
     made = value_claim(evidence, table.cells, -1.0, slope(x, edge), se, name=name, text=text, resolution=_RESOLUTION)
     return decided(made, [table])
 
@@ -65,8 +65,8 @@ def edge_gradient(evidence: Evidence, tables: Tables) -> Claim:
     x = np.log(table.depths)
     se = float(np.nanstd([slope(x, gradient_at(table, row)) for row in draws]))
     listed = ", ".join(f"{v:.1f}" for v in values[np.isfinite(values)])
-    text += f". By depth it is {listed} there. A verdict of `fails` means not reproduced on small images."
-    made = value_claim(evidence, table.cells, 0.0, slope(x, values), se, name=name, text=text, resolution=_RESOLUTION)
+    text += f". By depth it is {listed} there. If not, this is not reproduced on small images."
+    made = value_claim(evidence, table.cells, 0.0, slope(x, values), se, name=name, text=text, resolution=1.0)
     return decided(made, [table])
 
 
@@ -77,16 +77,16 @@ def gradient_at(table: Accuracies, edge: Float[np.ndarray, " depths"]) -> Float[
     return np.array([np.interp(e, x[known], g[known]) for e, g in zip(edge, gradient, strict=True)])
 
 
-def deficit_claims(evidence: Evidence, tables: Tables) -> list[Claim]:
+def deficit_claims(evidence: Evidence, tables: Tables, design: str, words: str) -> list[Claim]:
     """One claim a depth: how far Xavier and He stay behind."""
-    table, made = tables.get("tanh-adam"), []
-    text = "Tanh, Adam, {}: Xavier (σ_w² = 1) and He (2) are more than a point below the best accuracy of this depth; "
+    table, made = tables.get(design), []
+    text = f"{words}, {{}}: Xavier (σ_w² = 1) and He (2) are more than a point below the best accuracy of this depth; "
     text += "deficit of the better of the two (the paper: not optimal, as the best variance depends on depth)."
     found = deficits(table) if table is not None else None
     if table is None or found is None:
-        return [missing("tanh-adam-deficit", text.format("any L"), DEFICIT, "tanh-adam with sigma_w2 of 1 and 2")]
+        return [missing(f"{design}-deficit", text.format("any L"), DEFICIT, f"{design} with sigma_w2 of 1 and 2")]
     for depth, deficit, se in zip(table.depths, *found, strict=True):
-        name, words = f"tanh-adam-deficit-d{depth:g}", text.format(f"L = {depth:g}")
+        name, words = f"{design}-deficit-d{depth:g}", text.format(f"L = {depth:g}")
         cells = [cell for cell in table.cells if float(cell.parameters["depth"]) == depth]
         claim = value_claim(evidence, cells, DEFICIT, deficit, se, name=name, text=words, relation="at least")
         made.append(decided(claim, [table]))

@@ -13,30 +13,22 @@ width N exactly that of sum_l ln(2 gamma_a/N), a = N/2 - 1/4, with C = [Gamma(a)
 
 from __future__ import annotations
 
-import abc
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import final
 
 import numpy as np
 from jaxtyping import Float
-from scipy.interpolate import CubicSpline
-from scipy.special import gammaln, polygamma
 
-from limitbench.numerics.characteristic import score_nodes
-from limitbench.numerics.log_gamma_sum import LogGammaSum
+from limitbench.theories.linear_posterior.line_density import LineDensity
 
-#: Normal scores within which the density on the line is resolved: e^{-100} of its peak.
-_SCORE = 14.0
 #: Least numbers of nodes of ln det Q (or of ln Q for one output) and of the radius, and nodes a unit of their range:
 #: integrands vary over a unit where an eigenvalue passes the noise.
-_DETERMINANT, _RADIUS, _DENSITY = 36, 28, 2.5
+_DETERMINANT, _RADIUS, _DENSITY = 32, 24, 1.5
 #: Nodes of the angle, doubled until averages of Q no longer move by this.
 _ANGLES, _SETTLED = (32, 64, 128, 256, 512), 1e-7
 #: Logarithm of the share of the peak below which an integrand is left out.
-_NEGLIGIBLE = 34.0
+_NEGLIGIBLE = 27.0
 
 Points = Float[np.ndarray, "*shape"]
 #: Logarithm of what a law is to be weighed by, at nodes of Q.
@@ -68,114 +60,6 @@ def identity_nodes(outputs: int) -> Nodes:
     return Nodes(np.ones((1, outputs)), np.eye(outputs)[None], np.zeros(1))
 
 
-class LineDensity(abc.ABC):
-    """A log-concave density p on the line and the constant C that belongs to it."""
-
-    #: ln C.
-    log_constant: float
-
-    @property
-    @abc.abstractmethod
-    def ends(self) -> tuple[float, float]:
-        """Where ln p has fallen by about 100 from its peak, left and right."""
-
-    @property
-    @abc.abstractmethod
-    def std(self) -> float:
-        """Standard deviation."""
-
-    @abc.abstractmethod
-    def log_density(self, x: Points) -> Points:
-        """ln p."""
-
-    @abc.abstractmethod
-    def slope(self, x: Points) -> Points:
-        """Derivative of ln p."""
-
-
-@final
-@dataclass(frozen=True)
-class LimitDensity(LineDensity):
-    """N(-(D + 1) alpha/2, 2 alpha) for D = 1, 2 outputs."""
-
-    alpha: float
-    outputs: int
-
-    @property
-    def log_constant(self) -> float:  # type: ignore[override]
-        """0 for one output, -alpha/8 for two."""
-        return -self.alpha / 8 if self.outputs == 2 else 0.0
-
-    @property
-    def mean(self) -> float:
-        """-(D + 1) alpha/2."""
-        return -(self.outputs + 1) * self.alpha / 2
-
-    @property
-    def std(self) -> float:
-        """sqrt(2 alpha)."""
-        return math.sqrt(2 * self.alpha)
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """Mean -+ 14 standard deviations."""
-        return self.mean - _SCORE * self.std, self.mean + _SCORE * self.std
-
-    def log_density(self, x: Points) -> Points:
-        """Closed form."""
-        return np.asarray(-(((x - self.mean) / self.std) ** 2) / 2 - math.log(self.std * math.sqrt(2 * math.pi)))
-
-    def slope(self, x: Points) -> Points:
-        """Closed form."""
-        return np.asarray((self.mean - x) / self.std**2)
-
-
-@final
-@dataclass(frozen=True)
-class FiniteDensity(LineDensity):
-    """Sum of L terms ln(2 gamma_a/N) with a = N/2 - (D - 1)/4, for D = 1, 2 outputs."""
-
-    width: int
-    depth: int
-    outputs: int
-
-    @property
-    def log_constant(self) -> float:  # type: ignore[override]
-        """0 for one output, L [2 ln Gamma(a) - ln Gamma(a - 1/4) - ln Gamma(a + 1/4)] for two."""
-        if self.outputs == 1:
-            return 0.0
-        a = self._sum.shape
-        return float(self.depth * (2 * gammaln(a) - gammaln(a - 0.25) - gammaln(a + 0.25)))
-
-    @cached_property
-    def _sum(self) -> LogGammaSum:
-        return LogGammaSum(self.width / 2 - (self.outputs - 1) / 4, self.width / 2, self.depth)
-
-    @cached_property
-    def _spline(self) -> CubicSpline:
-        x = score_nodes(self._sum, 801, score=_SCORE)
-        return CubicSpline(x, self._sum.log_density(x))
-
-    @property
-    def std(self) -> float:
-        """sqrt(L psi_1(a))."""
-        return math.sqrt(self.depth * float(polygamma(1, self._sum.shape)))
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """Normal scores -+14."""
-        return float(self._spline.x[0]), float(self._spline.x[-1])
-
-    def log_density(self, x: Points) -> Points:
-        """Cubic spline of the inverted generating function, continued linearly."""
-        inside = np.clip(x, *self.ends)
-        return np.asarray(self._spline(inside) + self._spline(inside, 1) * (x - inside))
-
-    def slope(self, x: Points) -> Points:
-        """Derivative of that spline."""
-        return np.asarray(self._spline(np.clip(x, *self.ends), 1))
-
-
 def mixing_nodes(density: LineDensity, outputs: int, weight: Weight) -> Nodes:
     """Quadrature rule of the law of Q, on the box where the law times `weight` is not negligible.
 
@@ -184,7 +68,7 @@ def mixing_nodes(density: LineDensity, outputs: int, weight: Weight) -> Nodes:
     """
     if outputs == 1:
         low, high = _box(*density.ends, lambda at: _line_nodes(density, at), weight)
-        return _line_nodes(density, np.linspace(low, high, 6 * _count(_DETERMINANT, high - low)))
+        return _line_nodes(density, np.linspace(low, high, 8 * _count(_DETERMINANT, high - low)))
     return _plane_rule(density, weight)
 
 
@@ -196,7 +80,7 @@ def _line_nodes(density: LineDensity, x: Float[np.ndarray, " nodes"]) -> Nodes:
 def _box(
     low: float, high: float, nodes: Callable[[Float[np.ndarray, " nodes"]], Nodes], weight: Weight
 ) -> tuple[float, float]:
-    """The part of [low, high] where law times weight is within e^-34 of its peak, found in two passes."""
+    """The part of [low, high] where law times weight is within e^-27 of its peak, found in two passes."""
     for _ in range(2):
         x = np.linspace(low, high, 257)
         drawn = nodes(x)

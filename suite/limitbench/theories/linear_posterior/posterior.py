@@ -23,10 +23,10 @@ from limitbench.numerics.gaussian_regression import GaussianRegression
 from limitbench.statistics.laws import Law, Normal, Tabulated
 from limitbench.theories.linear_posterior.mixing_law import Nodes
 
-#: Points of a tabulated predictive law, and how many standard deviations they reach.
-_POINTS, _REACH = 201, 14.0
+#: Points of a tabulated predictive law, how many standard deviations they reach, and the densely covered middle.
+_POINTS, _REACH, _MIDDLE = 241, 12.0, 0.7
 #: Share of the posterior mass that the tabulation may leave out.
-_PRUNED = 1e-7
+_PRUNED = 2e-6
 _BLOCK = 1 << 14
 
 
@@ -76,22 +76,23 @@ class Posterior:
             return Normal(mean, std)
         order = np.argsort(self.weights)
         kept = order[np.searchsorted(np.cumsum(self.weights[order]), _PRUNED) :]
-        # a large alpha puts a narrow peak at 0, where Q is small
-        peak = np.geomspace(1e-4, 1.0, _POINTS // 5) * std
-        x = np.concatenate([mean + std * np.linspace(-_REACH, _REACH, _POINTS), -peak, peak])
-        x = np.unique(x)
-        below, above = np.zeros_like(x), np.zeros_like(x)
+        weights = self.weights[kept] / self.weights[kept].sum()
+        # dense in the middle, and at 0, where a large alpha puts a narrow peak: Q is small
+        middle = np.sinh(np.linspace(-1, 1, _POINTS) * np.arcsinh(_REACH / _MIDDLE)) * _MIDDLE
+        peak = np.geomspace(1e-4, 1.0, _POINTS // 8)
+        x = np.unique(np.concatenate([mean + std * middle, -std * peak, std * peak]))
+        side = np.where(x < mean, 1.0, -1.0)
+        # the smaller of the two tails; the other is its complement
+        tail = np.zeros_like(x)
         for start in range(0, kept.size, _BLOCK):
-            part = kept[start : start + _BLOCK]
-            score = (x[:, None] - location[part]) / scale[part]
-            below += ndtr(score) @ self.weights[part]
-            above += ndtr(-score) @ self.weights[part]
-        total = below[-1] + above[-1]
-        # equal levels, where the tail has run out, are no use to a table
-        inside = (below > 1e-14 * total) & (above > 1e-14 * total)
-        return Tabulated(
-            x[inside], below[inside] / total, survival=above[inside] / total, mean=mean, std=std, cdf_error=1e-5
-        )
+            part = slice(start, start + _BLOCK)
+            score = (x[:, None] - location[kept[part]]) / scale[kept[part]]
+            tail += ndtr(side[:, None] * score) @ weights[part]
+        # equal levels, where a tail has run out, are no use to a table
+        inside = tail > 1e-14
+        x, tail, left = x[inside], tail[inside], side[inside] > 0
+        below, above = np.where(left, tail, 1 - tail), np.where(left, 1 - tail, tail)
+        return Tabulated(x, below, survival=above, mean=mean, std=std, cdf_error=1e-5)
 
 
 def log_likelihood(nodes: Nodes, task: GaussianRegression) -> Float[np.ndarray, " nodes"]:

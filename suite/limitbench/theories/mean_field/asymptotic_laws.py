@@ -60,15 +60,18 @@ class SaturatingLaw:
     forced: float
 
     def log_length(self, layer: int) -> float | None:
+        """ln p_l."""
         length = self.speed * layer - self.length_correction * math.sqrt(layer)
         return math.log(length) if length > 0 else None
 
     def log_gain(self, layer: int, depth: int) -> float | None:
+        """ln(chi_l/chi_L)."""
         if layer < 1:
             return 0.0 if layer == depth else None
         return self.gain * (math.sqrt(depth) - math.sqrt(layer)) + self.gain_correction * math.log(depth / layer)
 
     def gap(self, layer: int) -> float | None:
+        """1 - e_l."""
         return 1.0 - self.limit_cosine
 
 
@@ -88,14 +91,17 @@ class PowerLaw:
     decay: float
 
     def log_length(self, layer: int) -> float | None:
+        """ln p_l."""
         return math.log(self.prefactor) + self.length_exponent * math.log(layer) if layer > 0 else None
 
     def log_gain(self, layer: int, depth: int) -> float | None:
+        """ln(chi_l/chi_L)."""
         if layer < 1:
             return 0.0 if layer == depth else None
         return self.gain_exponent * math.log(depth / layer)
 
     def gap(self, layer: int) -> float | None:
+        """1 - e_l."""
         return 1.0 - self.limit_cosine
 
 
@@ -112,12 +118,15 @@ class ReluLaw:
     closing: float | None
 
     def log_length(self, layer: int) -> float | None:
+        """ln p_l."""
         return None if self.prefactor is None else math.log(self.prefactor) + layer * math.log(self.growth)
 
     def log_gain(self, layer: int, depth: int) -> float | None:
+        """ln(chi_l/chi_L)."""
         return (depth - layer) * math.log(self.growth)
 
     def gap(self, layer: int) -> float | None:
+        """1 - e_l."""
         if self.closing is None or self.closing * layer <= 1.0:  # the law has not begun
             return None
         return (self.closing * layer) ** -2
@@ -145,12 +154,15 @@ class PlainLaw:
     cosine_rate: float
 
     def log_length(self, layer: int) -> float | None:
+        """ln p_l."""
         return math.log(self.length)
 
     def log_gain(self, layer: int, depth: int) -> float | None:
+        """ln(chi_l/chi_L)."""
         return (depth - layer) * self.gradient_rate
 
     def gap(self, layer: int) -> float | None:
+        """1 - e_l."""
         return 1.0 - self.cosine
 
 

@@ -60,7 +60,7 @@ def variances(field: MeanField, depth: int, norm0: float = 1.0, *, random_start:
         field: the network.
         depth: number of blocks.
         norm0: p_0.
-        random_start: rows of x_0 are N(0, p_0), variance 2 p_0^2/N of delta p_0, p_0/N of delta m_0; else both are given.
+        random_start: x_0 has rows N(0, p_0): variance 2 p_0^2/N of delta p_0, p_0/N of delta m_0; else both are 0.
     """
     t = field.run(depth, norm0=norm0, rho0=1.0)
     kernel, plain, full, means = field.kernel, field.network == "plain", field.network == "full", field.tracks_mean

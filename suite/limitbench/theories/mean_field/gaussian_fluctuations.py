@@ -21,8 +21,8 @@ class GaussianFluctuations(MeanFieldTheory):
     """N(ln x - v/2, v) for a quantity whose recurrence gives x, v = (leading variance)/N (`fluctuations`).
 
     The mean of the quantity itself is that of infinite width to this order, so that its log falls short by v/2. One
-    input; x_0 has rows N(0, norm0). Nothing about gradients of powers of ReLU up to 3/4, whose variance is infinite, and
-    of reduced networks whose phi is not odd (`MeanField.log_chi_variance`).
+    input; x_0 has rows N(0, norm0). Nothing about gradients of powers of ReLU up to 3/4, whose variance is infinite,
+    and of reduced networks whose phi is not odd (`MeanField.log_chi_variance`).
 
     Arguments:
         width: N.

@@ -27,6 +27,6 @@ def variance(field: str, value: object, *, positive: bool = False) -> float:
 
 def cosine(field: str, value: object) -> float:
     """`value` as a float in [-1, 1]; raises `InputError`."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not -1.0 <= value <= 1.0:
+    if isinstance(value, bool) or not isinstance(value, Real) or not -1.0 <= float(value) <= 1.0:
         raise InputError(field, value, "a number in [-1, 1]")
     return float(value)
