@@ -212,7 +212,6 @@ def run(
       limitbench run deep-linear --set width=16,32 --set aspect=1 --samples 4096
       limitbench run shaped-relu --set rate=0.25,0.5 --set width=32 --set depth=8,16 --out by-depth
       limitbench run deep-linear --set width=16 --executor serial --no-report
-      limitbench run trainability --data mnist
       limitbench run --config sweep.yaml --workers 2
 
     \b

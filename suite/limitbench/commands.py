@@ -271,7 +271,7 @@ def _set_aside(out: Path, names: Container[str]) -> dict[str, int]:
 
 def _accepted(axis: Axis) -> str:
     if axis.kind == "str":
-        return ", ".join(axis.choices)
+        return ", ".join(axis.choices) or "text"
     word = "integer" if axis.kind == "int" else "number"
     low, high = (None if bound is None else f"{bound:,.12g}" for bound in (axis.lower, axis.upper))
     if low and high:

@@ -214,6 +214,10 @@ LINES = {
     "gain of residual": ((*RESIDUAL, "--gain", "2"), ("--gain: got 2", "piecewise linear")),
     "widths of residual": (("predict", "residual", "--depth", "2", "--widths", "4,4"), ("--widths", "one width")),
     "balanced residual": ((*RESIDUAL, "--balanced"), ("--balanced", "nothing but for a resnet")),
+    "lengths that vanish": (
+        (*RESIDUAL, "--block", "plain", "--sigma-b2", "0", "--sigma-w2", "0.01", "--depth", "300"),
+        ("--sigma-w2: got 0.01", "range of floats over 300 blocks"),
+    ),
     "length zero": ((*RESIDUAL, "--norm0", "0"), ("--norm0: got 0", "[1e-12, 1e+12]")),
     "gradients that may not move": ((*RESIDUAL, "--gradient-budget", "0.5"), ("--gradient-budget", "at least 1")),
     "gradient budget in words": ((*RESIDUAL, "--gradient-budget", "ten"), ("--gradient-budget: got 'ten'", "number")),

@@ -22,10 +22,10 @@ SAMPLERS = ["exact", "dense"]
 class TestMeanFieldNet(NetworkContract):
     @pytest.fixture(
         params=[
-            MeanFieldNet(20, 5),
-            MeanFieldNet(4, 70, rho0=0.2, activation="relu"),
+            MeanFieldNet(9, 5),
+            MeanFieldNet(3, 70, rho0=0.2, activation="relu"),
             MeanFieldNet(3, 33, network="reduced", activation="relu-0.85", gram=THREE, loss="squared", outputs=3),
-            MeanFieldNet(17, 6, network="plain", activation="erf", sigma_b2=0.0),
+            MeanFieldNet(9, 6, network="plain", activation="erf", sigma_b2=0.0),
         ],
         ids=str,
     )
@@ -122,9 +122,9 @@ def literal_network(network, n, seed, *, factor=1.0):
     ids=str,
 )
 def test_samplers_have_the_law_of_the_definition(network):
-    literal, wrong = (literal_network(network, 6_144, seed=2, factor=factor) for factor in (1.0, 1.6))
+    literal, wrong = (literal_network(network, 4_096, seed=2, factor=factor) for factor in (1.0, 1.6))
     for sampler in SAMPLERS:
-        drawn = network.sample(6_144, seed=1, depths=[1, network.depth], sampler=sampler)
+        drawn = network.sample(4_096, seed=1, depths=[1, network.depth], sampler=sampler)
         values = {name: drawn[name].values.round(6) for name in network.observables}
         assert set(values) == set(literal)
         assert largest_deviation(values, literal) < CRITICAL
@@ -223,14 +223,14 @@ def test_parameters_that_a_network_lacks_do_not_alter_it():
 @pytest.mark.parametrize(
     ("network", "rate"),
     [
-        (MeanFieldNet(300, 16, network="plain", sigma_w2=0.01), None),
-        (MeanFieldNet(200, 64, activation="relu", rho0=0.3, sigma_w2=1e3), math.log1p(1.5 * 1e3 / 2.0)),
-        (MeanFieldNet(200, 32, activation="relu", network="plain", sigma_w2=1e-12, **NONE), math.log(1e-12 / 2.0)),
+        (MeanFieldNet(250, 4, network="plain", sigma_w2=0.01), None),
+        (MeanFieldNet(120, 64, activation="relu", rho0=0.3, sigma_w2=1e3), math.log1p(1.5 * 1e3 / 2.0)),
+        (MeanFieldNet(90, 32, activation="relu", network="plain", sigma_w2=1e-12, **NONE), math.log(1e-12 / 2.0)),
         (
-            MeanFieldNet(200, 32, activation="relu", network="plain", sigma_w2=1e12, loss="squared"),
+            MeanFieldNet(90, 32, activation="relu", network="plain", sigma_w2=1e12, loss="squared"),
             math.log(1e12 / 2.0),
         ),
-        (MeanFieldNet(100, 64, activation="relu-0.99", sigma_w2=1e6), None),
+        (MeanFieldNet(60, 8, activation="relu-0.99", sigma_w2=1e12, sigma_v2=1e12), None),
     ],
     ids=str,
 )

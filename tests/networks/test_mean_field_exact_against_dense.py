@@ -37,6 +37,7 @@ NETWORKS = {
     "reduced-relu-0.85-8": MeanFieldNet(4, 8, **REDUCED, **ONE, activation="relu-0.85"),
     "reduced-tanh-64": MeanFieldNet(4, 64, **REDUCED, **SQUARED, **NONE, gram=THREE),
     "plain-tanh-3": MeanFieldNet(4, 3, **PLAIN, **ONE),
+    "plain-relu-3-biased": MeanFieldNet(5, 3, **PLAIN, **ONE, activation="relu"),
     "plain-erf-4-five": MeanFieldNet(3, 4, **PLAIN, **SQUARED, activation="erf", gram=FIVE),
     "plain-relu-3": MeanFieldNet(4, 3, **PLAIN, **SQUARED, activation="relu", rho0=0.3, outputs=4),
     "plain-relu-4": MeanFieldNet(9, 4, **PLAIN, **SQUARED, **NONE, activation="relu", rho0=0.2),
@@ -48,12 +49,11 @@ NETWORKS = {
 def observables(name, sampler):
     """All observables at the first and the last layer, and pairs of them, which one network shares."""
     network = NETWORKS[name]
-    n = 16_384 if network.width <= 8 else 4_096 if network.width <= 16 else 2_048
+    n = 8_192 if network.width <= 8 else 2_048
     drawn = network.sample(n, seed=3, depths=[1, network.depth], sampler=sampler)
     values = {name: drawn[name].values for name in network.observables}
     with np.errstate(invalid="ignore"):  # dead layers: -inf less -inf
         values["chi p"] = values["log_chi"] + values["log_length"]
-        values["chi / p"] = values["log_chi"] - values["log_length"]
         values["chi / p of the other layer"] = values["log_chi"] - values["log_length"][:, ::-1]
         values["chi_w / chi_b"] = values["log_chi_w"] - values["log_chi_b"]
         values["chi / chi_b"] = values["log_chi"] - values["log_chi_b"]
@@ -201,14 +201,12 @@ def parameters_of_the_first_input_alone(monkeypatch, network):
 
 
 DEFECTS = {
-    all_matrices_fresh: (
-        "full-tanh-1 full-relu-0.85-8 reduced-tanh-2-five reduced-relu-0.85-8 plain-tanh-3 plain-relu-4"
-    ),
-    fresh_w: "full-tanh-1 full-relu-0.85-8 reduced-relu-3-three plain-tanh-3",
-    fresh_v: "full-relu-3 full-relu-4 full-relu-0.85-8",
+    all_matrices_fresh: "full-erf-3 full-relu-0.85-8 reduced-relu-3-three plain-relu-3 plain-relu-4",
+    fresh_w: "full-tanh-2 full-relu-3 reduced-relu-3-three plain-relu-4",
+    fresh_v: "full-relu-3 full-relu-4",
     fresh_output_matrix: "full-tanh-2 full-relu-4 plain-relu-3",
-    no_augmentation_by_the_bias: "full-relu-3 plain-tanh-3 reduced-relu-0.85-8",
-    row_of_the_bias_kept: "full-tanh-1 full-relu-4 reduced-relu-3-three plain-tanh-3 plain-erf-4-five",
+    no_augmentation_by_the_bias: "full-relu-3 plain-relu-3-biased",
+    row_of_the_bias_kept: "full-relu-3 full-relu-4 plain-tanh-3",
     slope_of_the_next_layer: "full-tanh-64 full-erf-16 reduced-tanh-64 plain-relu-3",
     constant_too_large: "full-tanh-64 full-relu-0.85-8 plain-relu-64",
     weights_multiply_h: "full-tanh-3-five reduced-tanh-64 plain-relu-0.85-64",

@@ -157,8 +157,7 @@ def log_variance(network: MeanFieldNetwork, depth: int) -> float:
 
 @lru_cache(maxsize=256)
 def _variance(recurrence: MeanField, depth: int, width: int, norm0: float) -> float:
-    with np.errstate(invalid="ignore"):
-        return _in_range(partial(recurrence.log_chi_variance, depth, width, norm0=norm0), recurrence, depth)
+    return _in_range(partial(recurrence.log_chi_variance, depth, width, norm0=norm0), recurrence, depth)
 
 
 def _in_range(run: Callable[[], Value], recurrence: MeanField, depth: int) -> Value:

@@ -78,7 +78,7 @@ def mean_field(cell: Cell) -> MeanField:
     """Mean-field theory of the networks of a cell."""
     chosen, variance = design_of(cell), design_of(cell).bias_variance
     return MeanField(
-        network=chosen.network,  # type: ignore[arg-type]
+        network=chosen.network,
         activation=chosen.activation,
         sigma_w2=float(cell["sigma_w2"]),
         sigma_b2=variance,

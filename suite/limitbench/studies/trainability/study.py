@@ -57,7 +57,7 @@ STUDY = Study(
     theories=(StudyTheory("recurrences", "mean-field recurrences", initial_recurrences),),
     presets={
         "quick": Preset(
-            {"design": ("tanh-adam",), "sigma_w2": (0.001, 0.1, 0.316, 1.0, 2.0, 3.16, 10.0), "depth": (4, 8, 16, 32)},
+            {"design": ("tanh-adam",), "sigma_w2": (0.001, 0.1, 0.316, 1.0, 2.0, 10.0), "depth": (2, 4, 8, 32)},
             samples=2,
         ),
         "standard": Preset(

@@ -5,10 +5,11 @@ A law that holds only up to an unknown factor is not given; where the unknown fa
 
 from __future__ import annotations
 
+import abc
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import final
 
 from scipy import optimize
 
@@ -25,21 +26,25 @@ _TURN = {
 _RELU_CURVATURE = math.sqrt(2.0) / (3.0 * math.pi)
 
 
-class AsymptoticLaw(Protocol):
+class AsymptoticLaw(abc.ABC):
     """What is known as depth grows; None where nothing is known beyond an unknown factor, or too early a layer."""
 
+    @abc.abstractmethod
     def log_length(self, layer: int) -> float | None:
         """ln p_l."""
 
+    @abc.abstractmethod
     def log_gain(self, layer: int, depth: int) -> float | None:
         """ln(chi_l/chi_L)."""
 
+    @abc.abstractmethod
     def gap(self, layer: int) -> float | None:
         """1 - e_l of two inputs of one length that are neither equal nor opposite."""
 
 
+@final
 @dataclass(frozen=True)
-class SaturatingLaw:
+class SaturatingLaw(AsymptoticLaw):
     """tanh and erf with skips, b = sv2 + sa2 (arXiv 1712.08969; constants derived, not the paper's print):
 
         p_l = b l - C sqrt l + O(ln l),                     C = 2 sv2 D1/(sw sqrt b),
@@ -75,8 +80,9 @@ class SaturatingLaw:
         return 1.0 - self.limit_cosine
 
 
+@final
 @dataclass(frozen=True)
-class PowerLaw:
+class PowerLaw(AsymptoticLaw):
     """Full networks with max(x, 0)^a, 1/2 < a < 1: p_l ~ K l^(1/(1-a)), chi_0/chi_l = Theta(l^R), e_l -> e*(a).
 
     K = (sv2 sw^(2a) c_a (1-a))^(1/(1-a)), R = a^2/((1-a)(2a-1)), e* the fixed point of Jhat_a below 1 and
@@ -105,8 +111,9 @@ class PowerLaw:
         return 1.0 - self.limit_cosine
 
 
+@final
 @dataclass(frozen=True)
-class ReluLaw:
+class ReluLaw(AsymptoticLaw):
     """Full ReLU networks: p_l ~ P Bc^l, chi_l/chi_L = Bc^(L-l) exactly, 1 - e_l ~ (sv2 sw2 U l/(2 Bc))^-2.
 
     Bc = 1 + sv2 sw2/2, P = p_0 + (sv2 sb2/2 + sa2)/(Bc - 1), U = sqrt2/(3 pi). Reduced ones share the law of chi; their
@@ -132,8 +139,9 @@ class ReluLaw:
         return (self.closing * layer) ** -2
 
 
+@final
 @dataclass(frozen=True)
-class PlainLaw:
+class PlainLaw(AsymptoticLaw):
     """Plain networks: fixed points, reached exponentially; rates are logarithms a layer.
 
     Attributes:
@@ -185,8 +193,9 @@ def saturating_law(field: MeanField) -> SaturatingLaw:
         raise InputError("activation, network", (field.activation, field.network), "tanh or erf, full or reduced")
     (d1, d2), sv2, sw = _TURN[field.activation], field.sigma_v2, math.sqrt(field.sigma_w2)
     b = sv2 + field.sigma_a2
-    cosine = _limit_cosine(sv2, field.sigma_a2)
-    decay = 1.0 - 2.0 / math.pi * sv2 / b / math.sqrt(1.0 - cosine**2)
+    angle = _limit_angle(sv2, field.sigma_a2)
+    cosine = math.cos(angle) if field.sigma_a2 else 0.0
+    decay = 1.0 - 2.0 / math.pi * sv2 / b / math.sin(angle)
     return SaturatingLaw(
         speed=b,
         length_correction=2.0 * sv2 * d1 / (sw * math.sqrt(b)),
@@ -273,12 +282,9 @@ def plain_law(field: MeanField) -> PlainLaw | None:
     )
 
 
-def _limit_cosine(sv2: float, sa2: float) -> float:
-    """The root in [0, 1) of (sv2 + sa2) e = sv2 (2/pi) asin e + sa2; 1 is another one, with an infinite slope."""
+def _limit_angle(sv2: float, sa2: float) -> float:
+    """u = acos e* in (0, pi/2]: sin^2(u/2)/u = sv2/(pi b), which is b e = sv2 (2/pi) asin e + sa2; u = 0 is e = 1."""
     if sa2 == 0.0:
-        return 0.0
-
-    def excess(angle: float) -> float:  # e = sin(angle), divided by the root at pi/2
-        return ((sv2 + sa2) * math.sin(angle) - sv2 * 2.0 / math.pi * angle - sa2) / (math.pi / 2.0 - angle)
-
-    return math.sin(optimize.brentq(excess, 0.0, math.pi / 2.0 - 1e-7, xtol=1e-15))
+        return math.pi / 2.0
+    share = sv2 / (math.pi * (sv2 + sa2))
+    return float(optimize.brentq(lambda u: math.sin(u / 2.0) ** 2 / u - share, 1e-12, math.pi / 2.0, xtol=1e-15))

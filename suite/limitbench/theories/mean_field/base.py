@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from limitbench.errors import InputError
 from limitbench.theories.base import Theory
 from limitbench.theories.mean_field import parameters
-from limitbench.theories.mean_field.recurrence import Architecture, MeanField, Trajectory
+from limitbench.theories.mean_field.recurrence import MeanField, Trajectory
 
 #: Observables of one input: `log_length`, `log_preactivation`, then gradients.
 LENGTHS = ("log_length", "log_preactivation")
@@ -38,7 +38,7 @@ class MeanFieldTheory(Theory):
 
     depth: int
     layer: int | None = None
-    network: Architecture = "full"
+    network: str = "full"
     activation: str = "tanh"
     sigma_w2: float = field(default=1.69, kw_only=True)
     sigma_b2: float = field(default=0.49, kw_only=True)

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import optimize
 
+from limitbench.errors import InputError
 from limitbench.theories.mean_field.asymptotic_laws import power_law, relu_law, saturating_law
 from limitbench.theories.mean_field.recurrence import MeanField
 
@@ -129,9 +130,13 @@ def power_estimates(field: MeanField, layers: int = _LONG) -> tuple[Estimate, ..
     """max(x, 0)^a: length exponent 1/(1-a), gain exponent R, prefactor p/(K l^(1/(1-a))), e*, and mu.
 
     From a generic start mu does not show by l = 2e5. It is read from the difference of two trajectories that start at
-    e* +- 1e-4 with the length of layer 200, so that forced terms cancel; e* is where a block leaves the cosine as it is.
+    e* +- 1e-4 with the length of layer 200, so that forced terms cancel; e* is where a block leaves the cosine alone.
+
+    Raises `InputError` for a > 0.95, whose lengths leave the range of floats.
     """
     law = power_law(field)
+    if law.length_exponent > 20.5:
+        raise InputError("activation", field.activation, "relu-A with A of at most 0.95")
     p, log_gain = _lengths(field, layers)
 
     def reading(top: int) -> tuple[float, float, float]:

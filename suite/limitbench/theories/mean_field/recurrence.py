@@ -86,7 +86,7 @@ class MeanField:
     Raises `InputError` where a value cannot be accepted.
     """
 
-    network: Architecture = "full"
+    network: str = "full"
     activation: str = "tanh"
     sigma_w2: float = field(default=1.69, kw_only=True)
     sigma_b2: float = field(default=0.49, kw_only=True)
@@ -116,7 +116,8 @@ class MeanField:
     def run(
         self, depth: int, *, norm0: float = 1.0, rho0: float = 0.0, norm0_second: float | None = None
     ) -> Trajectory:
-        """Layers 0 .. `depth` of two inputs; chi is that of the first. 6 us a layer, 40 us for tanh.
+        """Layers 0 .. `depth` of two inputs; chi is that of the first. 6 us a layer, 15 us for tanh (80 us where the two
+        lengths differ).
 
         Arguments:
             depth: number of blocks L.
@@ -143,8 +144,9 @@ class MeanField:
 
         How far to trust the recurrences: a network's gradient ratio is the mean-field one within a factor
         exp(+- sd). Infinite for powers of ReLU up to 3/4, where E phi'^4 is. In reduced networks whose phi is not odd
-        the direction of x grows apart from the others, and a share r = (p_L/p_0)/(N chi_0/chi_L) of chi_0 lies in it:
-        2 r^2 is added, and the recurrences for chi hold only where r is small, N far above an exponential of L.
+        <g_l, x_l> is nearly conserved while x grows faster than g, so that the direction of x adds a share of order
+        r = (p_L/p_0)/(N chi_0/chi_L) to chi_0: 2 r^2 is added, and the recurrences for chi hold only where r is small, N
+        far above an exponential of L. 20 us a layer.
 
         Raises `InputError` where a value cannot be accepted.
         """
@@ -178,7 +180,9 @@ class MeanField:
         gain = self.sigma_v2 * self.sigma_w2 * self.kernel.slope_square(q)
         return np.log(gain) if self.network == "plain" else np.log1p(gain)
 
-    def _forward(self, depth: int, p: float, p2: float, rho: float) -> tuple[Float[np.ndarray, "layers 8"], Layers]:
+    def _forward(
+        self, depth: int, p: float, p2: float, rho: float
+    ) -> tuple[Float[np.ndarray, "layers 8"], Float[np.ndarray, "layers 2"]]:
         """Columns p, p', gamma, q, q', lam, m, m' over a common factor a layer, and ln of that factor, ln s beside."""
         kernel, plain, means = self.kernel, self.network == "plain", self.tracks_mean
         not_odd_plain = plain and not kernel.odd
