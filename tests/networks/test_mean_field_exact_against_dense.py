@@ -207,7 +207,7 @@ DEFECTS = {
     fresh_output_matrix: "full-tanh-2 full-relu-4 plain-relu-3",
     no_augmentation_by_the_bias: "full-relu-3 plain-relu-3-biased",
     row_of_the_bias_kept: "full-relu-3 full-relu-4 plain-tanh-3",
-    slope_of_the_next_layer: "full-tanh-64 full-erf-16 reduced-tanh-64 plain-relu-3",
+    slope_of_the_next_layer: "full-tanh-64 full-erf-16 reduced-tanh-64 plain-relu-4",
     constant_too_large: "full-tanh-64 full-relu-0.85-8 plain-relu-64",
     weights_multiply_h: "full-tanh-3-five reduced-tanh-64 plain-relu-0.85-64",
     parameters_of_the_first_input_alone: "full-tanh-3-five full-erf-16 reduced-tanh-64 plain-erf-4-five",

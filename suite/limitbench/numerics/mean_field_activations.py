@@ -8,7 +8,6 @@ where A > 1/2 only, so that there are no smaller powers.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,11 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from limitbench.errors import InputError
+from limitbench.numerics.mean_field_names import canonical_name
 
 Elementwise: TypeAlias = Callable[[Float[Tensor, "*shape"]], Float[Tensor, "*shape"]]
-
-_ACCEPTED = "tanh, erf, relu, or relu-A for max(x, 0)^A with 1/2 < A <= 1 in decimals, such as relu-0.85"
 
 
 @dataclass(frozen=True)
@@ -46,17 +43,11 @@ class MeanFieldActivation:
 
 def mean_field_activation(name: object) -> MeanFieldActivation:
     """The activation called `name`: `tanh`, `erf`, `relu` or `relu-A`, 1/2 < A <= 1. Raises `InputError`."""
-    if isinstance(name, str):
-        if name in _BUILT_IN:
-            return _BUILT_IN[name]
-        power = re.fullmatch(r"relu-([0-9]*\.?[0-9]+)", name, re.ASCII)
-        exponent = float(power[1]) if power else math.nan
-        if exponent == 1.0:
-            return _BUILT_IN["relu"]
-        if 0.5 < exponent < 1.0:
-            function, derivative = partial(_power, exponent=exponent), partial(_power_slope, exponent=exponent)
-            return MeanFieldActivation(f"relu-{exponent!r}", function, derivative, False, exponent)
-    raise InputError("activation", name, _ACCEPTED)
+    canonical, exponent = canonical_name(name)
+    if exponent is None or exponent == 1.0:
+        return _BUILT_IN[canonical]
+    function, derivative = partial(_power, exponent=exponent), partial(_power_slope, exponent=exponent)
+    return MeanFieldActivation(canonical, function, derivative, False, exponent)
 
 
 def _tanh_slope(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

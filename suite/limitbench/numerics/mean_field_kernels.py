@@ -12,7 +12,7 @@ from scipy import special
 from limitbench.numerics.activation_kernel import Array, MeanFieldKernel, Scalar, Values, as_array
 from limitbench.numerics.alpha_relu_kernel import alpha_relu_kernel, mean_constant, square_constant
 from limitbench.numerics.erf_mixture import ErfMixture, tanh_mixture
-from limitbench.numerics.mean_field_activations import mean_field_activation
+from limitbench.numerics.mean_field_names import canonical_name
 
 __all__ = ["ErfMixture", "MeanFieldKernel", "PowerOfRelu", "mean_field_kernel"]
 
@@ -92,7 +92,7 @@ class PowerOfRelu(MeanFieldKernel):
         size = math.sqrt(q * q2)
         complement = d / (2.0 * size) if q == q2 else 1.0 - lam / size
         product = self._square * size**self._power * self._kernel.normalised(min(max(complement, 0.0), 2.0), math)
-        ratio = self.scalar_slope_square(q) if d < 1e-280 * q else self._distance(q, q2, d, math) / d
+        ratio = self.scalar_slope_square(q) if d <= 1e-280 * q else self._distance(q, q2, d, math) / d
         return float(product), float(ratio)
 
     def _distance(self, q: Any, q2: Any, d: Any, xp: Any) -> Any:
@@ -106,10 +106,10 @@ class PowerOfRelu(MeanFieldKernel):
 @lru_cache(maxsize=64)
 def mean_field_kernel(activation: str) -> MeanFieldKernel:
     """The kernel of `tanh`, `erf`, `relu` or `relu-A` (1/2 < A <= 1), cached; raises `InputError` for other names."""
-    known = mean_field_activation(activation)
-    if known.exponent is not None:
-        return PowerOfRelu(known.name, known.exponent)
-    if known.name == "erf":
+    name, exponent = canonical_name(activation)
+    if exponent is not None:
+        return PowerOfRelu(name, exponent)
+    if name == "erf":
         return ErfMixture("erf", np.array([0.5]), np.array([1.0]), special.erf, _erf_slope)
     return ErfMixture("tanh", *tanh_mixture(_NODES), np.tanh, _tanh_slope)
 

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from limitbench.statistics.tests_of_difference import ks_one_sample
 from limitbench.studies.base import Claim, Verdict
 from limitbench.studies.deep_linear_posterior.limits import limit_claims
-from limitbench.studies.deep_linear_posterior.measures import ENOUGH, Weighted, weighted
+from limitbench.studies.deep_linear_posterior.measures import ENOUGH, CellPosterior, posterior_of
 from limitbench.studies.deep_linear_posterior.tasks import LABELS, aspect, finite, limit, nngp
 from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_claim, widest
 from limitbench.studies.ledger import worst_score_claim
@@ -20,15 +20,15 @@ from limitbench.theories.linear_posterior.base import PosteriorTheory
 
 #: Accepted networks from which on D of a posterior draw is told from the margin.
 _SHARP = 6000
-#: False alarm of all comparisons of `every-cell` together.
+#: False alarm of all comparisons over the cells of a run together.
 _ALARM = 1e-6
 
 #: What is estimated, from networks and from a theory.
-Quantity = tuple[Callable[[Weighted], Measured], Callable[[PosteriorTheory], float]]
-MEAN: Quantity = (lambda seen: seen.mean(), lambda theory: float(theory.posterior.mean[0]))
-VARIANCE: Quantity = (lambda seen: seen.covariance(), lambda theory: float(theory.posterior.covariance[0, 0]))
+Quantity = tuple[Callable[[CellPosterior], Measured], Callable[[PosteriorTheory], float]]
+MEAN: Quantity = (lambda seen: seen.mean, lambda theory: float(theory.posterior.mean[0]))
+VARIANCE: Quantity = (lambda seen: seen.variance, lambda theory: float(theory.posterior.covariance[0, 0]))
 COUPLING: Quantity = (
-    lambda seen: seen.covariance(0, 1),
+    lambda seen: seen.coupling,
     lambda theory: float(theory.posterior.covariance[0, 1]),
 )
 
@@ -44,8 +44,7 @@ def claims(evidence: Evidence) -> list[Claim]:
     found += [_nngp_mean(evidence, labels) for labels in ("one", "equal")]
     return [
         *found,
-        _every_cell(evidence),
-        _draws(evidence),
+        *_every_cell(evidence),
         _effective_size(evidence),
         *_scores(evidence),
         *limit_claims(evidence),
@@ -69,11 +68,11 @@ def _moment(evidence: Evidence, cell: CellEvidence | None, labels: str, word: st
     text = f"Posterior {what}, {labels if labels == 'one' else labels + ' labels'}, at L = N, is the finite mixture's"
     if cell is None:
         return missing(name, f"{text}.", math.nan, _needs(labels))
-    seen, at = weighted(cell), cell.parameters
+    seen, at = posterior_of(evidence, cell), cell.parameters
     exact, proportional, infinite = (predict(build(at)) for build in (finite, limit, nngp))
     text += (
         f" (N = {at['width']}, T = {at['noise']:g}; limit {proportional:.4f}, NNGP {infinite:.4f}; effective sample "
-        f"size {seen.effective:.0f} of {seen.weights.size} networks)."
+        f"size {seen.effective:.0f} of {seen.networks} networks)."
     )
     estimate = measure(seen)
     # a quarter of what infinite width is off by, or the networks say nothing about it
@@ -96,8 +95,8 @@ def _sign(evidence: Evidence, cell: CellEvidence | None, labels: str) -> Claim:
     text = f"{labels.capitalize()} labels couple the two outputs {sign}, where NNGP leaves them uncoupled"
     if cell is None:
         return missing(name, f"{text}.", 0.0, _needs(labels))
-    seen = weighted(cell)
-    estimate = seen.covariance(0, 1)
+    seen = posterior_of(evidence, cell)
+    estimate = seen.coupling
     return value_claim(
         evidence,
         [cell],
@@ -117,8 +116,8 @@ def _nngp_mean(evidence: Evidence, labels: str) -> Claim:
     cell = depth_is_width(evidence, labels)
     if cell is None:
         return missing(name, f"{text}.", math.nan, _needs(labels))
-    seen = weighted(cell)
-    estimate, bound = seen.mean(), MEAN[1](nngp(cell.parameters))
+    seen = posterior_of(evidence, cell)
+    estimate, bound = seen.mean, MEAN[1](nngp(cell.parameters))
     return value_claim(
         evidence,
         [cell],
@@ -132,58 +131,67 @@ def _nngp_mean(evidence: Evidence, labels: str) -> Claim:
     )
 
 
-def _every_cell(evidence: Evidence) -> Claim:
-    """Means, variances and couplings of all cells that have networks enough, against the finite mixture."""
-    name = "every-cell"
-    text = "Posterior means, variances and couplings of networks are the finite mixture's in every cell"
-    off, used = [], []
+def _every_cell(evidence: Evidence) -> list[Claim]:
+    """All cells against the finite mixture: importance sampling of its moments, and posterior draws of its law."""
+    off, distances, used, drawn_in, accepted = [], [], [], [], 0
     for cell in evidence.cells:
-        seen = weighted(cell)
-        if seen.effective < ENOUGH:
-            continue
-        theory = finite(cell.parameters)
-        quantities = [MEAN, VARIANCE] if cell.parameters["labels"] == "one" else [MEAN, VARIANCE, COUPLING]
-        for measure, predict in quantities:
-            estimate = measure(seen)
-            off.append(abs(estimate.value - predict(theory)) / estimate.se)
-        used.append(cell)
-    if not off:
-        return missing(name, f"{text}.", math.nan, f"cells with an effective sample size of {ENOUGH:g}")
-    bound = float(norm.isf(_ALARM / (2 * len(off))))
-    verdict: Verdict = "holds" if max(off) <= bound else "fails"
-    text += (
-        f": largest deviation in standard errors of {len(off)} comparisons; the bound has false alarm {_ALARM:g} in "
-        f"all ({len(evidence.cells) - len(used)} cells of too small an effective sample size are left out)."
-    )
-    seconds = sum(cell.seconds for cell in used)
-    return Claim(name, text, bound, max(off), 1.0, verdict, seconds, evidence.command(used), "at most")
-
-
-def _draws(evidence: Evidence) -> Claim:
-    """Accepted networks, which are exact posterior draws, against the predictive law of the finite mixture."""
-    name = "posterior-draws"
-    text = "Networks accepted with probability exp(-|Y - S|^2/(2T)) have the finite mixture's predictive law"
-    found, used, accepted = [], [], 0
-    for cell in evidence.cells:
-        for observable in finite(cell.parameters).observables[-finite(cell.parameters).task.outputs :]:
-            if _accepted(cell) < ENOUGH:
-                continue
-            drawn = cell.samples(observable)
-            distance, _ = ks_one_sample(drawn, finite(cell.parameters).law(observable))
-            found.append(math.sqrt(drawn.size) * distance)
-            accepted += drawn.size
+        seen, theory = posterior_of(evidence, cell), finite(cell.parameters)
+        if seen.effective >= ENOUGH:
+            for measure, predict in (MEAN, VARIANCE, *((COUPLING,) if len(seen.draws) > 1 else ())):
+                estimate = measure(seen)
+                off.append(abs(estimate.value - predict(theory)) / estimate.se)
             used.append(cell)
-    if not found:
-        return missing(name, f"{text}.", math.nan, f"cells of {ENOUGH:g} accepted networks")
-    bound = float(kolmogi(_ALARM / len(found)))
-    text += (
-        f": largest sqrt(networks) x Kolmogorov-Smirnov distance of {len(found)} outputs of {accepted:,} draws; the "
-        f"bound has false alarm {_ALARM:g} in all."
+        for output, drawn in enumerate(seen.draws, start=1):
+            if drawn.size >= ENOUGH:
+                distance, _ = ks_one_sample(drawn, theory.law(f"posterior_output_{output}"))
+                distances.append(math.sqrt(drawn.size) * distance)
+                drawn_in.append(cell)
+                accepted += drawn.size
+    alarm = f"the bound has false alarm {_ALARM:g} in all"
+    few = len(evidence.cells) - len(used)
+    moments = _bounded(
+        evidence,
+        used,
+        off,
+        float(norm.isf(_ALARM / (2 * max(len(off), 1)))),
+        1.0,
+        name="every-cell",
+        text="Posterior means, variances and couplings of networks are the finite mixture's in every cell",
+        details=f"largest deviation in standard errors of {len(off)} comparisons; {alarm} ({few} cells of too small an "
+        "effective sample size are left out)",
     )
+    draws = _bounded(
+        evidence,
+        drawn_in,
+        distances,
+        float(kolmogi(_ALARM / max(len(distances), 1))),
+        0.26,  # standard deviation of Kolmogorov's law
+        name="posterior-draws",
+        text="Networks accepted with probability exp(-|Y - S|^2/(2T)) have the finite mixture's predictive law",
+        details=f"largest sqrt(networks) x Kolmogorov-Smirnov distance of {len(distances)} outputs of {accepted:,} "
+        f"draws; {alarm}",
+    )
+    return [moments, draws]
+
+
+def _bounded(
+    evidence: Evidence,
+    cells: Sequence[CellEvidence],
+    found: Sequence[float],
+    bound: float,
+    se: float,
+    *,
+    name: str,
+    text: str,
+    details: str,
+) -> Claim:
+    """The largest of many deviations against the bound of the family."""
+    if not found:
+        return missing(name, f"{text}.", math.nan, f"cells in which {ENOUGH:g} networks count")
     verdict: Verdict = "holds" if max(found) <= bound else "fails"
-    seconds = sum(cell.seconds for cell in used)
-    # 0.26 is the standard deviation of Kolmogorov's law
-    return Claim(name, text, bound, max(found), 0.26, verdict, seconds, evidence.command(used), "at most")
+    seconds = sum(cell.seconds for cell in cells)
+    command = evidence.command(cells)
+    return Claim(name, f"{text}: {details}.", bound, max(found), se, verdict, seconds, command, "at most")
 
 
 def _effective_size(evidence: Evidence) -> Claim:
@@ -191,7 +199,7 @@ def _effective_size(evidence: Evidence) -> Claim:
     text = f"Smallest effective sample size of a cell; below {ENOUGH:g} no standard error is given"
     if not evidence.cells:
         return missing(name, f"{text}.", ENOUGH, "any cell")
-    smallest, index = min((weighted(cell).effective, i) for i, cell in enumerate(evidence.cells))
+    smallest, index = min((posterior_of(evidence, cell).effective, i) for i, cell in enumerate(evidence.cells))
     cell = evidence.cells[index]
     at = cell.parameters
     text += f" ({at['labels']}, T = {at['noise']:g}, N = {at['width']}, L = {at['depth']})."
@@ -201,7 +209,7 @@ def _effective_size(evidence: Evidence) -> Claim:
 
 def _scores(evidence: Evidence) -> list[Claim]:
     """Laws of accepted networks, which are exact posterior draws."""
-    sharp = [cell for cell in evidence.cells if _accepted(cell) >= _SHARP]
+    sharp = [cell for cell in evidence.cells if posterior_of(evidence, cell).draws[0].size >= _SHARP]
     deep = [cell for cell in sharp if aspect(cell.parameters) >= 1]
     wide = [cell for cell in sharp if float(cell.parameters["width"]) >= 32]
 
@@ -235,10 +243,3 @@ def _scores(evidence: Evidence) -> list[Claim]:
             "nngp-fails", "infinite-width", deep, "fails", "Infinite width fails for them wherever L >= N (smallest D)"
         ),
     ]
-
-
-def _accepted(cell: CellEvidence) -> int:
-    try:
-        return len(cell.samples("posterior_output_1"))
-    except ValueError:
-        return 0

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from limitbench.studies.deep_linear_posterior.claims import COUPLING, MEAN, VARIANCE, Quantity, depth_is_width
-from limitbench.studies.deep_linear_posterior.measures import ENOUGH, weighted
+from limitbench.studies.deep_linear_posterior.measures import ENOUGH, posterior_of
 from limitbench.studies.deep_linear_posterior.tasks import LABELS, aspect, finite, limit, nngp, regression
 from limitbench.studies.evidence import CellEvidence, Evidence
 from limitbench.studies.figures import Series, StudyFigure
@@ -47,15 +47,15 @@ def _noisiest(evidence: Evidence, labels: str) -> list[CellEvidence]:
     return [c for c in cells if float(c.parameters["noise"]) == noise]
 
 
-def _points(label: str, cells: list[CellEvidence], quantity: Quantity) -> Series | None:
+def _points(evidence: Evidence, label: str, cells: list[CellEvidence], quantity: Quantity) -> Series | None:
     """Networks of one width against alpha, where the effective sample size allows a standard error."""
-    found = sorted((aspect(c.parameters), *_estimate(c, quantity)) for c in cells)
+    found = sorted((aspect(c.parameters), *_estimate(evidence, c, quantity)) for c in cells)
     kept = np.array([row for row in found if math.isfinite(row[2])]).reshape(-1, 3)
     return Series(label, kept[:, 0], kept[:, 1], se=kept[:, 2]) if len(kept) else None
 
 
-def _estimate(cell: CellEvidence, quantity: Quantity) -> tuple[float, float]:
-    estimate = quantity[0](weighted(cell))
+def _estimate(evidence: Evidence, cell: CellEvidence, quantity: Quantity) -> tuple[float, float]:
+    estimate = quantity[0](posterior_of(evidence, cell))
     return estimate.value, estimate.se
 
 
@@ -90,10 +90,10 @@ def _against_aspect(evidence: Evidence, name: str, title: str, quantity: Quantit
     flat = quantity[1](nngp(cells[0].parameters))
     ends = series[0].x[[0, -1]]
     series.append(Series("infinite width (NNGP)", ends, np.full(len(ends), flat), "theory", theory="infinite-width"))
-    measured = [_points(f"networks, N = {n}", own, quantity) for n, own in _by_width(cells).items()]
+    measured = [_points(evidence, f"networks, N = {n}", own, quantity) for n, own in _by_width(cells).items()]
     series += [points for points in measured if points is not None]
     deepest = max(cells, key=lambda c: (aspect(c.parameters), float(c.parameters["width"])))
-    value, se = _estimate(deepest, quantity)
+    value, se = _estimate(evidence, deepest, quantity)
     caption = (
         f"One output, three training inputs, T = {deepest.parameters['noise']:g}. NNGP says {flat:.3f} at every depth; "
         f"at L/N = {aspect(deepest.parameters):g} networks of width {deepest.parameters['width']} have {value:.3f} ± "
@@ -115,7 +115,7 @@ def _coupling(evidence: Evidence) -> StudyFigure | None:
         series.append(_limit(cells, COUPLING, f", {labels}"))
         widths = _by_width(cells)
         for width in (min(widths), max(widths)) if len(widths) > 1 else widths:
-            points = _points(f"networks, N = {width}, {labels}", widths[width], COUPLING)
+            points = _points(evidence, f"networks, N = {width}, {labels}", widths[width], COUPLING)
             if points is not None:
                 series.append(points)
                 words.append(f"{labels} N = {width} {points.y[-1]:+.3f} ± {points.se[-1]:.3f}")  # type: ignore[index]
@@ -146,8 +146,7 @@ def _law(evidence: Evidence) -> StudyFigure | None:
     span = [law.quantile(np.array([0.001, 0.999])) for law in laws.values()]
     x = np.linspace(min(s[0] for s in span), max(s[1] for s in span), 60)
     series = [Series(_TITLES[name], x, law.cdf(x), "theory", theory=name) for name, law in laws.items()]
-    drawn = cell.tree["samples"]["posterior_output_1"].isel(cell.at).to_numpy()
-    drawn = np.sort(drawn[np.isfinite(drawn)])
+    drawn = np.sort(posterior_of(evidence, cell).draws[0])
     if drawn.size < ENOUGH:
         return None
     series.append(Series("accepted networks", np.quantile(drawn, _QUANTILES), _QUANTILES, se=_binomial(drawn.size)))
@@ -189,7 +188,7 @@ def _noise(evidence: Evidence) -> StudyFigure | None:
         Series("Y K⁻¹ k₀", noise[[0, -1]], np.full(2, interpolant), "reference"),
     ]
     for width, cells in _by_width(evidence.where(labels="one", alpha=1.0)).items():
-        rows = sorted((float(c.parameters["noise"]), *_estimate(c, MEAN)) for c in cells)
+        rows = sorted((float(c.parameters["noise"]), *_estimate(evidence, c, MEAN)) for c in cells)
         kept = np.array([row for row in rows if math.isfinite(row[2])]).reshape(-1, 3)
         if len(kept):
             series.append(Series(f"networks, L = N = {width}", kept[:, 0], kept[:, 1], se=kept[:, 2]))
@@ -214,8 +213,10 @@ def _effective_size(evidence: Evidence) -> StudyFigure | None:
     for labels in LABELS:
         widths = _by_width(_noisiest(evidence, labels))
         for width in sorted({min(widths), max(widths)}) if widths else []:
-            seen = sorted(((aspect(c.parameters), weighted(c)) for c in widths[width]), key=lambda pair: pair[0])
-            share = np.array([(a, s.effective / s.weights.size) for a, s in seen if s.effective > 0]).reshape(-1, 2)
+            seen = sorted(
+                ((aspect(c.parameters), posterior_of(evidence, c)) for c in widths[width]), key=lambda pair: pair[0]
+            )
+            share = np.array([(a, s.effective / s.networks) for a, s in seen if s.effective > 0]).reshape(-1, 2)
             if len(share):
                 series.append(Series(f"{labels}, N = {width}", share[:, 0], share[:, 1]))
     if not series:

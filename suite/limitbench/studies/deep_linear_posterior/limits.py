@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from limitbench.studies.base import Claim, Verdict
-from limitbench.studies.deep_linear_posterior.measures import weighted
+from limitbench.studies.deep_linear_posterior.measures import posterior_of
 from limitbench.studies.deep_linear_posterior.tasks import finite, nngp, regression
 from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_claim
 from limitbench.theories.linear_posterior import FiniteWidth, InfiniteWidth, ProportionalLimit
@@ -77,8 +77,8 @@ def _fixed_depth(evidence: Evidence) -> Claim:
         return missing(name, f"{text}.", math.nan, "labels one, two widths at one depth")
     gaps, ses, exact, sizes = [], [], [], []
     for cell in ends:
-        seen, centre = weighted(cell), float(nngp(cell.parameters).posterior.mean[0])
-        estimate = seen.mean()
+        seen, centre = posterior_of(evidence, cell), float(nngp(cell.parameters).posterior.mean[0])
+        estimate = seen.mean
         gaps.append(estimate.value - centre)
         ses.append(estimate.se)
         exact.append(float(finite(cell.parameters).posterior.mean[0]) - centre)
@@ -140,8 +140,8 @@ def _less_noise(evidence: Evidence) -> Claim:
     ends = (pair[0], pair[-1])
     centres = [float(nngp(c.parameters).posterior.mean[0]) for c in ends]
     exact = [float(finite(c.parameters).posterior.mean[0]) - m for c, m in zip(ends, centres, strict=True)]
-    seen = [weighted(c) for c in ends]
-    found = [s.mean() for s in seen]
+    seen = [posterior_of(evidence, c) for c in ends]
+    found = [s.mean for s in seen]
     gaps = [f.value - m for f, m in zip(found, centres, strict=True)]
     ratio = gaps[0] / gaps[1]
     low, high = (c.parameters for c in ends)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Float
 
-from limitbench.studies.evidence import CellEvidence
-from limitbench.studies.measured import Measured, values
+from limitbench.studies.evidence import CellEvidence, Evidence
+from limitbench.studies.measured import Measured, column_values
 
 #: Effective sample size below which standard errors are not given.
 ENOUGH = 100.0
@@ -57,9 +58,53 @@ class Weighted:
         return Measured(value, se if self.effective >= ENOUGH else math.nan)
 
 
-def weighted(cell: CellEvidence) -> Weighted:
-    """The networks of a cell."""
-    names = ("output_1", "output_2")[: 1 if cell.parameters["labels"] == "one" else 2]
-    log_weight = values(cell, "log_weight")
-    drawn = np.isfinite(log_weight)
-    return Weighted(np.exp(log_weight[drawn]), np.stack([values(cell, name)[drawn] for name in names], axis=1))
+@dataclass(frozen=True, eq=False)
+class CellPosterior:
+    """What the networks of one cell say about the posterior.
+
+    Attributes:
+        networks: prior networks.
+        effective: how many of them count.
+        mean, variance: of the first output.
+        coupling: covariance of both outputs, NaN for one.
+        draws: accepted networks, by output.
+    """
+
+    networks: int
+    effective: float
+    mean: Measured
+    variance: Measured
+    coupling: Measured
+    draws: tuple[Float[np.ndarray, " accepted"], ...]
+
+
+_KNOWN: WeakKeyDictionary[Evidence, dict[tuple[int, ...], CellPosterior]] = WeakKeyDictionary()
+
+
+def posterior_of(evidence: Evidence, cell: CellEvidence) -> CellPosterior:
+    """The posterior of a cell of `evidence`; a column is read once, for its chunks hold all depths."""
+    known = _KNOWN.setdefault(evidence, {})
+    if tuple(cell.at.values()) not in known:
+        axis = evidence.axes[-1]
+        column = [c for c in evidence.cells if all(c.at[a] == i for a, i in cell.at.items() if a != axis)]
+        outputs = ("output_1", "output_2")[: 1 if cell.parameters["labels"] == "one" else 2]
+        names = ("log_weight", *outputs, *(f"posterior_{name}" for name in outputs))
+        read = {name: column_values(column, name) for name in names}
+        for row, c in enumerate(column):
+            known[tuple(c.at.values())] = _summarise({name: x[row] for name, x in read.items()}, len(outputs))
+    return known[tuple(cell.at.values())]
+
+
+def _summarise(values: dict[str, Float[np.ndarray, " networks"]], outputs: int) -> CellPosterior:
+    drawn = np.isfinite(values["log_weight"])
+    names = ("output_1", "output_2")[:outputs]
+    seen = Weighted(np.exp(values["log_weight"][drawn]), np.stack([values[name][drawn] for name in names], axis=1))
+    accepted = [values[f"posterior_{name}"] for name in names]
+    return CellPosterior(
+        networks=int(drawn.sum()),
+        effective=seen.effective,
+        mean=seen.mean(),
+        variance=seen.covariance(),
+        coupling=seen.covariance(0, 1) if outputs > 1 else Measured(math.nan, math.nan),
+        draws=tuple(x[np.isfinite(x)] for x in accepted),
+    )

@@ -18,7 +18,7 @@ from limitbench.studies.relu_gradients.slopes import NARROWEST, WEIGHT_GRADIENT,
 from limitbench.theories.relu_gradients.layers import LOGS
 
 #: Living networks in a cell from which on its D is told from the margin.
-_SHARP = 4000
+_SHARP = 8000
 #: Width from which on the log-normal law holds, and up to which it fails at d >= 16.
 _WIDE, _NARROW, _DEEP = 128, 4, 16
 _RELU, _UNEQUAL = "relu", "relu-unequal"
@@ -46,7 +46,7 @@ def _slopes(evidence: Evidence) -> list[Claim]:
     text = "relu: E ln|dE/dW_l|^2 over sum 1/n_l is -5/2 at infinite width."
     found.append(_slope_claim(evidence, mean_slope(evidence, _RELU), -2.5, "mean-slope-relu", text, need))
     name = "unequal-widths-on-one-line"
-    text = "Widths n, ..., n, 4n, ..., 4n and equal widths have one slope in sum 1/n_l (difference of the slopes)."
+    text = "Widths n, ..., n, 3n, ..., 3n and equal widths have one slope in sum 1/n_l (difference of the slopes)."
     equal, unequal = slopes[_RELU], slopes[_UNEQUAL]
     if equal is None or unequal is None:
         return [*found, missing(name, text, 0.0, f"relu and relu-unequal at {need}")]

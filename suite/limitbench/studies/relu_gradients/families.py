@@ -10,7 +10,7 @@ from limitbench.studies.evidence import CellEvidence, Evidence
 from limitbench.theories.relu_gradients import Layers
 
 #: Layers of the second half of an unequal network are this many times wider.
-WIDER = 4
+WIDER = 3
 
 
 @dataclass(frozen=True)

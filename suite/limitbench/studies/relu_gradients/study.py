@@ -71,7 +71,7 @@ STUDY = Study(
             "network",
             "str",
             ("relu",),
-            "relu; relu-unequal: widths n in the first half, 4n in the second; relu-dropout: keeps 80 % of the units; "
+            "relu; relu-unequal: widths n in the first half, 3n in the second; relu-dropout: keeps 80 % of the units; "
             "linear; linear-dropout: keeps 50 %; resnet, balanced: equal weights of skip and branch, layer l is the "
             "network of l blocks.",
             choices=_NETWORKS,
@@ -107,7 +107,6 @@ STUDY = Study(
                 "layer": (1, 16),
             },
             samples=8192,
-            samples_at={128: 4096},
         ),
         "standard": Preset(
             {

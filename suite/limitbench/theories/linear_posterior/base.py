@@ -55,7 +55,7 @@ def check_task(task: object) -> None:
         raise InputError("task", task, "a GaussianRegression of one or two outputs with test variance 1")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _solved(theory: PosteriorTheory) -> Posterior:
     return theory.solve()
 
