@@ -89,8 +89,8 @@ class ReLUGradients(Network):
 
     @property
     def observables(self) -> tuple[str, ...]:
-        """`log_norm`, `log_jacobian`, `log_gradient`, `log_weight_gradient`, `dead`."""
-        return ("log_norm", "log_jacobian", "log_gradient", "log_weight_gradient", "dead")
+        """`dead`, `log_norm`, `log_jacobian`, `log_gradient`, `log_weight_gradient`."""
+        return ("dead", "log_norm", "log_jacobian", "log_gradient", "log_weight_gradient")
 
     @property
     def parameters(self) -> Mapping[str, object]:

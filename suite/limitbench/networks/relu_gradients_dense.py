@@ -27,7 +27,7 @@ def sample_gradients(layers: MaskedLayers, *, weights: str, batch: int, generato
         x[:, 0] = math.sqrt(sizes[0])
     else:
         root = torch.ones(1, 1, dtype=torch.float64, device=device)
-        x = math.sqrt(sizes[0]) * stream.inputs(root, batch, sizes[0])[:, :, 0]
+        x = stream.inputs(root, batch, sizes[0])[:, :, 0]
     tangent = torch.empty(batch, sizes[0], device=device).normal_(generator=generator).double()
 
     def log_square(vector: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Names of the activations of mean-field networks: `tanh`, `erf`, `relu`, and `relu-A` for max(x, 0)^A, 1/2 < A <= 1."""
+"""Names of the activations of mean-field networks: `tanh`, `erf`, `relu`, and `relu-A`, max(x, 0)^A, 1/2 < A <= 1."""
 
 from __future__ import annotations
 

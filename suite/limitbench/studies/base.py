@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Value = int | float | str
-#: One point of a grid: a value for every axis, and `depth` resolved where the axis is `aspect`; with an axis `layer` also
-#: the layer at which it is read, which may lie beyond the depth (then the cell is empty).
+#: One point of a grid: a value for every axis, and `depth` resolved where the axis is `aspect`. With an axis `layer`
+#: also the layer at which it is read, which may lie beyond the depth (then the cell is empty).
 Cell = Mapping[str, Value]
 Verdict = Literal["holds", "fails", "undecided"]
 Relation = Literal["equal to", "at least", "at most"]

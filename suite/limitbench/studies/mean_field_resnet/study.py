@@ -11,7 +11,7 @@ import xarray as xr
 from limitbench.errors import InputError
 from limitbench.networks.base import Network
 from limitbench.networks.mean_field import MeanFieldNet
-from limitbench.numerics.mean_field_activations import mean_field_activation
+from limitbench.numerics.mean_field_names import canonical_name
 from limitbench.studies.axes import DEPTH, LAYER, WIDTH
 from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
 from limitbench.studies.evidence import Evidence
@@ -47,7 +47,7 @@ def _fluctuations(cell: Cell) -> Theory:
 
 
 def _check(cell: Cell) -> None:
-    known = mean_field_activation(cell["activation"]).name
+    known, _ = canonical_name(cell["activation"])
     if known != cell["activation"]:
         raise InputError("activation", cell["activation"], f"{known}, its one name")
 
