@@ -58,7 +58,7 @@ LOGS = ("log_norm", "log_jacobian", "log_gradient", "log_weight_gradient")
 
 def observables(network, sampler):
     """All layers, and what their joint law shows: pairs of quantities and fixed random sums over all layers."""
-    n = 8_192 if max(network.layers.widths) > 8 else 16_384
+    n = 8_192 if max(network.layers.widths) > 8 else 32_768 if network.depth > 8 else 16_384
     drawn = network.sample(n, seed=3, depths=range(1, network.depth + 1), sampler=sampler)
     values = {name: drawn[name].values for name in network.observables}
     norm, tangent, back = (values[name][:, at] for name, at in (("log_norm", -1), ("log_jacobian", -1), ("log_gradient", 0)))

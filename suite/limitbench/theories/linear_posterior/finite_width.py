@@ -23,7 +23,7 @@ class FiniteWidth(PosteriorTheory):
     """The exact posterior of a deep linear network of L hidden layers of width N, nothing taken to a limit.
 
     ln Q is a sum of log chi-squares for one output; for two the law of Q is found from its spherical transform, a
-    product of Gamma functions (`mixing_law`). Quadrature: error of moments below 1e-6 from noise 1e-3 and N = 4 on, 1e-5
+    product of Gamma functions (`mixing_law`). Quadrature: moments within 1e-6 from noise 1e-3 and N = 4 on, 1e-5
     without noise.
 
     Arguments:
