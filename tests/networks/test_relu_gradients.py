@@ -1,4 +1,4 @@
-"""Gradients without weights have the law of automatic differentiation, jointly over layers; planted defects are noticed.
+"""Gradients without weights have the law of automatic differentiation, jointly over layers; defects are noticed.
 
 Family-wise false-alarm probability below 1e-6 (`testing.networks.CRITICAL`); planted defects must deviate so far that
 the power against each is at least 99 % (`testing.networks.POWERFUL`).
@@ -58,10 +58,10 @@ LOGS = ("log_norm", "log_jacobian", "log_gradient", "log_weight_gradient")
 
 def observables(network, sampler):
     """All layers, and what their joint law shows: pairs of quantities and fixed random sums over all layers."""
-    n = 8_192 if max(network.layers.widths) > 8 else 32_768 if network.depth > 8 else 16_384
+    n = 8_192 if max(network.layers.widths) > 8 else 49_152 if network.depth > 8 else 16_384
     drawn = network.sample(n, seed=3, depths=range(1, network.depth + 1), sampler=sampler)
     values = {name: drawn[name].values for name in network.observables}
-    norm, tangent, back = (values[name][:, at] for name, at in (("log_norm", -1), ("log_jacobian", -1), ("log_gradient", 0)))
+    norm, tangent, back = values["log_norm"][:, -1], values["log_jacobian"][:, -1], values["log_gradient"][:, 0]
     pairs = np.stack([norm + back, norm - back, tangent + back, norm - tangent], axis=1)
     joined = np.concatenate([values[name] for name in LOGS[:3]], axis=1)
     sums = joined @ np.random.default_rng(1).choice([-1.0, 1.0], (joined.shape[1], 4))
@@ -161,7 +161,7 @@ def test_gradients_that_do_not_depend_on_the_forward_pass_are_noticed(name):
     assert largest_deviation({"pairs": pairs[:count]}, {"pairs": known[:count]}) > POWERFUL
 
 
-# Exact identities. --------------------------------------------------------------------------------------------------
+# Exact identities. ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sampler", ["exact", "dense"])
@@ -196,7 +196,7 @@ def test_norms_far_outside_of_the_range_of_floats_are_kept():
         assert (np.abs(drawn[name].sel(depth=layer) / 3_000 + 0.5772) < 6 * 1.2826 / math.sqrt(3_000)).all()
 
 
-# Sheet C section 4, other weights: n = d = 32, 4.5 standard errors. ---------------------------------------------------
+# Sheet C section 4, other weights: n = d = 32, 4.5 standard errors. --------------------------------------------------
 
 
 def test_rademacher_weights_have_corrections_of_the_opposite_sign():
@@ -220,7 +220,7 @@ def test_rademacher_weights_have_corrections_of_the_opposite_sign():
     assert one[1] < 5 < other[1]
 
 
-# Input checks. ------------------------------------------------------------------------------------------------------
+# Input checks. -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,14 @@ NETWORKS = {
     "one-8-normalised": ResNet(8, 8, jacobian=True, **NORMALISED),
     "one-64": ResNet(10, 64, jacobian=True, outputs=3),
     "one-64-balanced": ResNet(6, 64, jacobian=True, balanced=True),
+    "gradient-2": ResNet(4, 2, jacobian=True, gradient=True),
+    "gradient-3-balanced": ResNet(6, 3, jacobian=True, gradient=True, balanced=True),
+    "gradient-4-no-skip": ResNet(4, 4, skip=0.0, branch=math.sqrt(2.0), gradient=True),
+    "gradient-8": ResNet(8, 8, jacobian=True, gradient=True),
+    "gradient-8-balanced-leaky": ResNet(8, 8, gradient=True, balanced=True, slope_minus=0.4),
+    "gradient-64": ResNet(8, 64, gradient=True),
+    "gradient-two-3-balanced": ResNet(5, 3, gradient=True, rho0=0.3, balanced=True),
+    "gradient-three-2": ResNet(4, 2, gradient=True, gram=THREE),
     "two-2-balanced": ResNet(5, 2, rho0=0.3, balanced=True),
     "two-3": ResNet(5, 3, rho0=-0.6),
     "two-4-no-skip": ResNet(3, 4, skip=0.0, rho0=0.5),
@@ -52,8 +60,16 @@ def observables(network, sampler):
     depths = [network.depth // 2, network.depth]
     drawn = network.sample(n, seed=3, depths=depths, sampler=sampler)
     values = {name: drawn[name].values for name in network.observables}
-    # both columns share their masks and weights
-    return values | ({"both": values["log_norm"] + values["log_jacobian"]} if network.jacobian else {})
+    # all columns share their masks and weights
+    with np.errstate(invalid="ignore"):  # -inf less -inf, where a network without skip is dead
+        if network.jacobian:
+            values["both"] = values["log_norm"] + values["log_jacobian"]
+        if network.gradient:
+            norm, back = values["log_norm"], values["log_gradient"]
+            values["forward and backward"] = np.concatenate([norm + back, norm - back], axis=1)
+        if network.gradient and network.jacobian:
+            values["tangent and back"] = values["log_jacobian"] + values["log_gradient"]
+    return values
 
 
 def gram_entries(network, draw):
@@ -87,6 +103,9 @@ def test_exact_has_the_law_of_dense(name):
     assert largest_deviation(observables(NETWORKS[name], "exact"), dense_observables(name)) < CRITICAL
 
 
+GRADIENTS = ["gradient-2", "gradient-3-balanced", "gradient-8", "gradient-64", "gradient-two-3-balanced"]
+
+
 @pytest.mark.parametrize("name", GRAMS)
 def test_five_inputs_have_the_law_of_dense(name):
     assert largest_deviation(gram_entries(GRAMS[name], resnet_exact.sample_layers), dense_gram_entries(name)) < CRITICAL
@@ -99,6 +118,7 @@ def plain_layers(block, root, *, jacobian, outputs, depths, batch, generator, gr
     """The sampler without weights in its plainest form, with `defect`."""
     n, inputs = block.width, root.shape[1]
     chi = torch.randn(batch, outputs, dtype=torch.float64, generator=generator).square().sum(1)
+    tape = []
 
     def normals(columns):
         return torch.randn(batch, n, columns, dtype=torch.float64, generator=generator)
@@ -110,7 +130,20 @@ def plain_layers(block, root, *, jacobian, outputs, depths, batch, generator, gr
     def recorded(layer):
         columns, zero = z.permute(2, 0, 1), torch.zeros(z.shape[2], batch, dtype=torch.float64)
         out = chi.log() + (z[:, :, 0] ** 2).mean(1).log()
-        return residual.Recorded(layer, columns, zero, sigma[:, :, 0], out)
+        return residual.Recorded(layer, columns, zero, sigma[:, :, 0], out, back() if gradient else None)
+
+    def back():
+        e = start = normals(1)
+        for basis, drawn, slopes in reversed(tape):
+            step = (e**2).sum(1, keepdim=True).sqrt() * normals(1)
+            if defect != "fresh matrix on the way back":
+                step = step + basis @ (drawn.mT @ e - basis.mT @ step)
+            if defect == "gradient with a mask of its own":
+                slopes = torch.where(normals(1) > 0.0, block.slope_plus, block.slope_minus) * slopes.sign().abs()
+            if defect == "gradient without signs":
+                slopes = slopes.abs()
+            e = block.skip * e + block.branch / math.sqrt(n) * slopes * step
+        return (e**2).sum((1, 2)).log() - (start**2).sum((1, 2)).log()
 
     z = torch.cat([normals(len(root)) @ root, normals(1)], dim=2) if jacobian else normals(len(root)) @ root
     sigma_inputs = inputs if defect == "signs of their own for each input" else 1
@@ -124,7 +157,14 @@ def plain_layers(block, root, *, jacobian, outputs, depths, batch, generator, gr
             mask = wrong.get(defect, y)[:, :, 0]
             features[:, :, -1] = torch.where(mask > 0.0, block.slope_plus, block.slope_minus) * y[:, :, -1]
         values, vectors = torch.linalg.eigh(features.mT @ features)
-        step = normals(z.shape[2]) @ (values.clamp_min(0.0).sqrt()[:, :, None] * vectors.mT)
+        if gradient:  # features = U S V', and the columns of U that are there are a basis
+            basis, sizes, rows = torch.linalg.svd(features, full_matrices=False)
+            drawn = normals(sizes.shape[1])
+            step = drawn @ (sizes[:, :, None] * rows)
+            slopes = torch.where(y[:, :, :1] > 0.0, block.slope_plus, block.slope_minus) * sigma[:, :, :1]
+            tape.append((basis, drawn, slopes))
+        else:
+            step = normals(z.shape[2]) @ (values.clamp_min(0.0).sqrt()[:, :, None] * vectors.mT)
         branch = block.branch * (1.1 if defect == "wrong branch constant" else 1.0) / math.sqrt(n)
         skip = 0.0 if defect == "missing skip" else block.skip
         fresh = skip * z + branch * step
@@ -136,7 +176,7 @@ def plain_layers(block, root, *, jacobian, outputs, depths, batch, generator, gr
             yield recorded(layer)
 
 
-@pytest.mark.parametrize("name", ["one-2", "one-8", "one-64-balanced", "two-3", "two-64-balanced", "three-8-balanced"])
+@pytest.mark.parametrize("name", ["one-2", "one-8", "one-64-balanced", "two-3", "two-64-balanced", "three-8-balanced"] + GRADIENTS)
 def test_plain_sampler_without_a_defect_passes(monkeypatch, name):
     monkeypatch.setattr(resnet_exact, "sample_layers", plain_layers)
     assert largest_deviation(observables(NETWORKS[name], "exact"), dense_observables(name)) < CRITICAL
@@ -162,6 +202,15 @@ def test_plain_sampler_without_a_defect_passes(monkeypatch, name):
         ("tangent with a mask of its own", "one-8"),
         ("tangent with a mask of its own", "one-64"),
         ("tangent with a mask without signs", "one-8-balanced-leaky"),
+        ("fresh matrix on the way back", "gradient-2"),
+        ("fresh matrix on the way back", "gradient-8"),
+        ("fresh matrix on the way back", "gradient-two-3-balanced"),
+        ("gradient with a mask of its own", "gradient-2"),
+        ("gradient with a mask of its own", "gradient-8"),
+        ("gradient with a mask of its own", "gradient-64"),
+        ("gradient with a mask of its own", "gradient-3-balanced"),
+        ("gradient without signs", "gradient-3-balanced"),
+        ("gradient without signs", "gradient-8-balanced-leaky"),
     ],
 )
 def test_defect_is_noticed(monkeypatch, defect, name):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -59,13 +60,13 @@ def test_every_column_of_a_preset_is_a_network(name, preset):
 def test_every_observable_has_a_competing_theory(name):
     study = studies.get(name)
     grid = resolve_grid(study, study.presets["quick"].grid, {})
-    said = {
-        observable
-        for _, column in grid.columns()
-        for theory in study.theories
-        if theory.skip(column.cells[0]) is None
-        for observable in theory.build(column.cells[0]).observables
-    }
+    said = set()
+    for _, column in grid.columns():
+        for theory in study.theories:
+            with suppress(InputError):  # outside its domain, which the sweep notes as a reason
+                said |= (
+                    set(theory.build(column.cells[0]).observables) if theory.skip(column.cells[0]) is None else set()
+                )
     assert set(study.observables) - said <= UNSCORED
 
 

@@ -34,7 +34,7 @@ class TestContracts(TheoryContract):
     )
 
 
-# Sheet C section 4: exact n x mean and n x variance of one layer, to the digits given. --------------------------------
+# Sheet C section 4: exact n x mean and n x variance of one layer, to the digits given. -------------------------------
 
 TABLE = {
     16: (-2.822, 6.714),
@@ -79,7 +79,7 @@ def test_generating_function_is_the_sum_over_units_that_are_on(width, keep):
         assert abs(np.exp(found) - np.exp(logsumexp(terms.astype(complex)))) < 1e-7
 
 
-# Against real weights and automatic differentiation. -------------------------------------------------------------------
+# Against real weights and automatic differentiation. -----------------------------------------------------------------
 
 NETWORKS = {
     "relu-3": ReLUGradients(4, 3),
@@ -145,7 +145,7 @@ def test_norms_and_gradients_of_balanced_networks_share_the_log_normal_law():
     assert min(deviations(False).values()) > 9
 
 
-# Which layers enter; death. ---------------------------------------------------------------------------------------------
+# Which layers enter; death. ------------------------------------------------------------------------------------------
 
 
 def test_layers_that_enter():

@@ -7,9 +7,9 @@ For one input the marginal laws need no vectors at all. Flip the sign of every u
 column of W_{l+1}, by fair coins S_l: Gaussian weights stay Gaussian and independent of the coins, while the units that
 are on, 1{S_l z_l > 0}, become fair coins independent of all weights. So |x_l|, |J_l u| and |delta_l| of a ReLU network
 have, jointly, the law of a linear network whose units are on with probability p whatever its weights are. There both
-|x_l|^2/|x_{l-1}|^2 n_{l-1}/n_l and |delta_l|^2/|delta_{l+1}|^2 are chi2_K/(p n_l), K ~ Binomial(n_l, p), independent over
-l, and |x_{l-1}| and |delta_l| are independent: they share neither weights nor coins. The joint law of all layers is no
-product: forward and backward factors of a layer share K, and those of two layers the matrix between them.
+n_{l-1}/n_l |x_l|^2/|x_{l-1}|^2 and |delta_l|^2/|delta_{l+1}|^2 are chi2_K/(p n_l), K ~ Binomial(n_l, p), independent
+over l, and |x_{l-1}| and |delta_l| are independent: they share neither weights nor coins. The joint law of all layers
+is no product: forward and backward factors of a layer share K, and those of two layers the matrix between them.
 """
 
 from __future__ import annotations

@@ -39,10 +39,10 @@ class ResNet(Network):
 
     Observables, one input: `log_norm` = ln(V_d / V_0) - d ln s; `log_output` = ln |z_out|^2 over all outputs, no s^d
     taken off; `log_jacobian` = ln(|J u|^2 / |u|^2) - d ln s, J = d z_d / d z_0, u Gaussian and independent of all else;
-    `log_gradient` = ln(|J'v|^2 / |v|^2) - d ln s, v likewise;
-    `active_fraction` = #{z_d,i > 0} / n; `relu_share` = |max(sigma_d z_d, 0)|^2 / |z_d|^2. Two inputs: `correlation`
-    and `log_norm`, `log_gradient` of input 1. From three inputs on also the entries V_d^ab of the first three, no s^d taken off. Where
-    z_d = 0 (only without skip, where every unit is off) logs are -inf, correlation and share NaN.
+    `log_gradient` = ln(|J'v|^2 / |v|^2) - d ln s, v likewise; `active_fraction` = #{z_d,i > 0} / n;
+    `relu_share` = |max(sigma_d z_d, 0)|^2 / |z_d|^2. Two inputs: `correlation`, and `log_norm` and `log_gradient` of
+    input 1. From three inputs on also the entries V_d^ab of the first three, no s^d taken off. Where z_d = 0 (only
+    without skip, where every unit is off) logs are -inf, correlation and share NaN.
 
     Arguments:
         depth: number of blocks d.

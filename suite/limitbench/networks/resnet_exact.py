@@ -124,8 +124,8 @@ def _slopes(
 def _log_gradient(tape: Sequence[_Block], skip: float, branch: float, z: Columns, seed: int) -> Values:
     """ln(|J'v|^2 / |v|^2) through the blocks of `tape` for a Gaussian v, from the stream at `seed`.
 
-    Every recorded layer has a stream of its own, v and what the forward pass has not seen of the matrices alike, so that
-    none alters another; given the forward pass, gradients of different layers are independent draws.
+    Every recorded layer has a stream of its own, for v and for what the forward pass has not seen of the matrices, so
+    that none alters another; given the forward pass, gradients of different layers are independent draws.
     """
     stream = random_stream(seed, str(z.device))
     gradient = torch.empty(1, *z.shape[1:], device=z.device).normal_(generator=stream).double()

@@ -17,10 +17,10 @@ from limitbench.studies.relu_gradients.residual import residual_claims
 from limitbench.studies.relu_gradients.slopes import NARROWEST, WEIGHT_GRADIENT, Slope, fit_slope, mean_slope
 from limitbench.theories.relu_gradients.layers import LOGS
 
-#: Living networks in a cell from which on its D is told from the margin.
-_SHARP = 8000
+#: Living networks in a cell from which on its D is told from the margin; failures show with fewer.
+_SHARP, _FEW = 8000, 1000
 #: Width from which on the log-normal law holds, and up to which it fails at d >= 16.
-_WIDE, _NARROW, _DEEP = 128, 4, 16
+_WIDE, _NARROW, _DEEP = 128, 8, 16
 _RELU, _UNEQUAL = "relu", "relu-unequal"
 
 
@@ -67,14 +67,22 @@ def _slope_claim(
 
 def _scores(evidence: Evidence) -> list[Claim]:
     mlps = [cell for cell in evidence.cells if is_mlp(cell.parameters)]
-    sharp = [cell for cell in mlps if surviving(cell) >= _SHARP]
-    wide = [cell for cell in sharp if int(cell.parameters["width"]) >= _WIDE]
+    most = max(map(surviving, mlps), default=0.0)
+    sharp = [cell for cell in mlps if surviving(cell) >= max(_SHARP, 0.9 * most)]
+    wide = [
+        cell
+        for cell in mlps
+        if int(cell.parameters["width"]) >= _WIDE
+        and cell.parameters["layer"] == cell.parameters["depth"]
+        and surviving(cell) >= _SHARP
+    ]
     narrow = [
         cell
-        for cell in sharp
+        for cell in mlps
         if int(cell.parameters["width"]) <= _NARROW
         and int(cell.parameters["depth"]) >= _DEEP
         and cell.parameters["network"] == _RELU
+        and surviving(cell) >= _FEW
     ]
     words = {
         "log_norm": "|x_l|^2",
@@ -90,8 +98,8 @@ def _scores(evidence: Evidence) -> list[Claim]:
             "chi-square-products",
             expected="holds",
             name=f"exact-law-{name.replace('_', '-')}",
-            text=f"ln {words[name]} is a sum of independent ln chi^2_K/(p n) at every width, layer and keep-probability "
-            f"(cells of {_SHARP:,} living networks).",
+            text=f"ln {words[name]} is a sum of independent ln chi^2_K/(p n) at every width, layer and probability p "
+            f"(cells of most living networks, {_SHARP:,} or more).",
         )
         for name in LOGS
     ]
@@ -104,7 +112,8 @@ def _scores(evidence: Evidence) -> list[Claim]:
             "log-normal",
             expected="holds",
             name="log-normal-holds-wide",
-            text=f"ln|dE/dW_l|^2 ~ N(-beta/2, beta), beta = (3/p - 1) sum 1/n_l, holds from width {_WIDE} on.",
+            text=f"ln|dE/dW_l|^2 ~ N(-beta/2, beta), beta = (3/p - 1) sum 1/n_l, holds from width {_WIDE} on (cells of "
+            f"{_SHARP:,} networks, read at the last layer).",
         ),
         worst_score_claim(
             evidence,

@@ -63,8 +63,8 @@ def _one_line(evidence: Evidence) -> StudyFigure | None:
         "sum of inverse widths Σ 1/n_l",
         "variance of the log",
         tuple(series),
-        f"Slopes at infinite width: {', '.join(words) or 'too few widths'}; the log-normal law has 3/p − 1: {expected}. "
-        "Jacobians, gradients and weight gradients through the same layers have the same variance.",
+        f"Slopes at infinite width: {', '.join(words) or 'too few widths'}; the log-normal law has 3/p − 1: "
+        f"{expected}. Jacobians, gradients and weight gradients through the same layers have the same variance.",
         x_log=True,
         y_log=True,
     )
@@ -75,7 +75,7 @@ def _by_layer(evidence: Evidence) -> StudyFigure | None:
     long = [c for c in columns(evidence, ("relu",)) if reads_ends(c)]
     if not long:
         return None
-    column = min(long, key=lambda c: abs(math.log(int(c[0].parameters["depth"]) / int(c[0].parameters["width"]))))
+    column = min(long, key=_away_from_square)
     x = np.array([float(c.parameters["layer"]) for c in column])
     series = []
     for name, label in ((WEIGHT_GRADIENT, "|∂E/∂W_l|²"), ("log_gradient", "|∂E/∂z_l|²"), ("log_norm", "|x_l|²")):
@@ -105,6 +105,12 @@ def _by_layer(evidence: Evidence) -> StudyFigure | None:
     )
 
 
+def _away_from_square(column: Sequence[CellEvidence]) -> tuple[float, int]:
+    """How far d is from n, the longest column first among equals."""
+    depth, width = (int(column[0].parameters[name]) for name in ("depth", "width"))
+    return abs(math.log(depth / width)), -len(column)
+
+
 def _law(evidence: Evidence) -> StudyFigure | None:
     """Density of ln |Ju|^2 at d = n."""
     cells = [c for c in evidence.where(network="relu", alpha=1.0) if c.parameters["layer"] == c.parameters["depth"]]
@@ -115,7 +121,8 @@ def _law(evidence: Evidence) -> StudyFigure | None:
         return None
     cell, x = max(drawn, key=lambda pair: int(pair[0].parameters["width"]))
     exact, normal = (cell.theory(name).law("log_jacobian") for name in (EXACT, LOG_NORMAL))
-    edges = np.linspace(*exact.quantile(np.array([0.002, 0.998])), _LAW_BINS + 1)
+    low, high = exact.quantile(np.array([0.002, 0.998])).tolist()
+    edges = np.linspace(low, high, _LAW_BINS + 1)
     width = float(edges[1] - edges[0])
     share = np.histogram(x, edges)[0] / x.size
     middle = (edges[1:] + edges[:-1]) / 2

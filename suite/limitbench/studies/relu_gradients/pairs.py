@@ -23,6 +23,7 @@ def pooled(found: Sequence[Measured]) -> Measured | None:
 
 
 def scaled(measured: Measured, scale: float) -> Measured:
+    """`measured` over `scale`."""
     return Measured(measured.value / scale, measured.se / scale, measured.cells)
 
 

@@ -115,8 +115,8 @@ STUDY = Study(
                 "depth": (16, 64),
                 "layer": (1, 16, 32, 48, 64),
             },
-            samples=8192,
-            samples_at={256: 2048},
+            samples=16384,
+            samples_at={128: 8192, 256: 4096},
         ),
         "full": Preset(
             {

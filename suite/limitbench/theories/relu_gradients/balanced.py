@@ -15,10 +15,10 @@ from limitbench.theories.relu_gradients.layers import LOGS
 @final
 @dataclass(frozen=True)
 class BalancedLogNormal(Theory):
-    """N(-beta/2, beta), beta = (5 lambda^4 + 4 alpha^2 lambda^2)/(alpha^2 + lambda^2)^2 d/n: 2.25 d/n at alpha = lambda.
+    """N(-beta/2, beta), beta = (5 lambda^4 + 4 alpha^2 lambda^2)/(alpha^2 + lambda^2)^2 d/n; alpha = lambda: 2.25 d/n.
 
-    For |z_d|^2 and |J u|^2, whose laws are equal at every width, and for |J'v|^2. Vanilla ResNets, whose masks depend on
-    what they pass on, have another law for each of the three, and none is known here for their gradients.
+    For |z_d|^2 and |J u|^2, whose laws are equal at every width, and for |J'v|^2. Vanilla ResNets, whose masks depend
+    on what they pass on, have another law for each of the three, and none is known here for their gradients.
 
     Arguments:
         time: t = d/n.
