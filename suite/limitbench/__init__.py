@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from limitbench.errors import InputError
     from limitbench.networks.covariances import CovarianceMLP
     from limitbench.networks.deep_linear import DeepLinear
+    from limitbench.networks.linear_posterior import LinearPosterior
+    from limitbench.networks.mean_field import MeanFieldNet
+    from limitbench.networks.relu_gradients import ReLUGradients
     from limitbench.networks.resnet import ResNet
     from limitbench.networks.shaped_mlp import ShapedMLP
     from limitbench.networks.smooth_mlp import SmoothMLP
+    from limitbench.networks.trained import TrainedNet
     from limitbench.networks.unshaped_mlp import UnshapedMLP
     from limitbench.report import render
     from limitbench.statistics import laws, observables
@@ -33,9 +37,13 @@ _HOME = {
     "CovarianceMLP": "limitbench.networks.covariances",
     "DeepLinear": "limitbench.networks.deep_linear",
     "InputError": "limitbench.errors",
+    "LinearPosterior": "limitbench.networks.linear_posterior",
+    "MeanFieldNet": "limitbench.networks.mean_field",
+    "ReLUGradients": "limitbench.networks.relu_gradients",
     "ResNet": "limitbench.networks.resnet",
     "ShapedMLP": "limitbench.networks.shaped_mlp",
     "SmoothMLP": "limitbench.networks.smooth_mlp",
+    "TrainedNet": "limitbench.networks.trained",
     "UnshapedMLP": "limitbench.networks.unshaped_mlp",
     "open_results": "limitbench.sweep.store",
     "predict": "limitbench.advice.predict",
@@ -57,9 +65,13 @@ __all__ = [
     "CovarianceMLP",
     "DeepLinear",
     "InputError",
+    "LinearPosterior",
+    "MeanFieldNet",
+    "ReLUGradients",
     "ResNet",
     "ShapedMLP",
     "SmoothMLP",
+    "TrainedNet",
     "UnshapedMLP",
     "laws",
     "networks",

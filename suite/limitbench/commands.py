@@ -71,7 +71,7 @@ def run(options: RunOptions) -> bool:
     """
     chosen = _chosen(options)
     _check_out(options)
-    grids = _own_axes(chosen, options.grid)
+    grids, samples = _own_axes(chosen, options.grid), _own_samples(chosen, options)
     from limitbench.networks.training_data import using
     from limitbench.sweep.progress import Terminal
     from limitbench.sweep.ray_session import ray_session
@@ -79,18 +79,30 @@ def run(options: RunOptions) -> bool:
     from limitbench.sweep.run import run as run_study
 
     # Fields are named like the parameters of `limitbench.run`, but for those that only the command line has.
-    passed_on = options.model_dump(exclude={"studies", "every", "grid", "no_report", "data"})
+    passed_on = options.model_dump(exclude={"studies", "every", "grid", "samples", "no_report", "data"})
     with ExitStack() as session:
         images = session.enter_context(using(options.data))
         if images is not None:
             for study in _training(chosen, options):
                 grids[study.name] = on_data(study, grids[study.name], images)
         for study in chosen:
-            _check(study, options, grids[study.name])
+            try:
+                _check(study, options, grids[study.name])
+            except InputError as error:
+                field = error.field if len(chosen) == 1 else f"{error.field} (of {study.name})"
+                raise InputError(field, error.value, error.accepted) from None
         if options.executor == "ray":
             session.enter_context(ray_session(options.address, options.workers))  # one Ray for all studies
         progress = session.enter_context(Terminal())
-        trees = {s.name: run_study(s.name, grids[s.name], progress=progress, **passed_on) for s in chosen}
+        for study in chosen:
+            if samples[study.name] != options.samples:
+                progress.note(
+                    f"{study.name}: samples of the preset, as {options.samples} are above {study.most_samples}"
+                )
+        trees = {
+            s.name: run_study(s.name, grids[s.name], samples=samples[s.name], progress=progress, **passed_on)
+            for s in chosen
+        }
     console = Console()
     if len(trees) > 1:
         console.print(_tally(trees))
@@ -193,6 +205,21 @@ def _own_axes(chosen: Sequence[Study], grid: Mapping[str, object]) -> dict[str, 
     }
 
 
+def _own_samples(chosen: Sequence[Study], options: RunOptions) -> dict[str, int | None]:
+    """Samples by study: those of the preset (None) where several are run and one may not ask for as many."""
+    from limitbench.sweep.run import check_samples
+
+    found = dict.fromkeys((study.name for study in chosen), options.samples)
+    for study in chosen:
+        try:
+            check_samples(study, options.samples, "--samples")
+        except InputError:
+            if len(chosen) == 1:
+                raise
+            found[study.name] = None
+    return found
+
+
 def _check(study: Study, options: RunOptions, own_grid: Mapping[str, object]) -> None:
     """Raises `InputError` where this study would refuse `options`; changes nothing."""
     from limitbench.sweep.grid import resolve_grid
@@ -248,13 +275,14 @@ def _claims(name: str, tree: xr.DataTree, failures_only: bool = False) -> list[T
     for position in range(measured.sizes["claim"]):
         row = {field: measured[field].to_numpy()[position] for field in ("predicted", "measured", "se", "distance")}
         verdict = str(measured["verdict"].to_numpy()[position])
+        row["distance"] = np.maximum(row["distance"], 0.0)  # debiased, so that noise alone may be below
         numbers = [_number(float(value)) for value in row.values()]
         numbers[0] = f"{RELATION.get(str(measured['relation'].to_numpy()[position]), '')}{numbers[0]}"
         text = escape(str(measured["text"].to_numpy()[position]))
         table.add_row(text, *numbers, f"[{VERDICT_STYLE.get(verdict, 'default')}]{verdict}")
     lacking = 0 if failures_only else claims.sizes["claim"] - measured.sizes["claim"]
     note = f"{lacking} more claims need cells that this run does not have (see the report)" if lacking else ""
-    return [table, note]
+    return [table, note] if measured.sizes["claim"] else [note]
 
 
 def _number(value: float) -> str:

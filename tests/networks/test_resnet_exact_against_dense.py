@@ -176,7 +176,9 @@ def plain_layers(block, root, *, jacobian, outputs, depths, batch, generator, gr
             yield recorded(layer)
 
 
-@pytest.mark.parametrize("name", ["one-2", "one-8", "one-64-balanced", "two-3", "two-64-balanced", "three-8-balanced"] + GRADIENTS)
+@pytest.mark.parametrize(
+    "name", ["one-2", "one-8", "one-64-balanced", "two-3", "two-64-balanced", "three-8-balanced", *GRADIENTS]
+)
 def test_plain_sampler_without_a_defect_passes(monkeypatch, name):
     monkeypatch.setattr(resnet_exact, "sample_layers", plain_layers)
     assert largest_deviation(observables(NETWORKS[name], "exact"), dense_observables(name)) < CRITICAL

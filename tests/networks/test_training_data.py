@@ -158,7 +158,7 @@ def test_a_set_is_known_only_where_its_directory_is_in_use(folder, monkeypatch):
         assert images(name).digest == found.digest
         assert typical_cosine(name) == found.cosine
         assert check_data(DIGITS) == DIGITS
-        with pytest.raises(InputError, match=f"digits, {name}"):
+        with pytest.raises(InputError, match=f"digits, or {name} of --data"):
             check_data("mnist")
     with pytest.raises(InputError, match="data"):
         images(name)

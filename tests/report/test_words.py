@@ -89,7 +89,7 @@ def test_a_complete_run_without_scores_is_not_called_unfinished(synthetic: Maker
     done = Results(tree)
     assert words.completeness(done) is None
     assert words.verdict_sentences(done) == [
-        "The run is complete, but no theory says anything about its cells that could be scored."
+        "No law of a theory could be scored on this grid; the claims say what was found."
     ]
     tree["run"]["status"][0, 0, 0, 0] = "partial"
     assert "lack some of their networks" in str(words.completeness(Results(tree)))

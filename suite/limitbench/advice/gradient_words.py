@@ -24,6 +24,11 @@ def factor(log: float) -> str:
     return f"{math.exp(log):.3g}" if abs(log) < _PLAIN else f"10^{log / math.log(10):.1f}"
 
 
+def count(width: float) -> str:
+    """A width in digits, as a power of ten where it is large."""
+    return f"{width:,.0f}" if width < _COUNTED else factor(math.log(width))
+
+
 def gradient_sentences(gradient: Gradient) -> list[str]:
     """The ratio on average, in a typical network and in 95 % of them, or why nothing is known."""
     ratio = f"Squared gradient of {gradient.between}"
@@ -39,10 +44,15 @@ def gradient_sentences(gradient: Gradient) -> list[str]:
 def block_sentences(network: MeanFieldNetwork, found: Blocks, gradient: Gradient) -> list[str]:
     """Lengths and distances, gradients of parameters, the window of sigma_w2, and how far the recurrences go."""
     start = math.log(2 * network.norm0) + math.log1p(-network.rho0) if network.rho0 < 1 else -math.inf
+    lengths = (
+        f"The squared length p goes from {network.norm0:g} to {factor(found.log_length)}, the squared distance of the "
+        f"inputs from {factor(start)} to {factor(found.log_distance)} (recurrences)."
+    )
+    if network.width < found.mean_width:
+        return [lengths]
     named = ", ".join(f"{name} {factor(log)}" for name, log in gradient.parameters.items())
     return [
-        f"The squared length p goes from {network.norm0:g} to {factor(found.log_length)}, the squared distance of the "
-        f"inputs from {factor(start)} to {factor(found.log_distance)} (recurrences).",
+        lengths,
         f"Mean squared gradients of the first block's parameters against the last's: {named}.",
         _window(network, found),
         *_asymptotic(found),
@@ -80,13 +90,12 @@ def _trust(network: MeanFieldNetwork, found: Blocks, gradient: Gradient) -> list
             f"Gradients do not average out over units here: phi' of {network.activation} has no fourth moment, a few "
             "units carry most of the gradient, and networks fall below the recurrence, the more the smaller the power."
         ]
-    depth, width = found.large_spread_depth, found.small_spread_width
-    least = f"{width:,.0f}" if width < _COUNTED else factor(math.log(width))
-    enough = f"from width {least} on it is at most ± ln 1.5 at this depth."
-    if not gradient.known:
-        return [f"The log of the gradient ratio varies by more than 1 at this width and depth; {enough}"]
+    depth = found.large_spread_depth
     reached = f"at depth {depth:,.0f}" if math.isfinite(depth) else "far beyond this depth"
+    if network.recurrence.tracks_mean and math.isfinite(depth):
+        reached += " (or its mean exceeds the recurrence from there on)"
     return [
         "The recurrences are means over networks. At this width the log of the gradient ratio varies by ± "
-        f"{gradient.std:.2g} from network to network, and by ± 1 {reached}; {enough}"
+        f"{gradient.std:.2g} from network to network, and by ± 1 {reached}; from width "
+        f"{count(found.small_spread_width)} on its standard deviation is at most ln 1.5 at this depth."
     ]

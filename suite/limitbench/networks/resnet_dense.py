@@ -91,9 +91,7 @@ class _Jacobians:
         self._product = torch.eye(width, dtype=torch.float64, device=device).repeat(batch, 1, 1)
         self._log_scale = torch.zeros(1, batch, dtype=torch.float64, device=device)
 
-    def multiply(
-        self, skip: float, branch: Float[Tensor, "batch n n"], slopes: Float[Tensor, "batch n 1"]
-    ) -> None:
+    def multiply(self, skip: float, branch: Float[Tensor, "batch n n"], slopes: Float[Tensor, "batch n 1"]) -> None:
         """J -> (skip + branch diag(slopes)) J."""
         self._product = skip * self._product + branch @ (slopes * self._product)
         columns: Columns = self._product.view(1, len(slopes), -1)

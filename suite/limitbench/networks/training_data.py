@@ -116,8 +116,9 @@ def check_data(name: object) -> str:
     given = _given()
     if given is not None and name == given.name:
         return given.name
-    more = f", {given.name}" if given is not None else "; or the name of the set that --data DIR holds"
-    raise InputError("data", name, f"{DIGITS}{more}")
+    if given is None:
+        raise InputError("data", name, f"{DIGITS}, or --data DIR with the files of that set")
+    raise InputError("data", name, f"{DIGITS}, or {given.name} of --data; a store of another set needs its own --out")
 
 
 def images(name: str) -> ImageSet:
@@ -177,18 +178,20 @@ def _read(stamps: tuple[tuple[str, int, int], ...]) -> ImageSet:
     )
     for path, labels, found in ((paths[1], train_labels, train), (paths[3], test_labels, test)):
         if len(labels) != len(found):
-            raise InputError(path, f"{len(labels)} labels", f"one for each of {len(found)} images")
+            raise InputError(f"--data: {path}", f"{len(labels)} labels", f"one for each of {len(found)} images")
     if train.shape[1:] != test.shape[1:]:
         sizes = [f"{a} x {b} pixels" for a, b in (test.shape[1:], train.shape[1:])]
-        raise InputError(paths[2], sizes[0], f"{sizes[1]}, as in {paths[0]}")
+        raise InputError(f"--data: {paths[2]}", sizes[0], f"{sizes[1]}, as in {paths[0]}")
     if train_labels.max() < 1:
-        raise InputError(paths[1], "the label 0 alone", "labels of at least two classes")
+        raise InputError(f"--data: {paths[1]}", "the label 0 alone", "labels of at least two classes")
     if test_labels.max() > train_labels.max():
-        raise InputError(paths[3], f"the label {test_labels.max()}", f"labels up to {train_labels.max()}")
+        raise InputError(f"--data: {paths[3]}", f"the label {test_labels.max()}", f"labels up to {train_labels.max()}")
     for path, found in ((paths[0], train), (paths[2], test)):
         dark = np.flatnonzero(~found.reshape(len(found), -1).any(axis=1))
         if dark.size:
-            raise InputError(path, f"image {dark[0]}, all 0", "images with at least one pixel that is not 0")
+            raise InputError(
+                f"--data: {path}", f"image {dark[0]}, all 0", "images with at least one pixel that is not 0"
+            )
     name = _KNOWN.get(tuple(hashlib.md5(c, usedforsecurity=False).hexdigest() for c in contents), "")
     return _selected(name, train, train_labels, test, test_labels)
 
@@ -208,14 +211,18 @@ def _array(path: str, content: bytes, dimensions: int) -> UInt8[np.ndarray, "...
     """An IDX file: 0, 0, type, dimensions; a 32-bit big-endian size for each; then the entries."""
     magic = bytes((0, 0, _BYTES, dimensions))
     if content[:4] != magic:
-        raise InputError(path, f"magic number {content[:4].hex() or 'of no bytes'}", f"{magic.hex()}, an IDX file")
+        raise InputError(
+            f"--data: {path}", f"magic number {content[:4].hex() or 'of no bytes'}", f"{magic.hex()}, an IDX file"
+        )
     header = 4 + 4 * dimensions
     sizes = [int.from_bytes(content[k : k + 4], "big") for k in range(4, header, 4)]
     entries = math.prod(sizes)
     if len(content) < header or len(content) - header != entries:
-        raise InputError(path, f"{len(content)} bytes", f"{header + entries} for {' x '.join(map(str, sizes))} entries")
+        raise InputError(
+            f"--data: {path}", f"{len(content)} bytes", f"{header + entries} for {' x '.join(map(str, sizes))} entries"
+        )
     if not entries:
-        raise InputError(path, f"{' x '.join(map(str, sizes))} entries", "at least one")
+        raise InputError(f"--data: {path}", f"{' x '.join(map(str, sizes))} entries", "at least one")
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(sizes)
 
 

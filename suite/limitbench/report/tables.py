@@ -9,6 +9,7 @@ import numpy as np
 from limitbench.report.results import Results, Slice
 from limitbench.report.style import NO_VERDICT, VERDICTS, count, number, percent, plain, trimmed, verdict_mark
 from limitbench.report.words import standings
+from limitbench.studies.evidence import STANDARD_ERRORS
 
 MOST_ROWS = 400
 
@@ -64,6 +65,8 @@ def ledger(results: Results) -> list[ClaimRow]:
             verdict = "unmeasured"
         relation = _RELATION.get(str(one.get("relation", "")), "")
         off = (measured - predicted) / se if se > 0 and not relation else np.nan
+        if verdict == "holds" and abs(off) > STANDARD_ERRORS:  # judged by a tolerance, which the text names
+            off = np.nan
         rows.append(
             ClaimRow(
                 name=name,

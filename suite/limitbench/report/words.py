@@ -10,7 +10,7 @@ import numpy as np
 from limitbench.report.results import Results
 from limitbench.report.style import count, number, percent, plain
 
-_UNSCORED = "The run is complete, but no theory says anything about its cells that could be scored."
+_UNSCORED = "No law of a theory could be scored on this grid; the claims say what was found."
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,11 @@ def headline(results: Results) -> str:
     margin = plain(results.margin)
     share = f"{first.holds} of {first.scored} scores ({percent(first.holds, first.scored)})"
     middle = f"median D {number(max(first.median, 0.0), 2)}"
+    if first.holds <= first.scored / 2 and first.undecided > first.fails:
+        return (
+            f"Most scores are undecided for lack of networks; the nearest theory, {title}, holds in {share}, fails in "
+            f"{first.fails} and is undecided in {first.undecided}, {middle}."
+        )
     if 0 < first.holds <= first.scored / 2:
         return (
             f"No theory holds (D at most {margin}) on most of this grid; the best, {title}, does in {share}, {middle}."
@@ -110,7 +115,7 @@ def headline(results: Results) -> str:
         return f"No theory holds anywhere on this grid (D at most {margin}); the nearest is {title}, {middle}."
     return (
         f"{title[0].upper() + title[1:]} describes these networks best: it holds (D at most {margin}) in "
-        f"{share}, {middle}."
+        f"{share}{f', is undecided in {first.undecided}' if first.undecided else ''}, {middle}."
     )
 
 
@@ -139,6 +144,7 @@ def observable_sentence(results: Results, observable: str) -> str:
     first = ranked[0]
     title = results.theory_title(first.theory)
     text = f"{name}: {title} is nearest; it holds in {first.holds} of {first.scored} cells and fails in {first.fails}"
+    text += f" ({first.undecided} are undecided)" if first.undecided else ""
     if len(ranked) > 1:
         text += f"; it has the smallest D, or one within error of it, in {first.best}"
     worst = worst_cells(results, first.theory, observable, 1)
@@ -252,8 +258,9 @@ def size_sentence(results: Results) -> str:
         if cells and networks.min() != networks.max()
         else count(networks.max(initial=0))
     )
+    theories = "theory" if len(results.theories) == 1 else "theories"
     return (
-        f"{cells} cells, {per} networks each, {len(results.theories)} theories, "
+        f"{cells} cells, {per} networks each, {len(results.theories)} {theories}, "
         f"{len(results.observables)} observable{'s' if len(results.observables) != 1 else ''}."
     )
 

@@ -114,6 +114,7 @@ class Study:
         presets: `quick`, `standard`, `full`.
         claims: computes the ledger from a finalised tree; never raises for missing cells.
         block_samples: networks per block (the chunk length along `sample`) by sampler.
+        most_samples: networks per cell above which a run is refused, where one network takes long; None for no limit.
         check: raises `InputError` where a cell is not a network (beyond each axis' own bounds).
         figures: curves that an expert expects of this study, from a finalised tree; drawn by the report. Takes at most
             a few seconds, never raises for missing cells, leaves out what a run cannot show.
@@ -131,6 +132,7 @@ class Study:
     presets: Mapping[str, Preset]
     claims: Callable[[xr.DataTree], list[Claim]]
     block_samples: Mapping[Sampler, int] = field(default_factory=lambda: {"exact": 4096, "dense": 256})
+    most_samples: int | None = None
     check: Callable[[Cell], None] = lambda cell: None
     figures: Callable[[xr.DataTree], list[StudyFigure]] = lambda tree: []
 

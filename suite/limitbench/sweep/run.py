@@ -91,6 +91,7 @@ def run(
     options = request(
         samples=samples, sampler=sampler, seed=seed, margin=margin, workers=workers, device=device
     )  # fmt: skip
+    check_samples(study, options.samples)
     reporter = progress or Silent()
     runner = _executor(executor, address, workers)
     with using(data) as images:
@@ -105,6 +106,12 @@ def run(
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
         return _sweep(study, chosen, preset, options, Path(os.path.abspath(out)), runner, reporter, mix_versions)
+
+
+def check_samples(study: Study, samples: int | None, field: str = "samples") -> None:
+    """Raises `InputError` where `samples` networks per cell of `study` are more than one run may ask for."""
+    if study.most_samples is not None and samples is not None and samples > study.most_samples:
+        raise InputError(field, samples, f"at most {study.most_samples} per cell of {study.name}, which trains each")
 
 
 def on_data(study: Study, grid: Mapping[str, object], images: ImageSet) -> dict[str, object]:

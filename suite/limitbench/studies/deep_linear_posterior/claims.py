@@ -11,7 +11,7 @@ from scipy.stats import norm
 from limitbench.statistics.tests_of_difference import ks_one_sample
 from limitbench.studies.base import Claim, Verdict
 from limitbench.studies.deep_linear_posterior.limits import limit_claims
-from limitbench.studies.deep_linear_posterior.measures import ENOUGH, CellPosterior, posterior_of
+from limitbench.studies.deep_linear_posterior.measures import ENOUGH, NORMAL, CellPosterior, posterior_of
 from limitbench.studies.deep_linear_posterior.tasks import LABELS, aspect, finite, limit, nngp
 from limitbench.studies.evidence import CellEvidence, Evidence, missing, value_claim, widest
 from limitbench.studies.ledger import worst_score_claim
@@ -136,7 +136,7 @@ def _every_cell(evidence: Evidence) -> list[Claim]:
     off, distances, used, drawn_in, accepted = [], [], [], [], 0
     for cell in evidence.cells:
         seen, theory = posterior_of(evidence, cell), finite(cell.parameters)
-        if seen.effective >= ENOUGH:
+        if seen.effective >= NORMAL:
             for measure, predict in (MEAN, VARIANCE, *((COUPLING,) if len(seen.draws) > 1 else ())):
                 estimate = measure(seen)
                 off.append(abs(estimate.value - predict(theory)) / estimate.se)
@@ -157,8 +157,9 @@ def _every_cell(evidence: Evidence) -> list[Claim]:
         1.0,
         name="every-cell",
         text="Posterior means, variances and couplings of networks are the finite mixture's in every cell",
-        details=f"largest deviation in standard errors of {len(off)} comparisons; {alarm} ({few} cells of too small an "
-        "effective sample size are left out)",
+        details=f"largest deviation in standard errors of {len(off)} comparisons; {alarm} ({few} cells of an "
+        f"effective sample size below {NORMAL:g} are left out)",
+        enough=NORMAL,
     )
     draws = _bounded(
         evidence,
@@ -170,6 +171,7 @@ def _every_cell(evidence: Evidence) -> list[Claim]:
         text="Networks accepted with probability exp(-|Y - S|^2/(2T)) have the finite mixture's predictive law",
         details=f"largest sqrt(networks) x Kolmogorov-Smirnov distance of {len(distances)} outputs of {accepted:,} "
         f"draws; {alarm}",
+        enough=ENOUGH,
     )
     return [moments, draws]
 
@@ -184,10 +186,11 @@ def _bounded(
     name: str,
     text: str,
     details: str,
+    enough: float,
 ) -> Claim:
     """The largest of many deviations against the bound of the family."""
     if not found:
-        return missing(name, f"{text}.", math.nan, f"cells in which {ENOUGH:g} networks count")
+        return missing(name, f"{text}.", math.nan, f"cells in which {enough:g} networks count")
     verdict: Verdict = "holds" if max(found) <= bound else "fails"
     seconds = sum(cell.seconds for cell in cells)
     command = evidence.command(cells)
@@ -237,9 +240,13 @@ def _scores(evidence: Evidence) -> list[Claim]:
             "proportional-limit",
             wide,
             "holds",
-            "The proportional limit holds for them from width 32 on (largest D)",
+            "The proportional limit's law of a predicted output holds from width 32 on (largest D)",
         ),
         claim(
-            "nngp-fails", "infinite-width", deep, "fails", "Infinite width fails for them wherever L >= N (smallest D)"
+            "nngp-fails",
+            "infinite-width",
+            deep,
+            "fails",
+            "Infinite width's law of a predicted output fails wherever L >= N (smallest D)",
         ),
     ]

@@ -9,6 +9,8 @@ are checked by networks. The number of training inputs is fixed: for P ~ N anoth
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import xarray as xr
 
 from limitbench.errors import InputError
@@ -30,8 +32,6 @@ def _network(cell: Cell) -> LinearPosterior:
 
 
 def _check(cell: Cell) -> None:
-    if int(cell["width"]) < _NARROWEST:
-        raise InputError("width", cell["width"], f"at least {_NARROWEST}")
     if aspect(cell) > _DEEPEST:
         raise InputError("depth", cell["depth"], f"at most {_DEEPEST:g} times the width")
 
@@ -69,7 +69,7 @@ STUDY = Study(
             symbol="T",
             open_lower=True,
         ),
-        WIDTH,
+        replace(WIDTH, lower=_NARROWEST),
         ASPECT,
         DEPTH,
     ),

@@ -23,6 +23,7 @@ FULL: Final = "full"
 PLAIN: Final = "plain"
 REDUCED: Final = "reduced"
 NETWORKS: tuple[Architecture, ...] = (FULL, PLAIN, REDUCED)
+WORDS = {FULL: "full residual network", REDUCED: "reduced residual network", PLAIN: "plain network"}
 SIGMAS = ("sigma_v2", "sigma_w2", "sigma_a2", "sigma_b2")
 #: The variances that the setting of the paper's figures is recalled to have.
 DEFAULTS = {"sigma_v2": 1.5, "sigma_w2": 1.69, "sigma_a2": 0.5, "sigma_b2": 0.49}

@@ -1,4 +1,4 @@
-"""Claims of `mean-field-resnet` that networks decide: infinite width, exponential rates, fluctuations, heavy tails."""
+"""Claims of `mean-field-resnet` that networks decide: infinite width, fluctuations, ReLU, heavy tails."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float
 
 from limitbench.studies.base import Claim
-from limitbench.studies.evidence import Evidence, missing, value_claim
+from limitbench.studies.evidence import STANDARD_ERRORS, Evidence, missing, value_claim
 from limitbench.studies.ledger import worst_score_claim
 from limitbench.studies.mean_field_resnet import tails
-from limitbench.studies.mean_field_resnet.cells import FULL, PLAIN, REDUCED, activations, columns_of
-from limitbench.studies.mean_field_resnet.extrapolation import extrapolate, furthest, intercept, log_difference
+from limitbench.studies.mean_field_resnet.cells import FULL, REDUCED, WORDS, activations, columns_of
+from limitbench.studies.mean_field_resnet.extrapolation import (
+    comparisons,
+    extrapolate,
+    furthest,
+    intercept,
+    listed,
+    log_difference,
+)
+from limitbench.studies.mean_field_resnet.rate_claims import rate_claims
 from limitbench.studies.mean_field_resnet.tail_claims import heavy_tails
 from limitbench.studies.mean_field_resnet.verdicts import relative_claim
 from limitbench.studies.measured import mean_of, variance_of
@@ -21,14 +28,11 @@ from limitbench.studies.measured import mean_of, variance_of
 #: Activations of the paper whose gradients are not heavy-tailed; a run may add other powers.
 ACTIVATIONS = ("erf", "relu", "relu-0.85", "tanh")
 _ODD = ("erf", "tanh")
-WORDS = {FULL: "full residual network", REDUCED: "reduced residual network", PLAIN: "plain network"}
 GAUSSIAN = "gaussian-fluctuations"
 #: A claim about a ratio says something where 4.5 standard errors are below this.
 _RESOLUTION = 0.25
 #: Depth from which on a correction that grows exponentially is seen to do so.
 _LONG = 20
-#: Layers after which a plain network's length is at its fixed point.
-_DEEP = 400
 
 
 def measured_claims(evidence: Evidence) -> list[Claim]:
@@ -36,7 +40,7 @@ def measured_claims(evidence: Evidence) -> list[Claim]:
     named = sorted({*ACTIVATIONS, *activations(evidence)})
     light = [name for name in named if (tails.power(name) or 1.0) > tails.LARGEST_HEAVY]
     return [
-        *(_infinite_width(evidence, name, network) for name in light for network in (FULL, REDUCED)),
+        *(claim for a in light for network in (FULL, REDUCED) for claim in _infinite_width(evidence, a, network)),
         _naive_mean(
             evidence,
             name="mean-not-tracked-fails",
@@ -49,7 +53,7 @@ def measured_claims(evidence: Evidence) -> list[Claim]:
             "p_l/chi_l, here by its logarithm a layer, so that widths must grow exponentially with depth (not in the "
             "paper)",
         ),
-        *_exponential(evidence),
+        *rate_claims(evidence),
         *(_gradient_variance(evidence, name, network) for name, network in _leading(light)),
         *_normal_laws(evidence, light),
         *_relu(evidence),
@@ -62,20 +66,44 @@ def _leading(names: list[str]) -> list[tuple[str, str]]:
     return [(name, network) for name in names for network in (FULL, REDUCED) if network == FULL or name in _ODD]
 
 
-def _infinite_width(evidence: Evidence, activation: str, network: str) -> Claim:
-    """Every quantity at every layer against the recurrences; the worst of them is the claim."""
+def _infinite_width(evidence: Evidence, activation: str, network: str) -> Iterator[Claim]:
+    """Every quantity at every layer against the recurrences; the worst of them is the claim.
+
+    Means that 4.5 standard errors do not fix to `_RESOLUTION` cannot hold: they have a claim of their own.
+    """
     name = f"recurrences-{activation}-{network}"
-    text = (
-        f"{activation}, {WORDS[network]}: means at infinite width (fit a + b/N) over those of the recurrences, forward"
-    )
-    text += " and backward, all parameters"
+    about = f"{activation}, {WORDS[network]}: means at infinite width (a of a + b/N) over those of the recurrences"
     columns = columns_of(evidence, activation, network)
-    worst = None if columns is None else furthest(columns, _RESOLUTION)
-    if columns is None or worst is None:
-        return missing(name, f"{text}.", 1.0, f"three widths of {activation}, {network}, and networks enough")
-    text += f" (furthest off: {worst.quantity} at layer {worst.layer} of {columns.setting()}"
-    text += f"; {worst.unresolved} means fluctuate too much to say)." if worst.unresolved else ")."
-    return value_claim(evidence, columns.cells, 1.0, worst.value, worst.se, name=name, text=text)
+    found = [] if columns is None else comparisons(columns)
+    tested = [mean for mean in found if STANDARD_ERRORS * mean.se <= _RESOLUTION]
+    if columns is None or not tested:
+        yield missing(name, f"{about}.", 1.0, f"three widths of {activation}, {network}, and networks enough")
+    if columns is None:
+        return
+    for means, suffix, words in (
+        (tested, "", "forward and backward"),
+        (
+            [mean for mean in found if mean not in tested],
+            "-unresolved",
+            f"NOT shown where networks are far off and vary much (4.5 standard errors of a above {_RESOLUTION})",
+        ),
+    ):
+        if means:
+            worst, off = furthest(means), max(means, key=lambda mean: abs(mean.widest - 1))
+            n = [min(columns.by_width), max(columns.by_width)]
+            text = f"{about}, {words}: {listed(means)} (a furthest off: {worst.quantity} at layer {worst.layer} of "
+            text += f"{columns.setting()}; means furthest off at N = {n[1]}: {off.quantity} at layer {off.layer}, "
+            text += f"{off.narrowest:.3g} times the recurrences' at N = {n[0]}, {off.widest:.3g} at N = {n[1]})."
+            yield value_claim(
+                evidence,
+                columns.cells,
+                1.0,
+                worst.value,
+                worst.se,
+                name=f"{name}{suffix}",
+                text=text,
+                resolution=_RESOLUTION if means is tested else 0.0,
+            )
 
 
 def _naive_mean(evidence: Evidence, *, name: str, text: str) -> Claim:
@@ -119,80 +147,6 @@ def _correlated_gradient(evidence: Evidence, *, name: str, text: str) -> Claim:
     words = f"{text} (N = {width}, layers {first} to {last} of {columns.setting()}; to 10 %)."
     return relative_claim(
         evidence, columns.narrowest, predicted, math.log(early / late) / span, se, bound=0.1, name=name, text=words
-    )
-
-
-def _exponential(evidence: Evidence) -> Iterator[Claim]:
-    """Rates a layer of plain tanh, and how the rates of the residual networks fall with depth."""
-    for direction, observable, what in (
-        ("forward", "log_distance", "the squared distance of two inputs"),
-        ("backward", "log_chi", "the squared gradient, from the last layer on,"),
-    ):
-        yield _plain_rate(
-            evidence,
-            observable,
-            name=f"plain-tanh-{direction}",
-            text=f"Plain tanh: {what} changes by ln chi_1 a layer (chi_1 = sigma_w^2 V phi'(q*), c* = 1)",
-        )
-    for network in (PLAIN, FULL, REDUCED):
-        for direction, observable, symbol in (("forward", "log_distance", "s"), ("backward", "log_chi", "chi")):
-            kind = "near 1, exponential" if network == PLAIN else "far below 1, subexponential"
-            yield _slowing(
-                evidence,
-                network,
-                observable,
-                name=f"slowing-tanh-{network}-{direction}",
-                text=f"tanh, {WORDS[network]}: rate of ln {symbol} a layer in the second half of the network over that "
-                f"in the first is {kind}",
-            )
-
-
-def _plain_rate(evidence: Evidence, observable: str, *, name: str, text: str) -> Claim:
-    """Change of the logarithm a layer in the last two thirds."""
-    columns = columns_of(evidence, "tanh", PLAIN)
-    need = "three widths of tanh, plain, at layer L and one from L/3 on"
-    late = [] if columns is None else [layer for layer in columns.layers if layer > columns.depth / 3]
-    if columns is None or len(late) < 2:
-        return missing(name, f"{text}.", math.nan, need)
-    first, last = late[0], late[-1]
-    difference = log_difference(columns, observable, last, first)
-    if difference is None:
-        return missing(name, f"{text}.", math.nan, f"{need}; more networks")
-    span = (last - first) * (1 if observable == "log_distance" else -1)
-    predicted, measured, se = (value / span for value in difference)
-    gains = columns.recurrences.run(_DEEP).log_chi
-    words = f"{text}, {gains[-2] - gains[-1]:.4g} at the fixed point; predicted by the recurrences for layers {first} "
-    words += f"to {last}, {columns.setting()}."
-    return value_claim(evidence, columns.cells, predicted, measured, abs(se), name=name, text=words)
-
-
-def _slowing(evidence: Evidence, network: str, observable: str, *, name: str, text: str) -> Claim:
-    """(y_2 - y_1)/(x_2 - x_1) over (y_1 - y_0)/(x_1 - x_0) at the first, the middle and the last layer."""
-    columns = columns_of(evidence, "tanh", network)
-    need = f"three widths of tanh, {network}, at layers 1, L/2 + 1 and L"
-    if columns is None:
-        return missing(name, f"{text}.", math.nan, need)
-    x = [1, columns.depth // 2 + 1, columns.depth]
-    at = [i for layer in x if (i := columns.index(layer)) is not None]
-    fit = extrapolate(columns, observable)
-    if fit is None or len(at) < 3 or len(set(x)) < 3:
-        return missing(name, f"{text}.", math.nan, need)
-    logs, value, se = (part[at] for part in (columns.logs(observable), fit.value, fit.se))
-    if observable == "log_chi":  # at the input of a block, and 0 behind the last one
-        x[2], logs[2], value[2], se[2] = x[2] + 1, 0.0, 1.0, 0.0
-    if value.min() <= 0:
-        return missing(name, f"{text}.", math.nan, f"{need}; too few networks")
-    steps = np.diff(x)
-
-    def rates(y: Float[np.ndarray, " three"]) -> Float[np.ndarray, " two"]:
-        return np.diff(y) / steps
-
-    (first, second), (early, late) = rates(logs), rates(logs + np.log(value))
-    slopes = np.array([late / early / steps[0], -1 / steps[1] - late / early / steps[0], 1 / steps[1]]) / early
-    error = float(np.linalg.norm(slopes * se / value))
-    words = f"{text} ({columns.setting()})."
-    return value_claim(
-        evidence, columns.cells, second / first, late / early, error, name=name, text=words, resolution=_RESOLUTION
     )
 
 

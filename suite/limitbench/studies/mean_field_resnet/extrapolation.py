@@ -8,13 +8,13 @@ nothing overflows and the prediction is 1.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from limitbench.studies.evidence import STANDARD_ERRORS
 from limitbench.studies.mean_field_resnet.cells import Columns
 
 #: Forward and backward quantities with their symbols.
@@ -42,14 +42,15 @@ class Extrapolated:
     errors: Float[np.ndarray, "widths layers"]
 
 
-class Furthest(NamedTuple):
-    """The quantity and layer furthest from 1 in standard errors, and how many means were not resolved."""
+class Comparison(NamedTuple):
+    """a of one quantity at one layer, 1 by the recurrences, and its means over theirs at the extreme widths."""
 
     quantity: str
     layer: int
     value: float
     se: float
-    unresolved: int
+    narrowest: float
+    widest: float
 
 
 def extrapolate(
@@ -92,25 +93,31 @@ def intercept(
     return value, np.sqrt(second / determinant)
 
 
-def furthest(columns: Columns, resolution: float) -> Furthest | None:
-    """The worst of all quantities and layers of one activation and architecture, among those that are resolved.
-
-    Means that 4.5 standard errors do not fix to `resolution` say nothing.
-    """
-    found, unresolved = [], 0
+def comparisons(columns: Columns) -> list[Comparison]:
+    """All quantities that the networks have, at all layers."""
+    found = []
     for observable, symbol in QUANTITIES.items():
-        fit = extrapolate(columns, observable)
-        if fit is None:
-            continue
-        known = STANDARD_ERRORS * fit.se <= resolution
-        unresolved += int((~known).sum())
-        if known.any():
-            deviation = np.where(known, np.abs(fit.value - 1) / fit.se, -1.0)
-            worst = int(np.argmax(deviation))
-            found.append((symbol, columns.layers[worst], float(fit.value[worst]), float(fit.se[worst])))
-    if not found:
-        return None
-    return Furthest(*max(found, key=lambda f: abs(f[2] - 1) / f[3]), unresolved)
+        if (fit := extrapolate(columns, observable)) is not None:
+            parts = (fit.value, fit.se, fit.means[0], fit.means[-1])
+            rows = zip(columns.layers, *(part.tolist() for part in parts), strict=True)
+            found += [Comparison(symbol, *row) for row in rows]
+    return found
+
+
+def furthest(means: Sequence[Comparison]) -> Comparison:
+    """The one whose a is furthest from 1 in standard errors."""
+    return max(means, key=lambda mean: abs(mean.value - 1) / mean.se)
+
+
+def listed(means: Sequence[Comparison]) -> str:
+    """Which quantities at which layers, in words."""
+    layers: dict[str, list[str]] = {}
+    for mean in means:
+        layers.setdefault(mean.quantity, []).append(str(mean.layer))
+    together: dict[str, list[str]] = {}
+    for quantity, at in layers.items():
+        together.setdefault(", ".join(at), []).append(quantity)
+    return "; ".join(f"{', '.join(quantities)} at layers {at}" for at, quantities in together.items())
 
 
 def log_difference(columns: Columns, observable: str, first: int, last: int) -> tuple[float, float, float] | None:

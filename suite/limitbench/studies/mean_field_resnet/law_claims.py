@@ -17,19 +17,23 @@ from limitbench.studies.evidence import Evidence
 from limitbench.studies.mean_field_resnet.collapse import collapse_claims
 from limitbench.studies.mean_field_resnet.verdicts import relative_claim
 from limitbench.theories.mean_field import MeanField
-from limitbench.theories.mean_field.exponents import Estimate, exponent_table
+from limitbench.theories.mean_field.exponents import ALPHAS, Estimate, exponent_table, power_estimates
 
 #: Largest relative deviation of exponents and constants; of what converges as a small power of depth.
 SHARP, SLOW = 0.01, 0.025
+#: Variances (v, w, a, b) beside the paper's at which the limit of the cosine is read too.
+_OTHER_SIGMAS = ((0.5, 1.0, 1.0, 0.1), (4.0, 0.5, 0.0, 1.5))
+#: Blocks of these readings' other rows, which are not used.
+_SHORT = 400
 #: Depth at which powers of l of the parameters' gradients are read.
 _BLOCKS = 20_000
 _SLOW_QUANTITIES = ("B", "limit cosine", "cosine exponent")
 _WORDS = {
-    "length exponent": "exponent of p_l - (b l) + C sqrt(l), 1",
+    "length exponent": "exponent of p_l + C sqrt(l), 1",
     "C": "C of p_l = b l - C sqrt(l)",
     "A": "A of ln(chi_0/chi_l) = A sqrt(l) + B ln l",
     "B": "B of ln(chi_0/chi_l) = A sqrt(l) + B ln l",
-    "limit cosine": "limit e* of the cosine",
+    "limit cosine": "1 - e*, e* the limit of the cosine",
     "cosine exponent": "exponent delta of |e_l - e*|, the forced term F l^-1/2 taken off",
     "growth": "ln(chi_{l-1}/chi_l) = ln B, B = 1 + sigma_v^2 sigma_w^2/2",
     "length growth": "ln(p_l/p_{l-1}), the same",
@@ -40,25 +44,47 @@ _POWER_WORDS = {
     "length exponent": "p_l ~ l^{1/(1-A)}",
     "gain exponent": "chi_0/chi_l ~ l^R, R = A^2/((1-A)(2A-1)), smallest (4) at A = 2/3",
     "prefactor": "p_l over K l^{1/(1-A)}",
-    "limit cosine": "limit e*(A) < 1 of the cosine, whatever the variances",
+    "limit cosine": "1 - e*(A) > 0, e* the limit of the cosine, a function of A alone",
     "cosine exponent": "|e_l - e*| ~ l^-mu, mu = (1 - Jhat'(e*))/(1-A), read beside e* (hidden from a generic start)",
 }
 
 
 def law_claims(evidence: Evidence) -> list[Claim]:
     """The table of exponents, gradients of parameters, the edge, kernel identities: part of every run's ledger."""
-    table = exponent_table()
+    table = [_gap(row) for row in exponent_table()]
     claims = [
         *(_estimate(row) for row in table if not row.activation.startswith("relu-")),
         *(
             _powers([row for row in table if row.activation.startswith("relu-") and row.quantity == q])
             for q in _POWER_WORDS
         ),
+        *_other_variances(),
         *_parameters(),
         *collapse_claims(evidence),
         *_identities(evidence),
     ]
     return [dataclasses.replace(claim, command=f"limitbench run {evidence.study.name}") for claim in claims]
+
+
+def _gap(row: Estimate) -> Estimate:
+    """1 - e* in place of e*: e* = 1 is a fixed point too, and within a few per cent of those of powers of ReLU."""
+    if row.quantity != "limit cosine":
+        return row
+    return dataclasses.replace(row, predicted=1 - row.predicted, measured=1 - row.measured)
+
+
+def _other_variances() -> Iterator[Claim]:
+    """e* of powers of ReLU at other variances, where the same is predicted."""
+    for v, w, a, b in _OTHER_SIGMAS:
+        fields = [
+            MeanField("full", f"relu-{alpha:.16f}", sigma_v2=v, sigma_w2=w, sigma_a2=a, sigma_b2=b) for alpha in ALPHAS
+        ]
+        rows = [row for field in fields for row in power_estimates(field, _SHORT) if row.quantity == "limit cosine"]
+        claim = _powers([_gap(row) for row in rows])
+        setting = f"sigma_v^2 = {v:g}, sigma_w^2 = {w:g}, sigma_a^2 = {a:g}, sigma_b^2 = {b:g}"
+        yield dataclasses.replace(
+            claim, name=f"{claim.name}-at-sigma-v2-{v:g}", text=f"At other variances ({setting}): {claim.text}"
+        )
 
 
 def _read(name: str, text: str, predicted: float, measured: float, error: float, bound: float) -> Claim:

@@ -15,12 +15,15 @@ from limitbench.studies.relu_gradients.families import MLPS, columns, is_mlp, la
 from limitbench.studies.relu_gradients.pairs import pooled, scaled, spread_difference
 from limitbench.studies.relu_gradients.residual import residual_claims
 from limitbench.studies.relu_gradients.slopes import NARROWEST, WEIGHT_GRADIENT, Slope, fit_slope, mean_slope
+from limitbench.theories.relu_gradients import ChiSquareProducts
 from limitbench.theories.relu_gradients.layers import LOGS
 
 #: Living networks in a cell from which on its D is told from the margin; failures show with fewer.
 _SHARP, _FEW = 8000, 1000
 #: Width from which on the log-normal law holds, and up to which it fails at d >= 16.
 _WIDE, _NARROW, _DEEP = 128, 8, 16
+#: Sum of inverse widths from which on forward and backward passes are seen to be coupled.
+_COUPLED = 0.25
 _RELU, _UNEQUAL = "relu", "relu-unequal"
 
 
@@ -55,9 +58,7 @@ def _slopes(evidence: Evidence) -> list[Claim]:
     return [*found, value_claim(evidence, cells, 0.0, difference, se, name=name, text=text, resolution=1.5)]
 
 
-def _slope_claim(
-    evidence: Evidence, slope: Slope | None, predicted: float, name: str, text: str, need: str
-) -> Claim:
+def _slope_claim(evidence: Evidence, slope: Slope | None, predicted: float, name: str, text: str, need: str) -> Claim:
     if slope is None:
         return missing(name, text, predicted, need)
     return value_claim(
@@ -194,9 +195,10 @@ def _layers(evidence: Evidence) -> list[Claim]:
         a, b = values(first, WEIGHT_GRADIENT), values(last, WEIGHT_GRADIENT)
         means.append(scaled(mean_of(a - b, (first, last)), beta / 2))
         spreads.append(spread_difference(a, b, beta, (first, last)))
-        independent = 4 / layers.passing * (layers.time(WEIGHT_GRADIENT) - 1 / layers.widths[-1])
-        within.append(scaled(variance_of(a - b, (first, last)), independent))
-        shared.append(covariance_of(values(last, "log_norm"), values(first, "log_gradient"), (first, last)))
+        if layers.time(WEIGHT_GRADIENT) >= _COUPLED:
+            independent = ChiSquareProducts(layers).spread_if_independent()
+            within.append(scaled(variance_of(a - b, (first, last)), independent))
+            shared.append(covariance_of(values(last, "log_norm"), values(first, "log_gradient"), (first, last)))
     ends = "the first and the last layer of an MLP"
     one = "ln|dE/dW_1|^2 less ln|dE/dW_d|^2 of one network, over that of the log-normal law, all MLPs pooled"
     found = [
@@ -229,26 +231,28 @@ def _coupled(evidence: Evidence, shared: Sequence[Measured]) -> Claim:
     """Forward and backward through the same layers are not independent."""
     name = "forward-and-backward-coupled"
     text = "Through the same layers they are not: the covariance of ln|x_d|^2 and ln|dE/dz_1|^2 is positive, as both "
-    text += "have the same units on and the same matrices (smallest in standard errors over MLPs)."
+    text += f"have the same units on and the same matrices (smallest in s.e. where sum 1/n_l is at least {_COUPLED:g})."
     found = [m for m in shared if math.isfinite(m.value) and m.se > 0]
     if not found:
-        return missing(name, text, 0.0, "the first and the last layer of an MLP")
+        return missing(name, text, 0.0, f"the first and the last layer of an MLP with a sum of at least {_COUPLED:g}")
     least = min(found, key=lambda m: m.value / m.se)
-    return value_claim(
-        evidence, least.cells, 0.0, least.value, least.se, name=name, text=text, relation="at least"
-    )
+    return value_claim(evidence, least.cells, 0.0, least.value, least.se, name=name, text=text, relation="at least")
 
 
 def _within(evidence: Evidence, within: Sequence[Measured]) -> Claim:
     """How far apart the gradients of one network's layers are."""
     name = "spread-within-a-network"
     text = "Exploding and vanishing gradients within one network: Var(ln|dE/dW_1|^2 - ln|dE/dW_d|^2) is at most "
-    text += "(4/p) sum_{l<d} 1/n_l, that of forward and backward factors that share nothing but the units that are on "
-    text += "(ratio where sum 1/n_l is at least 1/2; the coupling of the two, of second order in the sum, makes it "
-    text += "less: a bound that is seen here, not proved)."
-    found = [m for m in within if layers_of(m.cells[0].parameters).time(WEIGHT_GRADIENT) >= 0.5 and m.se > 0]
+    text += (
+        "2 sum_{l<d} E psi'(K_l/2), about (4/p) sum 1/n_l, that of forward and backward factors which share nothing "
+    )
+    text += (
+        f"but the units that are on (largest ratio where sum 1/n_l is at least {_COUPLED:g}; the matrices that they "
+    )
+    text += "share make it less: a bound that is seen here, not proved)."
+    found = [m for m in within if m.se > 0]
     if not found:
-        return missing(name, text, 1.0, "first and last layer of an MLP with sum 1/n_l of at least 1/2")
+        return missing(name, text, 1.0, f"first and last layer of an MLP with a sum of at least {_COUPLED:g}")
     worst = max(found, key=lambda m: (m.value - 1) / m.se)
     return value_claim(evidence, worst.cells, 1.0, worst.value, worst.se, name=name, text=text, relation="at most")
 

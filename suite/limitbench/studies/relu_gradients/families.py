@@ -51,9 +51,7 @@ def is_mlp(cell: Cell) -> bool:
 def layers_of(cell: Cell, *, whole: bool = False) -> Layers:
     """Widths, layer and p of an MLP's cell; `whole` reads it at its last layer instead."""
     family, depth = MLPS[str(cell["network"])], int(cell["depth"])
-    return Layers(
-        family.widths(int(cell["width"]), depth), depth if whole else int(cell["layer"]), family.passing
-    )
+    return Layers(family.widths(int(cell["width"]), depth), depth if whole else int(cell["layer"]), family.passing)
 
 
 def columns(evidence: Evidence, networks: Iterable[str] = tuple(MLPS)) -> list[Sequence[CellEvidence]]:

@@ -229,4 +229,3 @@ def _residual(evidence: Evidence) -> StudyFigure | None:
 
 def _widths(cells: Sequence[CellEvidence]) -> list[float]:
     return [float(c.parameters["width"]) for c in cells]
-

@@ -18,6 +18,8 @@ from limitbench.studies.relu_gradients.pairs import pooled, spread_difference
 VANILLA, BALANCED, BALANCED_LAW = "resnet", "balanced", "balanced-log-normal"
 #: Width from which on the log-normal law of Balanced networks holds.
 _WIDE = 32
+#: Networks in a cell from which on its D is told from the margin.
+_SHARP = 8000
 #: Earlier simulations of Var ln |J'v|^2 at alpha = lambda by (width, depth), with standard errors.
 _OBSERVED = {
     (64, 64): (4.32, 0.10),
@@ -39,7 +41,8 @@ def whole_networks(evidence: Evidence, network: str) -> list[CellEvidence]:
 
 
 def _balanced(evidence: Evidence) -> list[Claim]:
-    wide = [c for c in evidence.where(network=BALANCED) if int(c.parameters["width"]) >= _WIDE]
+    cells = [c for c in evidence.where(network=BALANCED) if int(c.parameters["width"]) >= _WIDE]
+    wide = [c for c in cells if int(evidence.tree["run"]["n_samples"].isel(c.at)) >= _SHARP]
     words = {"log_norm": "|z_l|^2", "log_jacobian": "|Ju|^2", "log_gradient": "|J'v|^2"}
     found = [
         worst_score_claim(
@@ -50,7 +53,7 @@ def _balanced(evidence: Evidence) -> list[Claim]:
             expected="holds",
             name=f"balanced-{name.replace('_', '-')}",
             text=f"Balanced ResNets: ln {word} is N(-beta/2, beta), beta = 2.25 l/n at alpha = lambda, from width "
-            f"{_WIDE} on (arXiv 2106.04013; for |J'v|^2 a limit alone).",
+            f"{_WIDE} on (arXiv 2106.04013; for |J'v|^2 a limit alone; cells of {_SHARP:,} networks).",
         )
         for name, word in words.items()
     ]
@@ -95,9 +98,7 @@ def _below_forward(evidence: Evidence) -> Claim:
 
 def _observations(evidence: Evidence) -> list[Claim]:
     """The simulated variances of vanilla gradients, where the run has their cells."""
-    cells = {
-        (int(c.parameters["width"]), int(c.parameters["depth"])): c for c in whole_networks(evidence, VANILLA)
-    }
+    cells = {(int(c.parameters["width"]), int(c.parameters["depth"])): c for c in whole_networks(evidence, VANILLA)}
     found = []
     for (width, depth), (variance, se) in _OBSERVED.items():
         name = f"vanilla-gradient-variance-n{width}-d{depth}"

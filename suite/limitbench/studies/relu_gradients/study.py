@@ -115,7 +115,7 @@ STUDY = Study(
                 "depth": (16, 64),
                 "layer": (1, 16, 32, 48, 64),
             },
-            samples=16384,
+            samples=12288,
             samples_at={128: 8192, 256: 4096},
         ),
         "full": Preset(

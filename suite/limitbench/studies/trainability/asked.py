@@ -17,6 +17,11 @@ from limitbench.studies.trainability.accuracies import ENOUGH, Accuracies
 P = ParamSpec("P")
 #: Accuracies of every design of a run on one data set.
 Tables = Mapping[str, Accuracies]
+#: What marks the claims that a gradient ratio decides for tanh.
+TANH_RECALLED = (
+    "[that it is the gradient ratio for tanh is recollection of the paper, not its print: its abstract says either one "
+    "or the other]"
+)
 #: Ends of a 95 % interval.
 INTERVAL = (2.5, 97.5)
 

@@ -53,26 +53,54 @@ def deficits(table: Accuracies) -> tuple[Float[np.ndarray, " depths"], Float[np.
     columns = [int(i[0]) for i in at]
     best, se = np.full(len(table.depths), np.nan), np.full(len(table.depths), np.nan)
     for d, row in enumerate(table.table):
-        count = int(np.isfinite(row).sum(axis=1).min())
-        if count < 2:
-            continue
-        random = np.random.default_rng(d)
-        whole = row[:, :count]
-        best[d] = _cross_fitted(whole, columns, random)
-        picks = (random.integers(count, size=whole.shape) for _ in range(_RESAMPLES))
-        drawn = [_cross_fitted(np.take_along_axis(whole, pick, axis=1), columns, random) for pick in picks]
-        se[d] = float(np.std(drawn)) * math.sqrt(count / (count - 1))
+        best[d], se[d] = lead(row, range(len(row)), columns, np.random.default_rng(d))
     return best, se
 
 
-def _cross_fitted(
-    row: Float[np.ndarray, "variances replicates"], columns: Sequence[int], random: np.random.Generator
+def lead(
+    row: Float[np.ndarray, "variances replicates"],
+    candidates: Sequence[int],
+    against: Sequence[int],
+    random: np.random.Generator,
+) -> tuple[float, float]:
+    """Accuracy of the best of the columns `candidates` less that of the best of `against`, and its standard error.
+
+    The best candidate is chosen on half of the replicates and measured on the others. NaN below two replicates.
+    """
+    count = int(np.isfinite(row[[*candidates, *against]]).sum(axis=1).min())
+    if count < 2:
+        return math.nan, math.nan
+    whole = row[:, :count]
+    picks = (random.integers(count, size=whole.shape) for _ in range(_RESAMPLES))
+    drawn = [_lead(np.take_along_axis(whole, pick, axis=1), candidates, against, random) for pick in picks]
+    return _lead(whole, candidates, against, random), float(np.std(drawn)) * math.sqrt(count / (count - 1))
+
+
+def _lead(
+    row: Float[np.ndarray, "variances replicates"],
+    candidates: Sequence[int],
+    against: Sequence[int],
+    random: np.random.Generator,
 ) -> float:
-    count, measured = row.shape[1], []
+    half, measured = row.shape[1] // 2, []
     for _ in range(_SPLITS):
-        order = random.permutation(count)
-        for chosen, rest in ((order[: count // 2], order[count // 2 :]), (order[count // 2 :], order[: count // 2])):
-            best = int(np.argmax(row[:, chosen].mean(axis=1)))
-            measured.append(float(row[best, rest].mean()))
+        # each cell by itself: halves of equal ranks in every cell would not be independent
+        shuffled = random.permuted(row[list(candidates)], axis=1)
+        for chosen, rest in ((shuffled[:, :half], shuffled[:, half:]), (shuffled[:, half:], shuffled[:, :half])):
+            measured.append(float(rest[np.argmax(chosen.mean(axis=1))].mean()))
     # rounded: means of equal numbers in another order differ in the last place
-    return round(float(np.mean(measured)) - max(float(row[c].mean()) for c in columns), 12) + 0.0
+    return round(float(np.mean(measured)) - max(float(row[c].mean()) for c in against), 12) + 0.0
+
+
+def last_trained(
+    best: Float[np.ndarray, " depths"], depths: Float[np.ndarray, " depths"], level: float
+) -> tuple[float, bool]:
+    """ln L up to which the best accuracy of a depth reaches `level`, interpolated; whether the grid ends before that.
+
+    ln of the smallest depth where no depth reaches it.
+    """
+    x, trained = np.log(depths), np.flatnonzero(best >= level)
+    i = int(trained[-1]) if trained.size else -1
+    if i < 0 or i + 1 == len(x):
+        return float(x[i] if trained.size else x[0]), bool(trained.size)
+    return float(x[i] + (x[i + 1] - x[i]) * (best[i] - level) / (best[i] - best[i + 1])), False

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from jaxtyping import Float
 
 from limitbench.studies.base import Claim
 from limitbench.studies.evidence import Evidence, missing, value_claim
 from limitbench.studies.trainability.accuracies import Accuracies
-from limitbench.studies.trainability.asked import Tables, answering, decided, stream
-from limitbench.studies.trainability.edges import deficits, slope, upper_edges
+from limitbench.studies.trainability.asked import TANH_RECALLED, Tables, answering, decided, stream
+from limitbench.studies.trainability.edges import deficits, last_trained, lead, slope, upper_edges
 
-#: Below this accuracy the best network of a depth is called untrained.
-TRAINED = 0.5
+#: A depth trains where its best accuracy is at most this much below the best of the smallest depth.
+LOST = 0.1
 #: A deficit of Xavier and He that is worth the name: rows of accuracies are flat to 0.02 on digits.
 DEFICIT = 0.01
 #: A slope that is known no better than this says nothing.
@@ -55,7 +53,8 @@ def edge_gradient(evidence: Evidence, tables: Tables) -> Claim:
     """Whether the edge is a level curve of the gradient ratio."""
     name = "tanh-adam-edge-gradient"
     text = (
-        "Tanh, Adam: the edge of the trainable region is a level curve of ln χ₀/χ_L (its slope in ln L along the edge)"
+        "Tanh, Adam: the edge of the trainable region is a level curve of ln χ₀/χ_L (its slope in ln L along the edge) "
+        f"{TANH_RECALLED}"
     )
     found = edges_of(tables, "tanh-adam", name)
     if found is None:
@@ -94,41 +93,51 @@ def deficit_claims(evidence: Evidence, tables: Tables, design: str, words: str) 
 
 
 def interior_optimum(evidence: Evidence, tables: Tables) -> Claim:
-    """Whether the smallest variance is worse than the best at the largest depth."""
+    """Whether the smallest variance is worse than the best of the others at the largest depth."""
     name = "tanh-sgd-interior-optimum"
-    text = "Tanh, SGD, largest depth: the smallest σ_w² is worse than the best, so that small gradient ratios are not "
-    text += "all that counts [recollection of the paper, not its print]."
+    text = "Tanh, SGD, largest depth: the smallest σ_w² is worse than the best of the others, so that small gradient "
+    text += (
+        "ratios are not all that counts [recollection of the paper, not its print]. The best is chosen and measured "
+    )
+    text += "on different networks."
     table = tables.get("tanh-sgd")
     if table is None or len(table.variances) < 3 or np.isfinite(table.mean[-1]).sum() < 3:
         return missing(name, text, 0.0, "tanh-sgd at three values of sigma_w2")
-    mean, se = table.mean[-1], table.se[-1]
-    known = np.flatnonzero(np.isfinite(mean))
-    best, first = int(known[np.argmax(mean[known])]), int(known[0])
+    first, *others = np.flatnonzero(np.isfinite(table.mean[-1])).tolist()
+    gap, error = lead(table.table[-1], others, [first], stream(name))
     cells = [cell for cell in table.cells if float(cell.parameters["depth"]) == table.depths[-1]]
-    error = math.hypot(se[best], se[first])
-    gap = float(mean[best] - mean[first])
     return decided(value_claim(evidence, cells, 0.0, gap, error, name=name, text=text, relation="at least"), [table])
 
 
 def plain_stops_first(evidence: Evidence, tables: Tables) -> Claim:
-    """Best accuracies of residual and plain networks at the largest common depth."""
+    """Largest depths at which residual and plain networks train, over the depths that both have."""
     name = "plain-stops-first"
-    text = "Tanh, Adam: networks without skip connections stop training at smaller depth than residual ones; best "
-    text += "accuracy over σ_w² of residual less plain networks at the largest common depth"
+    text = "Tanh, Adam: networks without skip connections stop training at smaller depth than residual ones: ln of the "
+    text += "ratio of the largest depths (residual over plain, interpolated) at which the best accuracy over σ_w² is "
+    text += f"within {100 * LOST:g} points of that at the smallest depth"
     plain, full = tables.get("plain-tanh-adam"), tables.get("tanh-adam")
     common = np.intersect1d(plain.depths, full.depths) if plain is not None and full is not None else np.empty(0)
-    if plain is None or full is None or not common.size:
-        return missing(name, f"{text}.", 0.0, "tanh-adam and plain-tanh-adam at one depth")
-    best, squares, deepest = [], [], []
-    for table in (full, plain):
-        row = int(np.searchsorted(table.depths, common[-1]))
-        column = int(np.argmax(np.nan_to_num(table.mean[row])))
-        best.append(float(table.mean[row, column]))
-        squares.append(float(table.se[row, column]) ** 2)
-        trained = table.depths[np.nan_to_num(table.mean).max(axis=1) >= TRAINED]
-        deepest.append(f"{trained[-1]:g}" if len(trained) else "none")
-    text += f" ({common[-1]:g}: {best[0]:.2f} and {best[1]:.2f}). The deepest that reach 50 %: {deepest[0]} of "
-    text += f"{full.depths[-1]:g} residual, {deepest[1]} of {plain.depths[-1]:g} plain."
-    cells, error = [*full.cells, *plain.cells], math.sqrt(sum(squares))
-    made = value_claim(evidence, cells, 0.0, best[0] - best[1], error, name=name, text=text, relation="at least")
+    if plain is None or full is None or common.size < 2:
+        return missing(name, f"{text}.", 0.0, "tanh-adam and plain-tanh-adam at two depths")
+    random = stream(name)
+    rows = [np.searchsorted(table.depths, common) for table in (full, plain)]
+    best = [np.nan_to_num(t.mean[row]).max(axis=1) for t, row in zip((full, plain), rows, strict=True)]
+    (x, beyond), (y, plain_beyond) = _last_two(best[0], best[1], common)
+    draws = [np.nan_to_num(t.resampled(random)[:, row]).max(axis=2) for t, row in zip((full, plain), rows, strict=True)]
+    ends = [_last_two(a, b, common) for a, b in zip(*draws, strict=True)]
+    error = float(np.std([a[0] - b[0] for a, b in ends]))
+    listed = [f"{np.exp(end):.3g}{' or more' if more else ''}" for end, more in ((x, beyond), (y, plain_beyond))]
+    text += f" ({listed[0]} and {listed[1]} of {common[-1]:g})."
+    cells = [*full.cells, *plain.cells]
+    if x == y:  # both train everywhere, or neither anywhere: the grid does not tell which stops first
+        error = np.nan
+    made = value_claim(evidence, cells, 0.0, x - y, error, name=name, text=text, relation="at least")
     return decided(made, [full, plain])
+
+
+def _last_two(
+    full: Float[np.ndarray, " depths"], plain: Float[np.ndarray, " depths"], depths: Float[np.ndarray, " depths"]
+) -> tuple[tuple[float, bool], tuple[float, bool]]:
+    """`last_trained` of both at one level, that of the better of the two at the smallest depth."""
+    level = max(float(full[0]), float(plain[0])) - LOST
+    return last_trained(full, depths, level), last_trained(plain, depths, level)

@@ -72,5 +72,6 @@ STUDY = Study(
     },
     claims=_claims,
     block_samples={"exact": 2, "dense": 2},
+    most_samples=64,
     figures=_figures,
 )

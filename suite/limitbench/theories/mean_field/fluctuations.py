@@ -78,7 +78,6 @@ def variances(field: MeanField, depth: int, norm0: float = 1.0, *, random_start:
     heavy = not np.isfinite(kurtosis).all()
     if heavy:
         kurtosis = np.ones(depth)
-    own = sv2 * squares + field.sigma_a2 * np.exp(-unit)
 
     noise = np.zeros((depth, 5, 5))
     c = sv2 * sw2 * slopes
@@ -90,6 +89,7 @@ def variances(field: MeanField, depth: int, norm0: float = 1.0, *, random_start:
     noise[:, _P, _P] = sv2**2 * var_square
     noise[:, _P, _V], noise[:, _P, _B] = sv2 * var_square / squares, sv2 * with_slope
     if full:
+        own = sv2 * squares + field.sigma_a2 * np.exp(-unit)
         noise[:, _P, _P] += 4.0 * before * own + 2.0 * own**2
     elif not plain:
         noise[:, _P, _P] += 4.0 * before * (squares - mean**2)

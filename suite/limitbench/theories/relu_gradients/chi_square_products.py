@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, final
 
+import numpy as np
+from scipy.special import polygamma
+from scipy.stats import binom
+
 from limitbench.numerics.independent_sum import IndependentSum, tail_table
 from limitbench.numerics.log_relu_norm import LogReLUNorm
 from limitbench.statistics.laws import Bernoulli, Law, PointMass, Tabulated
@@ -52,6 +56,19 @@ class ChiSquareProducts(Theory):
     def variance(self, observable: str) -> float:
         """Exact variance of a log."""
         return sum(part.variance for part in self._parts(observable))
+
+    def spread_if_independent(self) -> float:
+        """Var(ln|dE/dW_1|^2 - ln|dE/dW_L|^2) if forward and backward factors shared the units that are on alone.
+
+        The two differ by a forward and a backward factor chi2_K of each layer below L: 2 sum_{l<L} E psi'(K_l/2), about
+        (4/p) sum 1/n_l. The matrices that they share as well make it less, to second order in the sum.
+        """
+        total = 0.0
+        for n, depth in Counter(self.layers.widths[:-1]).items():
+            k = np.arange(1, n + 1)
+            weight = binom.pmf(k, n, self.layers.passing)
+            total += 2 * depth * float(weight @ polygamma(1, k / 2) / weight.sum())
+        return total
 
     def _parts(self, observable: str) -> tuple[LogReLUNorm, ...]:
         counts = sorted(Counter(self.layers.entering(observable)).items())
