@@ -158,15 +158,12 @@ def blocks(network: MeanFieldNetwork, gradient_budget: float = 10.0) -> Blocks:
     path, half = trajectory(network), network.depth // 2
     law, follows = asymptotic_law(network.recurrence, network.norm0), follows_recurrence(network)
     asymptotic = None if law is None or not follows else law.log_gain(half, network.depth)
-    window = sigma_window(network, budget)
-    if not (follows and (math.isnan(window[1]) or follows_recurrence(replace(network, sigma_w2=min(window[1], LARGEST))))):
-        window = (math.nan, math.nan)
     return Blocks(
         log_length=float(path.log_p[-1]),
         cosine=float(path.cosine[-1]),
         log_distance=float(path.log_distance[-1]),
         gradient_budget=budget,
-        sigma_w2=window,
+        sigma_w2=_known_window(network, budget) if follows else (math.nan, math.nan),
         mean_width=mean_width(network),
         large_spread_depth=large_spread_depth(network) if network.self_averaging else math.nan,
         small_spread_width=small_spread_width(network) if network.self_averaging else math.nan,
@@ -247,6 +244,13 @@ def sigma_window(network: MeanFieldNetwork, ratio: float) -> tuple[float, float]
     """
     low, high = (_root(network, target) for target in (-math.log(ratio), math.log(ratio)))
     return (math.nan, math.nan) if low == math.inf or high == 0 else (low, high)
+
+
+def _known_window(network: MeanFieldNetwork, ratio: float) -> tuple[float, float]:
+    """The window, NaN where gradients at its upper end exceed the recurrence."""
+    low, high = sigma_window(network, ratio)
+    at_end = network if math.isnan(high) else replace(network, sigma_w2=min(high, LARGEST))
+    return (low, high) if follows_recurrence(at_end) else (math.nan, math.nan)
 
 
 def log_ratio(network: MeanFieldNetwork, sigma_w2: float) -> float:

@@ -103,7 +103,8 @@ def within_budget(network: Architecture, budget: Budget, knob: Knob, *, confirm:
     the mean log norm to its value, `sigma-w2` the largest variance of a mean-field network's w. Predictions are those
     of the finest theory; `confirm` draws up to 4096 networks at the answer.
 
-    Raises `InputError` where the knob is not one of this network or does not move the quantity. Cost: up to 20 s.
+    Raises `InputError` where the knob is not one of this network or does not move the quantity, and where mean
+    gradients exceed the recurrence at the network's width. Cost: up to 20 s.
 
     Example: `within_budget(predict("mlp", depth=50, width=256).network, Budget("sd-log-norm", 0.5), "width").value`.
     """
@@ -145,6 +146,9 @@ def predicted(network: Architecture, quantity: str) -> float:
         from limitbench.advice import blocks
 
         if quantity == "gradient":
+            if not blocks.follows_recurrence(network):
+                accepted = f"at least {blocks.mean_width(network):,.0f} for sigma_w2 {network.sigma_w2:g} at this depth"
+                raise InputError("width", network.width, f"{accepted}, below which gradients exceed the recurrence")
             return math.exp(min(abs(blocks.log_ratio(network, network.sigma_w2)), _LARGEST_LOG))
         if quantity == "sd-log-gradient":
             return math.sqrt(blocks.log_variance(network, network.depth))

@@ -64,7 +64,8 @@ def _window(network: MeanFieldNetwork, found: Blocks) -> str:
     low, high = found.sigma_w2
     within = f"within a factor of {found.gradient_budget:g} at this depth"
     if math.isnan(low):
-        return f"No sigma_w2 keeps the mean gradient ratio {within}."
+        keeps = "is known to keep" if network.recurrence.tracks_mean else "keeps"
+        return f"No sigma_w2 {keeps} the mean gradient ratio {within}."
     if low > 0:
         return f"sigma_w2 from {low:.4g} to {high:.4g} keeps the mean gradient ratio {within}: below, gradients vanish."
     said = f"sigma_w2 up to {high:.4g} keeps the mean gradient ratio {within}; it is {network.sigma_w2:g} here."

@@ -143,7 +143,10 @@ def answer_sentences(answer: Answer) -> list[str]:
     value = f"{answer.knob} = {answer.value:,}" if answer.knob == "width" else f"{answer.knob} = {answer.value:.6g}"
     if answer.knob == "branch":
         value = f"branch weight lambda² = {answer.value:.6g} (residual weight alpha² = {1 - answer.value:.6g})"
-    now = f"it is {answer.present:.4g} for the network as given"
+    known = math.isfinite(answer.present)
+    now = f"it is {answer.present:.4g} for the network as given" if known else "nothing is known at the width as given"
+    if not answer.met and not math.isfinite(answer.predicted):
+        return [f"No {answer.knob} is known to give {bound} at this depth: up to {value} nothing is known of it."]
     if not answer.met:
         return [
             f"No {answer.knob} gives {bound} at this depth: the best is {answer.predicted:.4g}, at {value}; {now}.",

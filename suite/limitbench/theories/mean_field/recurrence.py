@@ -165,7 +165,7 @@ class MeanField:
 
         In reduced networks whose phi is not odd <g_l, x_l> is nearly conserved while x grows faster than g, so that the
         direction of x adds to chi_0, of which it has a share of order r = (p_L/p_0)/(N chi_0/chi_L). Networks exceed
-        the recurrence by 0.3 r (2 blocks) to 2.6 r (8 blocks and more, sw2 up to 2), more where sw2 is large and lengths
+        the recurrence by 0.3 r (2 blocks) to 2.6 r (8 blocks, sw2 up to 2), by more where sw2 is large and lengths
         fluctuate (3.4 r at sw2 = 10, 6 blocks, N = 100): the width is that at which 4 r is 2 %, above an exponential of
         L. Infinite beyond the range of floats. 10 us a layer.
 
