@@ -209,7 +209,7 @@ def _own_samples(chosen: Sequence[Study], options: RunOptions) -> dict[str, int 
     """Samples by study: those of the preset (None) where several are run and one may not ask for as many."""
     from limitbench.sweep.run import check_samples
 
-    found = dict.fromkeys((study.name for study in chosen), options.samples)
+    found: dict[str, int | None] = {study.name: options.samples for study in chosen}
     for study in chosen:
         try:
             check_samples(study, options.samples, "--samples")

@@ -21,6 +21,8 @@ from limitbench.advice.mean_field import MeanFieldNetwork
 from limitbench.advice.merging import merging
 from limitbench.advice.predict import predict
 from limitbench.errors import InputError
+from limitbench.theories.mean_field import GaussianFluctuations
+from limitbench.theories.mean_field.gradient_excess import gradient_excess
 
 Z = 4.5
 Activation = Callable[[Tensor], Tensor]
@@ -193,7 +195,7 @@ def test_window_of_tanh_by_a_recurrence_of_its_own() -> None:
     [
         MeanFieldNetwork(20, 48),
         MeanFieldNetwork(20, 48, "plain", "relu", sigma_w2=2.0),
-        MeanFieldNetwork(4, 64, "reduced", "relu"),
+        MeanFieldNetwork(3, 64, "full", "relu"),
     ],
 )
 def test_depth_and_width_are_where_the_spread_crosses(network: MeanFieldNetwork) -> None:
@@ -226,14 +228,93 @@ def test_gradients_that_do_not_average_out_have_no_law() -> None:
     assert blocks.gradient(replace(network, activation="relu-0.85")).known
 
 
-def test_reduced_relu_needs_a_far_greater_width() -> None:
-    network = MeanFieldNetwork(12, 64, "reduced", "relu")
+def test_spread_near_the_diverging_moment_is_said_to_be_too_large() -> None:
+    network = MeanFieldNetwork(8, 48, activation="relu-0.8")
     back = blocks.gradient(network)
-    assert not back.known
-    ratios = np.exp(network.network(1).sample(1024, seed=0, depths=[1])["log_chi"].to_numpy()[:, 0] - back.log_mean)
-    assert z_of_mean(ratios, 1.0) > 2 * Z  # along the mean of x gradients are larger
-    assert blocks.small_spread_width(network) > 4 * network.width
-    assert blocks.gradient(replace(network, width=10**6)).known
+    logs = network.network(1).sample(8192, seed=2, depths=[1])["log_chi"].to_numpy()[:, 0]
+    assert back.std / logs.std() == pytest.approx(1.12, abs=0.05)
+    assert "too large" in back.basis
+    assert "relu-0.8 at N = 48" in GaussianFluctuations.validity
+    assert "too large" not in blocks.gradient(replace(network, activation="relu-0.85")).basis
+
+
+@pytest.fixture(scope="module")
+def reduced_relu() -> tuple[MeanFieldNetwork, dict[str, Float[np.ndarray, "..."]]]:
+    network = MeanFieldNetwork(6, 48, "reduced", "relu")
+    runs = [mean_field(200, 6, 48, "reduced", torch.relu, network.variances, seed) for seed in range(40)]
+    return network, {name: np.concatenate([run[name].detach().numpy() for run in runs]) for name in runs[0]}
+
+
+def test_gradients_of_reduced_relu_exceed_the_recurrence(
+    reduced_relu: tuple[MeanFieldNetwork, dict[str, Float[np.ndarray, "..."]]],
+) -> None:
+    network, found = reduced_relu
+    recurrence = math.exp(blocks.log_ratio(network, network.sigma_w2))
+    excess = gradient_excess(network.recurrence, network.depth) / network.width
+    # the next order takes a tenth of the excess
+    assert z_of_mean(found["ratio"], recurrence * (1 + excess), 0.1 * excess) < Z
+    assert z_of_mean(found["ratio"], recurrence) > 2.5 * Z
+    first, last = found["w"].T
+    assert z_of_mean(first / last.mean(), math.exp(float(np.diff(logs_of_w(network))[0])), 0.05) > 2 * Z
+
+
+def logs_of_w(network: MeanFieldNetwork) -> list[float]:
+    """ln chi_w of the last and of the first block by the recurrence."""
+    logs = blocks.trajectory(network).log_chi_w
+    return [float(logs[-1]), float(logs[1])]
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        MeanFieldNetwork(8, 117, "reduced", "relu"),
+        MeanFieldNetwork(9, 150, "reduced", "relu-0.85"),
+        MeanFieldNetwork(12, 400, "reduced", "relu", sigma_w2=0.3, sigma_b2=0.0),
+        MeanFieldNetwork(6, 100, "reduced", "relu", sigma_b2=4.0),
+    ],
+)
+def test_excess_is_that_of_exact_runs(network: MeanFieldNetwork) -> None:
+    recurrence = blocks.log_ratio(network, network.sigma_w2)
+    ratios = np.exp(network.network(1).sample(4096, seed=3, depths=[1])["log_chi"].to_numpy()[:, 0] - recurrence)
+    excess = gradient_excess(network.recurrence, network.depth) / network.width
+    assert z_of_mean(ratios, 1 + excess, 0.1 * excess) < Z
+    assert min(z_of_mean(ratios, 1 + factor * excess) for factor in (0, 2)) > 2 * Z
+    assert blocks.mean_width(network) == max(math.ceil(50 * excess * network.width), 1)
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu-0.9"])
+def test_nothing_is_said_of_gradients_that_exceed_the_recurrence(activation: str) -> None:
+    network = MeanFieldNetwork(6, 48, "reduced", activation)
+    width = int(blocks.mean_width(network))
+    for narrow in (network, replace(network, width=width - 1)):
+        back, said = blocks.gradient(narrow), blocks.blocks(narrow)
+        assert math.isnan(back.log_mean)
+        assert not back.known
+        assert not back.parameters
+        assert f"from width {width:,} on" in back.basis
+        assert all(math.isnan(value) for value in (*said.sigma_w2, said.second_half, said.second_half_asymptotic))
+        assert said.mean_width == width <= said.small_spread_width
+        assert said.large_spread_depth <= network.depth
+        assert math.isinf(predicted(narrow, "sd-log-gradient"))
+        with pytest.raises(InputError, match=rf"width: got {narrow.width}, expected at least {width:,} for"):
+            within_budget(narrow, Budget("gradient", 10.0), "sigma-w2")
+    wide = replace(network, width=width)
+    assert blocks.gradient(wide).known
+    assert set(blocks.gradient(wide).parameters) == {"w", "b"}
+    assert within_budget(network, Budget("sd-log-gradient", 0.9), "width", confirm=False).value == width
+    # gradients leave the recurrence before they vary by 1
+    deep = replace(network, width=4 * width)
+    depth = int(blocks.large_spread_depth(deep))
+    assert (
+        blocks.mean_width(replace(deep, depth=depth - 1)) <= deep.width < blocks.mean_width(replace(deep, depth=depth))
+    )
+
+
+def test_mean_is_within_two_per_cent_at_its_width() -> None:
+    network = MeanFieldNetwork(4, 64, "reduced", "relu")
+    at = replace(network, width=int(blocks.mean_width(network)))
+    logs = at.network(1).sample(4096, seed=5, depths=[1])["log_chi"].to_numpy()[:, 0]
+    assert z_of_mean(np.exp(logs - blocks.gradient(at).log_mean), 1.0, 0.02) < Z
 
 
 def test_second_half_is_that_of_the_closed_form() -> None:

@@ -128,6 +128,7 @@ def test_residual_network_is_described(capsys: pytest.CaptureFixture[str]) -> No
     assert f"Squared gradient of x_0 against x_L: on average {math.exp(mean):.3g}, typically" in text
     assert f"sigma_w2 up to {high:.4g} keeps the mean gradient ratio within a factor of 10" in text
     assert f"by ± 1 at depth {found['blocks']['large_spread_depth']}; from width" in text
+    assert "on its standard deviation is at most ln 1.5" in text
     assert set(found["gradient"]["parameters"]) == {"w", "b", "v", "a"}
     assert "Ask --budget gradient=10 --vary sigma-w2" in text
     small = printed(capsys, *RESIDUAL, "--sigma-w2", "0.1", "--gradient-budget", "30")
@@ -146,8 +147,15 @@ def test_gradients_that_do_not_average_out_are_said_to(capsys: pytest.CaptureFix
     assert "typically" not in text
     assert json_of(capsys, *RESIDUAL, "--activation", "relu-0.6")["gradient"]["median"] is None
     reduced = printed(capsys, *RESIDUAL, "--block", "reduced", "--activation", "relu", "--depth", "30")
-    assert "needs a far greater width here" in reduced
-    assert "varies by more than 1" in reduced
+    assert "x_0 against x_L: nothing is known at this width, as along the mean of x gradients exceed" in reduced
+    assert re.search(r"it holds within 2 % from width [\d,]+ on\.", reduced)
+    assert "Mean squared gradients" not in reduced
+    assert "sigma_w2" not in reduced
+    shallow = (*RESIDUAL, "--block", "reduced", "--activation", "relu", "--depth", "6", "--width", "48")
+    found = printed(capsys, *shallow, "--no-confirm", "--budget", "sd-log-gradient=0.5", "--vary", "width")
+    assert "nothing is known at the width as given" in found
+    deep = printed(capsys, *shallow[:-4], "--depth", "60", *BUDGET[-2:], "sd-log-gradient=0.5", "--vary", "width")
+    assert "No width is known to give sd(log gradient ratio) at most 0.5" in deep
 
 
 def test_far_exponents_are_powers_of_ten(capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,7 +224,7 @@ LINES = {
     "balanced residual": ((*RESIDUAL, "--balanced"), ("--balanced", "nothing but for a resnet")),
     "lengths that vanish": (
         (*RESIDUAL, "--block", "plain", "--sigma-b2", "0", "--sigma-w2", "0.01", "--depth", "300"),
-        ("--sigma-w2: got 0.01", "range of floats over 300 blocks"),
+        ("--depth: got 300", "lengths leave the range of floats"),
     ),
     "length zero": ((*RESIDUAL, "--norm0", "0"), ("--norm0: got 0", "[1e-12, 1e+12]")),
     "gradients that may not move": ((*RESIDUAL, "--gradient-budget", "0.5"), ("--gradient-budget", "at least 1")),

@@ -113,7 +113,7 @@ HOLD = {
 
 
 def test_claims_hold_on_networks(run):
-    """35 comparisons within 4.5 standard errors and the worst of 250 means: false alarm below 1e-3 for another seed."""
+    """40 comparisons within 4.5 standard errors and the worst of 250 means: false alarm below 1e-3 for another seed."""
     found = verdicts(run)
     assert {name for name, verdict in found.items() if verdict == "holds"} >= HOLD
     assert "fails" not in found.values()
@@ -380,8 +380,15 @@ def test_the_competing_fixed_point_of_the_cosine_is_noticed(run, monkeypatch):
 
 
 def test_the_limit_cosine_is_the_same_at_other_variances(monkeypatch):
-    monkeypatch.setattr(law_claims, "power_estimates", power_estimates)
+    fields = []
+
+    def read(field, layers):
+        fields.append(field)
+        return power_estimates(field, layers)
+
+    monkeypatch.setattr(law_claims, "power_estimates", read)
     monkeypatch.setattr(law_claims, "ALPHAS", (0.6,))
     found = list(law_claims._other_variances())
+    assert len({field.sigma_v2 for field in fields} - {cells.DEFAULTS["sigma_v2"]}) == 2
     assert [claim.verdict for claim in found] == ["holds", "holds"]
     assert len({claim.name for claim in found}) == 2

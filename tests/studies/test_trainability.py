@@ -76,6 +76,9 @@ def test_accuracies_that_follow_the_gradient_ratio_are_told(by_gradient):
     assert made["relu-one-norm-cannot-tell"].verdict == "holds"
     assert made["networks-have-the-predicted-gradients"].verdict == "holds"
     assert "ln χ₀/χ_L 1.00" in made["tanh-adam-gradient-predicts"].text
+    for name in ("tanh-adam-gradient-predicts", "tanh-sgd-gradient-predicts", "tanh-adam-edge-gradient"):
+        assert "abstract says either one or the other" in made[name].text
+    assert sum("not the single split" in claim.text for claim in made.values()) == 1
 
 
 def test_accuracies_that_follow_the_distance_are_told(by_distance):
@@ -202,11 +205,11 @@ def test_smallest_variance_is_compared_with_the_best_of_the_others(made_up_run, 
 
 
 def test_lead_of_the_best_has_no_bias_where_cells_are_equally_good_and_unequally_noisy():
-    """Sorted replicates as tables have them: within 4.5 s.e. of 0 over 150 rows; ranks in common would give -0.004."""
+    """Sorted replicates as tables have them: within 4.5 s.e. of 0 over 300 rows; halves of equal ranks give 0.005."""
     random = np.random.default_rng(8)
     spread = np.array([0.01, 0.01, 0.01, 0.03, 0.03])
     found = []
-    for _ in range(150):
+    for _ in range(300):
         row = np.sort(0.8 + spread[:, None] * random.normal(size=(5, 6)), axis=1)
         found.append(edges._lead(row, [1, 2, 3, 4], [0], random))
     assert abs(np.mean(found)) < 4.5 * np.std(found) / len(found) ** 0.5 < 0.004
@@ -248,9 +251,9 @@ def test_accuracy_that_rises_or_falls_with_distance_is_told(made_up_run, slope, 
 
 @pytest.mark.parametrize("between", [0.0, 0.05])
 def test_accuracies_without_relation_to_distance_have_no_rank_correlation(made_up_run, between):
-    """Equal cells, or cells that differ at random: mean over 30 runs within 4.5 s.e. of 0, at most 5 called `fails`.
+    """Equal cells, or cells that differ at random: mean over 20 runs within 4.5 s.e. of 0, at most 5 called `fails`.
 
-    At a false alarm of 2.5 % six of 30 have a probability of 1e-4. Cells from the best of each depth on give -0.2.
+    At a false alarm of 2.5 % six of 20 have a probability of 1e-5. Cells from the best of each depth on give -0.4.
     """
     random = np.random.default_rng(9)
 
@@ -258,17 +261,10 @@ def test_accuracies_without_relation_to_distance_have_no_rank_correlation(made_u
         return {"test_accuracy": 0.8 + between * random.normal() + 0.01 * random.normal(size=6)}
 
     axes = AXES | {"design": ["relu-adam"]}
-    made = [asked(made_up_run, draw, collapse_claims.larger_distance, axes=axes) for _ in range(30)]
+    made = [asked(made_up_run, draw, collapse_claims.larger_distance, axes=axes) for _ in range(20)]
     found = np.array([claim.measured for claim in made])
-    assert abs(found.mean()) < 4.5 * found.std() / 30**0.5 < 0.15
+    assert abs(found.mean()) < 4.5 * found.std() / 20**0.5 < 0.2
     assert sum(claim.verdict == "fails" for claim in made) <= 5
-
-
-def test_claims_about_gradients_of_tanh_are_marked_as_recollection(by_gradient):
-    made = ledger(by_gradient)
-    for name in ("tanh-adam-gradient-predicts", "tanh-sgd-gradient-predicts", "tanh-adam-edge-gradient"):
-        assert "either one or the other" in made[name].text
-    assert sum("not the single split" in claim.text for claim in made.values()) == 1
 
 
 @pytest.mark.parametrize("kept", [lambda c: False, lambda c: c["depth"] < 16, lambda c: c["sigma_w2"] > 1])

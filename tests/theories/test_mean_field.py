@@ -417,6 +417,12 @@ def test_deep_relu_has_finite_variances():
 def test_gradients_of_reduced_relu_leave_the_recurrences_when_depth_is_not_logarithmic_in_width():
     # the direction of x, of weight (p_L/p_0)/N, outgrows chi_0/chi_L
     field = MeanField(REDUCED, "relu", **SMALL)
-    assert field.log_chi_variance(40, 1000) > 100
+    assert field.log_chi_variance(40, 1000) == math.inf
+    width = math.ceil(field.gradient_width(4))
+    assert field.log_chi_variance(4, width - 1) == math.inf
+    assert field.log_chi_variance(4, width) == variances(field, 4).log_chi[0] / width
+    assert field.gradient_width(1) == pytest.approx(1.0)  # g_1 is independent of w_1
+    assert math.log(field.gradient_width(24) / field.gradient_width(12)) > 4
+    assert MeanField(FULL, "relu").gradient_width(40) == MeanField(REDUCED, "tanh").gradient_width(40) == 1.0
     assert field.log_chi_variance(4, 10_000) < 0.01
     assert "log_chi" not in GaussianFluctuations(5, 2, REDUCED, "relu", width=99).observables

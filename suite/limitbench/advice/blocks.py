@@ -55,7 +55,7 @@ class Blocks:
         sigma_w2: smallest and largest variance of w with a mean gradient ratio between 1/R and R at this depth, in
             1e-12 .. 1e12: 0 and infinite where there is no such end, NaN where no variance does or where its mean
             at this width is not that of the recurrence.
-        mean_width: width from which on the mean gradient ratio is that of the recurrence within about 2 %; 1 but for
+        mean_width: width from which on the mean gradient ratio is that of the recurrence within 2 %; 1 but for
             reduced networks whose phi is not odd. Below, nothing is said about gradients.
         large_spread_depth: first depth at which the sd of the log gradient ratio is above 1 at this width, or its mean
             leaves the recurrence; infinite where that is beyond 2,000 blocks, or lengths vanish before.
@@ -147,7 +147,7 @@ def follows_recurrence(network: MeanFieldNetwork) -> bool:
 def exceeding(network: MeanFieldNetwork) -> str:
     """Why gradients exceed the recurrence, and the width from which on they do not."""
     width = count(mean_width(network))
-    return f"as along the mean of x gradients exceed the recurrence: it holds within about 2 % from width {width} on"
+    return f"as along the mean of x gradients exceed the recurrence: it holds within 2 % from width {width} on"
 
 
 def blocks(network: MeanFieldNetwork, gradient_budget: float = 10.0) -> Blocks:

@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 
 from limitbench.advice import piecewise, residual
 from limitbench.advice.architecture import WIDEST, Architecture, PiecewiseMLP, ReluResNet, SmoothMLP
+from limitbench.advice.gradient_words import count
 from limitbench.advice.mean_field import MeanFieldNetwork
 from limitbench.advice.merging import piecewise_drift, residual_drift, typical_gap
 from limitbench.errors import InputError
@@ -147,7 +148,8 @@ def predicted(network: Architecture, quantity: str) -> float:
 
         if quantity == "gradient":
             if not blocks.follows_recurrence(network):
-                accepted = f"at least {blocks.mean_width(network):,.0f} for sigma_w2 {network.sigma_w2:g} at this depth"
+                least = count(blocks.mean_width(network))
+                accepted = f"at least {least} for sigma_w2 {network.sigma_w2:g} at this depth"
                 raise InputError("width", network.width, f"{accepted}, below which gradients exceed the recurrence")
             return math.exp(min(abs(blocks.log_ratio(network, network.sigma_w2)), _LARGEST_LOG))
         if quantity == "sd-log-gradient":

@@ -117,7 +117,9 @@ def listed(means: Sequence[Comparison]) -> str:
     together: dict[str, list[str]] = {}
     for quantity, at in layers.items():
         together.setdefault(", ".join(at), []).append(quantity)
-    return "; ".join(f"{', '.join(quantities)} at layers {at}" for at, quantities in together.items())
+    return "; ".join(
+        f"{', '.join(quantities)} at layer{'s' if ',' in at else ''} {at}" for at, quantities in together.items()
+    )
 
 
 def log_difference(columns: Columns, observable: str, first: int, last: int) -> tuple[float, float, float] | None:

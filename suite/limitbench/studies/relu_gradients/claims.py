@@ -123,16 +123,7 @@ def _scores(evidence: Evidence) -> list[Claim]:
             "log-normal",
             expected="fails",
             name="log-normal-fails-narrow",
-            text=f"At widths up to {_NARROW} and {_DEEP} layers or more it is far off for ReLU networks.",
-        ),
-        worst_score_claim(
-            evidence,
-            mlps,
-            WEIGHT_GRADIENT,
-            "infinite-width",
-            expected="fails",
-            name="infinite-width-fails-everywhere",
-            text="Infinite width (no fluctuation) fails for every MLP, width, depth and layer (smallest D).",
+            text=f"At widths up to {_NARROW} and {_DEEP} layers the log-normal law is far off for ReLU networks.",
         ),
     ]
 
@@ -280,9 +271,9 @@ def _death(evidence: Evidence) -> list[Claim]:
 
 
 def _rare_death(evidence: Evidence) -> Claim:
-    """d 2^-n where that is small."""
+    """d 2^-n where that is small, and by how much it is above the exact 1 - (1 - 2^-n)^d."""
     name = "death-is-about-depth-over-two-to-the-width"
-    text = "A ReLU network is dead with probability about d 2^-n where that is small (ratio"
+    text = "A ReLU network is dead with probability about d 2^-n where small, exactly 1 - (1 - 2^-n)^d (over d 2^-n"
     cells = []
     for column in columns(evidence, (_RELU,)):
         p = column[-1].parameters
@@ -293,7 +284,9 @@ def _rare_death(evidence: Evidence) -> Claim:
         return missing(name, f"{text}).", 1.0, "relu networks of d 2^-n below 0.1")
     guess, cell = max(cells, key=lambda pair: pair[0])
     ratio = scaled(mean_of(values(cell, "dead"), (cell,)), guess)
-    text += f" at width {cell.parameters['width']}, depth {cell.parameters['depth']})."
+    width, depth = int(cell.parameters["width"]), int(cell.parameters["depth"])
+    exact = -math.expm1(depth * math.log1p(-(2.0**-width))) / guess
+    text += f", width {width}, depth {depth})."
     if not ratio.value > 0:
-        return missing(name, text, 1.0, "networks enough that some are dead")
-    return value_claim(evidence, [cell], 1.0, ratio.value, ratio.se, name=name, text=text)
+        return missing(name, text, exact, "networks enough that some are dead")
+    return value_claim(evidence, [cell], exact, ratio.value, ratio.se, name=name, text=text)

@@ -56,15 +56,19 @@ def _one_line(evidence: Evidence) -> StudyFigure | None:
     series.append(Series("5 Σ 1/n", span, 5 * span, kind="theory", theory=LOG_NORMAL))
     fitted = {network: fit_slope(evidence, network) for network in MLPS}
     words = [f"{network} {s.value:.2f} ± {s.se:.2f}" for network, s in fitted.items() if s is not None]
-    expected = ", ".join(f"{network} {3 / family.passing - 1:g}" for network, family in MLPS.items())
+    drawn = [network for network, s in fitted.items() if s is not None]
+    expected = ", ".join(f"{network} {3 / MLPS[network].passing - 1:g}" for network in drawn)
+    beyond = max((float(s.y[-1] / (5 * s.x[-1])) for s in series[:-1]), default=1.0)
+    narrow = f" The narrowest and deepest reach {beyond:.1f} times the line of ReLU." if beyond > 1.3 else ""
     return StudyFigure(
         "variance-against-inverse-widths",
         "Only the sum of inverse widths matters",
         "sum of inverse widths Σ 1/n_l",
         "variance of the log",
         tuple(series),
-        f"Slopes at infinite width: {', '.join(words) or 'too few widths'}; the log-normal law has 3/p − 1: "
-        f"{expected}. Jacobians, gradients and weight gradients through the same layers have the same variance.",
+        f"Slopes at infinite width: {', '.join(words) or 'too few widths'}; the log-normal law has 3/p − 1"
+        f"{': ' + expected if expected else ''}. Jacobians, gradients and weight gradients through the same layers "
+        f"have the same variance.{narrow}",
         x_log=True,
         y_log=True,
     )

@@ -18,6 +18,7 @@ from limitbench.errors import InputError
 from limitbench.numerics.mean_field_kernels import MeanFieldKernel, mean_field_kernel
 from limitbench.theories.mean_field import parameters
 from limitbench.theories.mean_field.fluctuations import variances
+from limitbench.theories.mean_field.gradient_excess import gradient_excess
 
 Architecture = Literal["full", "reduced", "plain"]
 Layers = Float[np.ndarray, " layers"]
@@ -26,10 +27,8 @@ Layers = Float[np.ndarray, " layers"]
 _RESCALE = 1e100
 #: Shortest p of other networks: plain ones without biases vanish.
 _SMALLEST = 1e-150
-#: Excess of the mean gradient ratio over r, an upper estimate, and the excess that is accepted.
-_EXCESS, _ACCEPTED = 4.0, 0.02
-#: Logs beyond this are beyond the range of floats.
-_LARGEST_LOG = 700.0
+#: Share by which the mean gradient ratio may exceed the recurrence.
+_ACCEPTED = 0.02
 
 
 @dataclass(frozen=True)
@@ -161,21 +160,17 @@ class MeanField:
         return float(variances(self, depth, norm0).log_chi[0]) / width
 
     def gradient_width(self, depth: int, *, norm0: float = 1.0) -> float:
-        """Width from which on the mean of chi_0/chi_L is that of the recurrence within about 2 %; 1 for most networks.
+        """Width from which on the mean of chi_0/chi_L is that of the recurrence within 2 %; 1 for most networks.
 
-        In reduced networks whose phi is not odd <g_l, x_l> is nearly conserved while x grows faster than g, so that the
-        direction of x adds to chi_0, of which it has a share of order r = (p_L/p_0)/(N chi_0/chi_L). Networks exceed
-        the recurrence by 0.3 r (2 blocks) to 2.6 r (8 blocks, sw2 up to 2), by more where sw2 is large and lengths
-        fluctuate (3.4 r at sw2 = 10, 6 blocks, N = 100): the width is that at which 4 r is 2 %, above an exponential of
-        L. Infinite beyond the range of floats. 10 us a layer.
+        Gradients of reduced networks whose phi is not odd exceed it by `gradient_excess`/N: <g_l, x_l> is nearly
+        conserved while x grows faster than g, so that the direction of x adds a share of order
+        (p_L/p_0)/(N chi_0/chi_L) to chi_0, and the width is an exponential of L. Infinite beyond the range of
+        floats. 80 us a layer.
 
         Raises `InputError` where a value cannot be accepted.
         """
-        if not self.tracks_mean:
-            return 1.0
-        t = self.run(depth, norm0=norm0, rho0=1.0)
-        log_width = math.log(_EXCESS / _ACCEPTED) + float(t.log_p[-1] - t.log_p[0] - t.log_chi[0])
-        return math.exp(log_width) if log_width < _LARGEST_LOG else math.inf
+        depth, norm0 = parameters.count("depth", depth), parameters.variance("norm0", norm0, positive=True)
+        return max(abs(gradient_excess(self, depth, norm0)) / _ACCEPTED, 1.0)
 
     def run_lengths(self, depth: int, norm0: float) -> Layers:
         """q_1 .. q_depth of one input, entry 0 NaN; only the ReLU of degree 1 can overflow, to inf."""
