@@ -209,7 +209,7 @@ def _heavy_tails(evidence: Evidence) -> StudyFigure | None:
     series.append(Series("recurrences", ends, np.ones(2), "theory", theory=_RECURRENCES))
     return StudyFigure(
         "heavy-tails",
-        "Means that fall short where A ≤ 3/4",
+        "Means of more and more networks over the prediction",
         "networks in the mean",
         "typical mean of χ₀/χ_L over the recurrences",
         tuple(series),

@@ -49,6 +49,8 @@ def _typical_mean(evidence: Evidence, activation: str, heavy: bool, *, name: str
     if columns is None or columns.index(1) is None:
         return missing(name, f"{text}.", bound, f"layer 1 of {activation}, full")
     cells, logs = columns.widest, columns.logs("log_chi")[0]
+    if heavy and logs < tails.GROWN:
+        return missing(name, f"{text}.", bound, f"a gradient ratio of at least e^{tails.GROWN:g} by recurrence")
     ratios = np.exp(columns.values("log_chi")[max(columns.by_width)][0] - logs)
     value, se = tails.typical_mean(ratios)
     words = f"{text}, N = {max(columns.by_width)}, {columns.setting()}; largest network {_percent(ratios)} of the sum."

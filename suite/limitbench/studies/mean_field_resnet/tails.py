@@ -18,6 +18,8 @@ from limitbench.errors import InputError
 GROUP = 40
 #: E phi'^4 is infinite up to this power.
 LARGEST_HEAVY = 0.75
+#: Least ln chi_0/chi_L of the recurrence at which a mean can fall short: branches that do nothing have no tails.
+GROWN = 3.0
 #: Up to this power means of 40 networks fall short by more than a fifth.
 HEAVY = 0.7
 #: Share of the networks that the tail index is read from.
