@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -21,7 +21,6 @@ from limitbench.networks.checks import number
 
 Knob = Literal["width", "branch", "slope", "rate", "gain", "sigma-w2"]
 QUANTITIES = ("sd-log-norm", "gap", "log-norm", "gradient", "sd-log-gradient")
-KNOBS: tuple[Knob, ...] = get_args(Knob)
 
 #: Tolerance of a continuous knob, relative to its distance from the end where nothing is shaped.
 _TOLERANCE = 1e-5
@@ -51,8 +50,8 @@ class Budget:
         value = number(f"budget {self.quantity}", self.value)
         if self.quantity != "log-norm" and value <= 0:
             raise InputError(f"budget {self.quantity}", self.value, "a positive number")
-        if self.quantity == "gradient" and value < 1:
-            raise InputError(f"budget {self.quantity}", self.value, "a number of at least 1")
+        if self.quantity == "gradient" and value <= 1:
+            raise InputError(f"budget {self.quantity}", self.value, "a number above 1")
         object.__setattr__(self, "value", value)
 
     def met(self, value: float) -> bool:

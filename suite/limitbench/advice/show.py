@@ -12,7 +12,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from limitbench.advice.budget import KNOBS, Answer, Budget, within_budget
+from limitbench.advice.architecture import Architecture
+from limitbench.advice.budget import QUANTITIES, Answer, Budget, knobs, within_budget
 from limitbench.advice.describe import describe
 from limitbench.advice.merging import PRECISIONS
 from limitbench.advice.predict import Prediction, predict_network
@@ -51,7 +52,7 @@ def show(
         network = describe(architecture, **numbers)
         if precision not in PRECISIONS:
             raise InputError("precision", precision, ", ".join(PRECISIONS))
-        asked = _budget(budget, vary)
+        asked = _budget(network, budget, vary)
         ratio = None if gradient_budget is None else number("gradient_budget", axis_value(gradient_budget))
         found = predict_network(network, precision, ratio)
         answer = None if asked is None else within_budget(network, asked[0], asked[1], confirm=confirm)  # type: ignore[arg-type]
@@ -110,7 +111,7 @@ def _numbers(options: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _budget(text: str | None, vary: str | None) -> tuple[Budget, str] | None:
+def _budget(network: Architecture, text: str | None, vary: str | None) -> tuple[Budget, str] | None:
     if text is None:
         if vary is not None:
             raise InputError("budget", NOTHING, "sd-log-norm=0.5, gap=0.01 or log-norm=0 with --vary")
@@ -119,8 +120,12 @@ def _budget(text: str | None, vary: str | None) -> tuple[Budget, str] | None:
     if not sign:
         raise InputError("budget", text, "QUANTITY=VALUE, for example sd-log-norm=0.5")
     budget = Budget(name.strip(), axis_value(value))
-    if vary is None or vary not in KNOBS:
-        raise InputError("vary", NOTHING if vary is None else vary, " or ".join(KNOBS))
+    fitting = knobs(network, budget.quantity)
+    if not fitting:
+        quantities = [name for name in QUANTITIES if knobs(network, name)]
+        raise InputError("budget", budget.quantity, " or ".join(quantities) + ", which this network can be turned to")
+    if vary is None or vary not in fitting:
+        raise InputError("vary", NOTHING if vary is None else vary, " or ".join(fitting))
     return budget, vary
 
 
