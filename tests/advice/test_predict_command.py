@@ -230,9 +230,15 @@ LINES = {
     "gradients that may not move": ((*RESIDUAL, "--gradient-budget", "0.5"), ("--gradient-budget", "at least 1")),
     "gradient budget in words": ((*RESIDUAL, "--gradient-budget", "ten"), ("--gradient-budget: got 'ten'", "number")),
     "gradient budget of an MLP": ((*SMALL, "--gradient-budget", "10"), ("--gradient-budget: got 10", "residual")),
-    "gap of residual": ((*RESIDUAL_BUDGET, "gap=0.1", "--vary", "width"), ("--budget: got 'gap'", "sd-log-norm or gradient")),
+    "gap of residual": (
+        (*RESIDUAL_BUDGET, "gap=0.1", "--vary", "width"),
+        ("--budget: got 'gap'", "sd-log-norm or gradient"),
+    ),
     "gradient below one": ((*RESIDUAL_BUDGET, "gradient=0.5", "--vary", "sigma-w2"), ("--budget gradient: got 0.5",)),
-    "gradient of an MLP": ((*BUDGET, "gradient=5", "--vary", "sigma-w2"), ("--budget: got 'gradient'", "sd-log-norm or gap")),
+    "gradient of an MLP": (
+        (*BUDGET, "gradient=5", "--vary", "sigma-w2"),
+        ("--budget: got 'gradient'", "sd-log-norm or gap"),
+    ),
     "knob of residual": ((*RESIDUAL_BUDGET, "gradient=5", "--vary", "slope"), ("--vary: got 'slope'", "sigma-w2")),
     "knob of another network": ((*BUDGET, "gap=0.1", "--vary", "branch"), ("--vary: got 'branch'", "slope or width")),
 }
