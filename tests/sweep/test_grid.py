@@ -111,9 +111,9 @@ def test_union_holds_the_values_of_both():
 
 @pytest.mark.parametrize("name", studies.names())
 def test_the_bounds_that_show_prints_are_accepted_and_open_ones_are_not(name):
-    """But for width and depth, whose bounds are slow to check and may depend on other axes."""
+    """But for width, depth and layer, whose bounds are slow to check or depend on other axes."""
     study = studies.get(name)
-    for axis in (axis for axis in study.axes if axis.kind != "str" and axis.name not in ("width", "depth")):
+    for axis in (axis for axis in study.axes if axis.kind != "str" and axis.name not in ("width", "depth", "layer")):
         closed = [bound for bound in (axis.lower, axis.upper) if bound is not None]
         if axis.open_lower:
             with pytest.raises(InputError, match=axis.name):
