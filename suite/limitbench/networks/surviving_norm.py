@@ -13,9 +13,35 @@ from limitbench.errors import InputError
 from limitbench.networks.base import Network, Sampler
 
 
+class Surviving(Network):
+    """Some logs of `network` alone, NaN where they are -inf because a layer is dead. Implementations name them."""
+
+    network: Network
+
+    @property
+    def parameters(self) -> Mapping[str, object]:
+        """Those of `network`, with its family and version."""
+        return {"of": self.network.family, "version": self.network.version, **self.network.parameters}
+
+    def batch_size(self, sampler: Sampler) -> int:
+        """That of `network`."""
+        return self.network.batch_size(sampler)
+
+    def cost(self, sampler: Sampler) -> float:
+        """That of `network`."""
+        return self.network.cost(sampler)
+
+    def sample_batch(
+        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+    ) -> dict[str, Float[np.ndarray, "batch depths"]]:
+        """One batch of `network`."""
+        drawn = self.network.sample_batch(seed, depths=depths, sampler=sampler, device=device)
+        return {name: np.where(np.isneginf(drawn[name]), np.nan, drawn[name]) for name in self.observables}
+
+
 @final
 @dataclass(frozen=True)
-class SurvivingNorm(Network):
+class SurvivingNorm(Surviving):
     """`log_norm` of `network` alone, so that families with different observables can be compared.
 
     A dead network (every unit off in some layer) has log norm -inf and no share in any limit: it is NaN here.
@@ -42,23 +68,3 @@ class SurvivingNorm(Network):
     def observables(self) -> tuple[str, ...]:
         """`log_norm`."""
         return ("log_norm",)
-
-    @property
-    def parameters(self) -> Mapping[str, object]:
-        """Those of `network`, with its family and version."""
-        return {"of": self.network.family, "version": self.network.version, **self.network.parameters}
-
-    def batch_size(self, sampler: Sampler) -> int:
-        """That of `network`."""
-        return self.network.batch_size(sampler)
-
-    def cost(self, sampler: Sampler) -> float:
-        """That of `network`."""
-        return self.network.cost(sampler)
-
-    def sample_batch(
-        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
-    ) -> dict[str, Float[np.ndarray, "batch depths"]]:
-        """One batch of `network`."""
-        drawn = self.network.sample_batch(seed, depths=depths, sampler=sampler, device=device)["log_norm"]
-        return {"log_norm": np.where(np.isneginf(drawn), np.nan, drawn)}
