@@ -210,15 +210,20 @@ def _turn(network: Architecture, budget: Budget, knob: Knob) -> Callable[[float]
     fitting = knobs(network, budget.quantity)
     if knob not in fitting:
         raise InputError("vary", knob, " or ".join(fitting) or f"nothing: {budget.quantity} cannot be moved here")
+
+    def changed(**values: object) -> Architecture:
+        found: Architecture = replace(network, **values)  # type: ignore[type-var]  # descriptions are dataclasses
+        return found
+
     if knob == "branch":
-        return lambda value: replace(network, residual_weight=1 - value, growth=1.0, per_depth=False)  # type: ignore[type-var]
+        return lambda value: changed(residual_weight=1 - value, growth=1.0, per_depth=False)
     if knob == "slope":
-        return lambda value: replace(network, c_minus=value - 1, activation="leaky")  # type: ignore[type-var]
+        return lambda value: changed(c_minus=value - 1, activation="leaky")
     if knob == "width" and isinstance(network, PiecewiseMLP):
-        return lambda value: replace(network, widths=(round(value),) * network.depth)
+        return lambda value: changed(widths=(round(value),) * network.depth)
     if knob == "width":
-        return lambda value: replace(network, width=round(value))  # type: ignore[type-var]
-    return lambda value: replace(network, **{knob.replace("-", "_"): value})  # type: ignore[type-var]
+        return lambda value: changed(width=round(value))
+    return lambda value: changed(**{knob.replace("-", "_"): value})
 
 
 def knobs(network: Architecture, quantity: str) -> tuple[Knob, ...]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from limitbench.advice.architecture import Architecture
-from limitbench.advice.budget import QUANTITIES, Answer, Budget, knobs, within_budget
+from limitbench.advice.budget import QUANTITIES, Answer, Budget, Knob, knobs, within_budget
 from limitbench.advice.describe import describe
 from limitbench.advice.merging import PRECISIONS
 from limitbench.advice.predict import Prediction, predict_network
@@ -55,7 +55,7 @@ def show(
         asked = _budget(network, budget, vary)
         ratio = None if gradient_budget is None else number("gradient_budget", axis_value(gradient_budget))
         found = predict_network(network, precision, ratio)
-        answer = None if asked is None else within_budget(network, asked[0], asked[1], confirm=confirm)  # type: ignore[arg-type]
+        answer = None if asked is None else within_budget(network, asked[0], asked[1], confirm=confirm)
     except InputError as error:
         field = error.field.replace("_", "-")
         raise InputError(field if field == "architecture" else f"--{field}", error.value, error.accepted) from None
@@ -111,7 +111,7 @@ def _numbers(options: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _budget(network: Architecture, text: str | None, vary: str | None) -> tuple[Budget, str] | None:
+def _budget(network: Architecture, text: str | None, vary: str | None) -> tuple[Budget, Knob] | None:
     if text is None:
         if vary is not None:
             raise InputError("budget", NOTHING, "sd-log-norm=0.5, gap=0.01 or log-norm=0 with --vary")
@@ -124,9 +124,10 @@ def _budget(network: Architecture, text: str | None, vary: str | None) -> tuple[
     if not fitting:
         quantities = [name for name in QUANTITIES if knobs(network, name)]
         raise InputError("budget", budget.quantity, " or ".join(quantities) + ", which this network can be turned to")
-    if vary is None or vary not in fitting:
+    knob = next((name for name in fitting if name == vary), None)
+    if knob is None:
         raise InputError("vary", NOTHING if vary is None else vary, " or ".join(fitting))
-    return budget, vary
+    return budget, knob
 
 
 def _fields(value: Any) -> dict[str, Any]:

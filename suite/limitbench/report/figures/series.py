@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -210,9 +210,9 @@ def _ticks(low: float, high: float, *, log: bool) -> list[float]:
     return ticks[:: -(-len(ticks) // _MOST_TICKS)]
 
 
-def _set_ticks(setter: object, ticks: Sequence[float]) -> None:
-    setter(ticks, [number(t, 1) if t and not 1e-3 <= abs(t) < 1e5 else plain(round(t, 12)) for t in ticks])  # type: ignore[operator]
-    setter([], minor=True)  # type: ignore[operator]
+def _set_ticks(setter: Callable[..., object], ticks: Sequence[float]) -> None:
+    setter(ticks, [number(t, 1) if t and not 1e-3 <= abs(t) < 1e5 else plain(round(t, 12)) for t in ticks])
+    setter([], minor=True)
 
 
 def _keys(series: Iterable[Series], looks: Iterable[TheoryStyle]) -> list[SeriesKey]:
