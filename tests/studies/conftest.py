@@ -44,3 +44,18 @@ def made_up_run():
         )
 
     return build
+
+
+@pytest.fixture(scope="session")
+def claims_of_changed():
+    """Gives the claims of a study's run with observables replaced by functions of all of its samples."""
+
+    def changed(study, run, **changes):
+        tree = run.copy(deep=True)
+        samples = tree["samples"].to_dataset()
+        for name, change in changes.items():
+            samples[name] = change(samples)
+        tree["samples"] = xr.DataTree(samples)
+        return {claim.name: claim for claim in study.claims(tree)}
+
+    return changed

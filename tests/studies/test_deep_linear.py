@@ -1,10 +1,10 @@
 """The study `deep-linear`: what it says of outputs and unequal widths, and that it can say no."""
 
+import functools
 import math
 
 import numpy as np
 import pytest
-import xarray as xr
 from scipy.spatial.distance import cdist
 
 import limitbench
@@ -37,14 +37,9 @@ def claims(run):
     return {claim.name: claim for claim in STUDY.claims(run)}
 
 
-def broken(run, **changes):
-    """The run with observables replaced by functions of all of its samples."""
-    tree = run.copy(deep=True)
-    samples = tree["samples"].to_dataset()
-    for name, change in changes.items():
-        samples[name] = change(samples)
-    tree["samples"] = xr.DataTree(samples)
-    return {claim.name: claim for claim in STUDY.claims(tree)}
+@pytest.fixture
+def broken(claims_of_changed):
+    return functools.partial(claims_of_changed, STUDY)
 
 
 def test_every_claim_of_the_paper_holds_on_a_small_run(claims):
@@ -64,7 +59,7 @@ def test_claims_measure_what_is_known(claims):
     assert claims["outputs-unconditional-energy"].predicted > 0.04
 
 
-def test_outputs_of_independent_variance_make_the_claims_fail(run):
+def test_outputs_of_independent_variance_make_the_claims_fail(run, broken):
     """Outputs that are N(0, 1) whatever Q is (NNGP) contradict the mixture in every way that it is measured."""
     noise = np.random.default_rng(3)
 
@@ -107,13 +102,13 @@ def test_outputs_of_real_weights_are_gaussian_given_q_only():
     assert verdicts["outputs-unconditional-projections"] != "fails"
 
 
-def test_outputs_of_separate_networks_make_the_coupling_fail(run):
+def test_outputs_of_separate_networks_make_the_coupling_fail(run, broken):
     found = broken(run, output_2=lambda samples: samples["output_2"].roll(sample=1))
     assert found["squared-outputs-covariance"].verdict == "fails"
     assert found["nngp-rate-output"].verdict == "holds"
 
 
-def test_a_wrong_scale_makes_the_variances_fail(run):
+def test_a_wrong_scale_makes_the_variances_fail(run, broken):
     found = broken(run, log_q11=lambda samples: 1.1 * samples["log_q11"])
     assert found["unequal-widths-variance"].verdict == "fails"
     assert found["finite-size-variance-log_q11-n16-d16"].verdict == "fails"

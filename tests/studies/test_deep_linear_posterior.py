@@ -1,10 +1,10 @@
 """The study `deep-linear-posterior`: its ledger holds on a small run and can say no."""
 
+import functools
 import math
 
 import numpy as np
 import pytest
-import xarray as xr
 
 import limitbench
 from limitbench import studies
@@ -27,14 +27,9 @@ def claims(run):
     return {claim.name: claim for claim in STUDY.claims(run)}
 
 
-def broken(run, **changes):
-    """The claims of the run with observables replaced by functions of all of its samples."""
-    tree = run.copy(deep=True)
-    samples = tree["samples"].to_dataset()
-    for name, change in changes.items():
-        samples[name] = change(samples)
-    tree["samples"] = xr.DataTree(samples)
-    return {claim.name: claim for claim in STUDY.claims(tree)}
+@pytest.fixture
+def broken(claims_of_changed):
+    return functools.partial(claims_of_changed, STUDY)
 
 
 def test_every_claim_holds_on_a_small_run(claims):
@@ -55,14 +50,14 @@ def test_claims_measure_what_is_known(claims):
             assert "nan" not in claim.text
 
 
-def test_weights_that_are_forgotten_are_noticed(run):
+def test_weights_that_are_forgotten_are_noticed(run, broken):
     """Prior means in place of posterior means: every network counts alike."""
     found = broken(run, log_weight=lambda samples: 0 * samples["log_weight"])
     for name in ("mean-one", "mean-equal", "variance-equal", "every-cell", "fixed-depth-nngp"):
         assert found[name].verdict == "fails", name
 
 
-def test_outputs_that_do_not_share_their_network_are_noticed(run):
+def test_outputs_that_do_not_share_their_network_are_noticed(run, broken):
     """The second output of another network that fits the labels as well: the means stay, the coupling goes."""
 
     def permuted(samples):
@@ -78,13 +73,13 @@ def test_outputs_that_do_not_share_their_network_are_noticed(run):
     assert found["mean-equal"].verdict == "holds"
 
 
-def test_posterior_draws_of_another_law_are_noticed(run):
+def test_posterior_draws_of_another_law_are_noticed(run, broken):
     found = broken(run, posterior_output_1=lambda samples: 1.15 * samples["posterior_output_1"])
     assert found["posterior-draws"].verdict == "fails"
     assert found["every-cell"].verdict == "holds"
 
 
-def test_coupling_of_the_wrong_sign_fails(run):
+def test_coupling_of_the_wrong_sign_fails(run, broken):
     found = broken(run, output_2=lambda samples: -samples["output_2"])
     assert found["coupling-sign-equal"].verdict == "fails"
     assert found["coupling-sign-opposite"].verdict == "fails"
