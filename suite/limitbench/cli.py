@@ -17,10 +17,11 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from limitbench.advice.command import predict
-from limitbench.errors import NOTHING, InputError
+from limitbench.errors import NOTHING, InputError, Stopped
 
-#: Exit codes: every block is stored; some blocks were quarantined; the input cannot be accepted; Ctrl-C.
-COMPLETE, QUARANTINED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+#: Exit codes: every block is stored; some blocks were quarantined; the input cannot be accepted; something outside the
+#: run stopped it; Ctrl-C.
+COMPLETE, QUARANTINED, BAD_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
 
 app = typer.Typer(
     name="limitbench",
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(error)
     except TyperException as error:
         return _refuse(_usage(error, given))
+    except Stopped as error:
+        print(f"stopped: {error}", file=sys.stderr)
+        return STOPPED
     return code if isinstance(code, int) else COMPLETE
 
 
@@ -103,7 +107,8 @@ def _limitbench(
       limitbench status results
       limitbench report results
 
-    Exit codes: 0 complete; 1 blocks failed and were set aside; 2 the input cannot be accepted; 130 stopped by Ctrl-C.
+    Exit codes: 0 complete; 1 blocks failed and were set aside; 2 the input cannot be accepted;
+    3 stopped from outside (disk full, store or cluster out of reach), the same command resumes; 130 stopped by Ctrl-C.
     """
 
 
@@ -193,6 +198,20 @@ def run(
         str | None,
         typer.Option(metavar="ray|serial", help="Ray workers, or one block after another here. [default: ray]"),
     ] = None,
+    block_seconds: Annotated[
+        str | None,
+        typer.Option(metavar="S", help="Time limit of one attempt at a block, on Ray workers. [default: 21600]"),
+    ] = None,
+    block_memory: Annotated[
+        str | None,
+        typer.Option(metavar="GIB", help="Memory that one block may take, on Ray workers. [default: no limit]"),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Do only the blocks that were set aside in DIR, and what needs them.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the run would take (blocks, bytes, core-hours); do nothing.")
+    ] = False,
     mix_versions: Annotated[
         bool,
         typer.Option("--mix-versions", help="Let blocks of one store be drawn by different torch versions or CPUs."),
@@ -238,6 +257,10 @@ def run(
         "workers": workers,
         "device": device,
         "executor": executor,
+        "block-seconds": block_seconds,
+        "block-memory": block_memory,
+        "retry-failed": retry_failed or None,
+        "dry-run": dry_run or None,
         "mix-versions": mix_versions or None,
         "no-report": no_report or None,
     }

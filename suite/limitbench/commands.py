@@ -79,7 +79,7 @@ def run(options: RunOptions) -> bool:
     from limitbench.sweep.run import run as run_study
 
     # Fields are named like the parameters of `limitbench.run`, but for those that only the command line has.
-    passed_on = options.model_dump(exclude={"studies", "every", "grid", "samples", "no_report", "data"})
+    passed_on = options.model_dump(exclude={"studies", "every", "grid", "samples", "no_report", "data", "dry_run"})
     with ExitStack() as session:
         images = session.enter_context(using(options.data))
         if images is not None:
@@ -161,9 +161,9 @@ def _chosen(options: RunOptions) -> list[Study]:
     if not names:
         raise InputError("STUDY", NOTHING, "one or more of " + ", ".join(studies.names()) + ", or --all")
     if options.executor == "serial":
-        for field in ("address", "workers"):
+        for field in ("address", "workers", "block_seconds", "block_memory"):
             if (value := getattr(options, field)) is not None:
-                raise InputError(f"--{field}", value, "nothing with --executor serial, which runs in this process")
+                raise InputError(f"--{field.replace('_', '-')}", value, "nothing with --executor serial, which runs in this process")
     return [studies.get(name) for name in names]
 
 

@@ -116,6 +116,14 @@ class RunOptions(BaseModel):
     data: Annotated[Path | None, BeforeValidator(_directory)] = Field(None, description="the name of a directory")
     address: str | None = Field(None, min_length=1, description="auto, HOST:PORT or ray://HOST:PORT")
     workers: Annotated[int | None, BeforeValidator(_no_bool)] = Field(None, ge=1, description="a positive integer")
+    block_seconds: Annotated[float | None, BeforeValidator(_no_bool)] = Field(
+        None, gt=0, allow_inf_nan=False, alias="block-seconds", description="a positive number of seconds"
+    )
+    block_memory: Annotated[float | None, BeforeValidator(_no_bool)] = Field(
+        None, gt=0, allow_inf_nan=False, alias="block-memory", description="a positive number of GiB"
+    )
+    retry_failed: bool = Field(False, alias="retry-failed", description="true or false")
+    dry_run: bool = Field(False, alias="dry-run", description="true or false")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
     executor: Literal["ray", "serial"] = Field("ray", description="ray or serial")
     mix_versions: bool = Field(False, alias="mix-versions", description="true or false")

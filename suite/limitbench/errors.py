@@ -1,4 +1,4 @@
-"""The one error a user can cause: a field with a value that cannot be accepted."""
+"""What ends a command: a value that cannot be accepted, or a run that something outside it stopped."""
 
 from __future__ import annotations
 
@@ -29,3 +29,21 @@ class _Nothing:
 
 #: The value of a field that was left out, for messages: `got nothing, expected ...`.
 NOTHING = _Nothing()
+
+
+class Stopped(RuntimeError):
+    """A run that cannot go on for a reason outside its blocks; finished blocks are kept, the same command resumes.
+
+    The message is one line, fit for a terminal; the command line prints it and exits with code 3.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(" ".join(reason.split()))
+
+
+class StoreError(Stopped):
+    """The store cannot be read or written: disk full, read-only, no permission, server out of reach."""
+
+
+class ClusterError(Stopped):
+    """The Ray cluster is gone, or none of its workers starts."""

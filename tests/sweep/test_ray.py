@@ -12,9 +12,9 @@ import pytest
 
 from limitbench.errors import InputError
 from limitbench.sweep import ray_session
-from limitbench.sweep.executors import Interrupted
+from limitbench.sweep.executors import Interrupted, Limits
 from limitbench.sweep.progress import Silent
-from limitbench.sweep.ray_executor import Limits, RayExecutor
+from limitbench.sweep.ray_executor import RayExecutor
 from limitbench.sweep.run import run, status
 from limitbench.testing.store import assert_same_numbers
 from limitbench.testing.toy import STUDY

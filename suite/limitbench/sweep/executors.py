@@ -12,6 +12,25 @@ from limitbench.sweep.worker import Job, Receipt
 
 #: Attempts after which a unit that raises or runs out of time is quarantined.
 MAX_ATTEMPTS = 3
+#: Time limit of one attempt at a unit, unless the run sets one.
+UNIT_SECONDS = 6 * 3600.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a unit is given up and set aside.
+
+    Attributes:
+        unit_seconds: time limit of one attempt.
+        unit_memory: GiB that a worker may hold beyond what it holds when idle; None for no limit of our own.
+        attempts: attempts that raised, ran out of time or out of memory.
+        deaths: attempts during which the worker process died.
+    """
+
+    unit_seconds: float = UNIT_SECONDS
+    unit_memory: float | None = None
+    attempts: int = MAX_ATTEMPTS
+    deaths: int = 6
 
 
 class Interrupted(KeyboardInterrupt):
@@ -56,7 +75,11 @@ class Executor(abc.ABC):
 
     @abc.abstractmethod
     def run(self, job: Job, units: Iterable[Unit], handle: Handler) -> None:
-        """Do all `units` and those that `handle` returns; a unit that keeps failing never stops the others."""
+        """Do all `units` and those that `handle` returns; a unit that keeps failing never stops the others.
+
+        Raises:
+            Stopped: the store or the cluster is out of reach; no attempt is counted for that.
+        """
 
 
 def describe(error: BaseException) -> str:

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from limitbench.errors import InputError
+from limitbench.errors import InputError, Stopped
 from limitbench.sweep.blocks import Unit, urgency
-from limitbench.sweep.executors import MAX_ATTEMPTS, Executor, Handler, Outcome, describe
+from limitbench.sweep.executors import Executor, Handler, Limits, Outcome, describe
 from limitbench.sweep.ray_session import ray_session
 from limitbench.sweep.worker import Job, Receipt, check_worker, execute
 
@@ -28,21 +28,6 @@ FIRST_PAUSE_SECONDS = 0.25
 MAX_FAILED_STARTS = 6
 #: Threads of every numerical library in an actor.
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When a unit is given up and set aside.
-
-    Attributes:
-        unit_seconds: time limit of one attempt.
-        attempts: attempts that raised or ran out of time.
-        deaths: attempts during which the worker process died.
-    """
-
-    unit_seconds: float = 6 * 3600.0
-    attempts: int = MAX_ATTEMPTS
-    deaths: int = 6
 
 
 class SweepWorker:
@@ -239,6 +224,8 @@ class _Dispatch:
             result = ray.get(call)
         except RayTaskError as error:
             cause = error.cause if isinstance(error.cause, BaseException) else error
+            if isinstance(cause, Stopped):
+                raise cause from None
             self._failed(slot, describe(cause))
             return
         except RayError as error:  # the actor died, is unavailable, or was killed for memory

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from limitbench.errors import InputError
 from limitbench.networks.training_data import DIGITS, ImageSet, in_use, using
-from limitbench.sweep.executors import Executor, Interrupted
+from limitbench.sweep.executors import UNIT_SECONDS, Executor, Interrupted, Limits
 from limitbench.sweep.finalise import finalise, mark_unfinished
 from limitbench.sweep.grid import check_cells, resolve_grid
 from limitbench.sweep.layout import check_writable, clear_failures, lay_out, read_existing
@@ -53,6 +53,9 @@ def run(
     workers: int | None = None,
     device: str = "auto",
     progress: Reporter | None = None,
+    block_seconds: float | None = None,
+    block_memory: float | None = None,
+    retry_failed: bool = False,
     mix_versions: bool = False,
     data: str | Path | None = None,
 ) -> xr.DataTree:
@@ -73,6 +76,9 @@ def run(
         workers: Ray actors; one per CPU (GPU) if left out.
         device: `auto`, `cpu` or `cuda`.
         progress: told what happens; silent if left out.
+        block_seconds: time limit of one attempt at a block on Ray; six hours if left out.
+        block_memory: GiB that one block may take on Ray; no limit if left out.
+        retry_failed: do only the blocks that were set aside, and the scores that wait for them.
         data: directory of IDX files for a study that trains networks; its axis `data` is then their set unless `grid`
             names it. The environment variable LIMITBENCH_DATA names a directory too, and leaves the axis alone.
         mix_versions: allow blocks of one store to be drawn by different versions of torch or CPU capabilities; numbers
@@ -84,6 +90,7 @@ def run(
     Raises:
         InputError: a value that cannot be accepted, or a store of other meaning; nothing on disk has changed then.
         Interrupted: Ctrl-C; finished blocks are kept.
+        Stopped: the store or the cluster is out of reach; finished blocks are kept.
     """
     study = _study(study)
     if preset not in study.presets:
@@ -93,7 +100,7 @@ def run(
     )  # fmt: skip
     check_samples(study, options.samples)
     reporter = progress or Silent()
-    runner = _executor(executor, address, workers)
+    runner = _executor(executor, address, workers, Limits(block_seconds or UNIT_SECONDS, block_memory))
     with using(data) as images:
         own = {} if grid is None else grid
         if images is not None:
@@ -200,7 +207,7 @@ def _check_numerics(paths: Paths) -> None:
             raise InputError(name, now, f"{accepted}; or another directory, or --mix-versions")
 
 
-def _executor(executor: str | Executor, address: str | None, workers: int | None) -> Executor:
+def _executor(executor: str | Executor, address: str | None, workers: int | None, limits: Limits) -> Executor:
     if isinstance(executor, Executor):
         return executor
     if executor == "serial":
@@ -208,5 +215,5 @@ def _executor(executor: str | Executor, address: str | None, workers: int | None
     if executor == "ray":
         from limitbench.sweep.ray_executor import RayExecutor
 
-        return RayExecutor(address=address, workers=workers)
+        return RayExecutor(address=address, workers=workers, limits=limits)
     raise InputError("executor", executor, " or ".join(EXECUTORS))

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterable
 from types import TracebackType
 
+from limitbench.errors import Stopped
 from limitbench.sweep.blocks import Unit, urgency
 from limitbench.sweep.executors import MAX_ATTEMPTS, Executor, Handler, Outcome, describe
 from limitbench.sweep.worker import Job, check_device, execute
@@ -45,6 +46,8 @@ def _attempt(job: Job, unit: Unit) -> Outcome:
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             return Outcome(unit, execute(job, unit, attempt), attempts=attempt)
+        except Stopped:
+            raise
         except Exception as raised:
             error = describe(raised)
     return Outcome(unit, None, error, MAX_ATTEMPTS)
