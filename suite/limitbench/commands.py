@@ -163,7 +163,8 @@ def _chosen(options: RunOptions) -> list[Study]:
     if options.executor == "serial":
         for field in ("address", "workers", "block_seconds", "block_memory"):
             if (value := getattr(options, field)) is not None:
-                raise InputError(f"--{field.replace('_', '-')}", value, "nothing with --executor serial, which runs in this process")
+                name = field.replace("_", "-")
+                raise InputError(f"--{name}", value, "nothing with --executor serial, which runs in this process")
     return [studies.get(name) for name in names]
 
 

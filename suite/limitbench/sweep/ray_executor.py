@@ -91,7 +91,7 @@ class RayExecutor(Executor):
         self,
         address: str | None = None,
         workers: int | None = None,
-        limits: Limits = Limits(),
+        limits: Limits = Limits(),  # noqa: B008
     ) -> None:
         self._address, self._workers, self._limits = address, workers, limits
         self._stack = ExitStack()
