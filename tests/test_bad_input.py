@@ -5,12 +5,13 @@ Every case runs the real command in-process in an empty directory; nothing is st
 
 import os
 import re
+import shutil
 import socket
 from pathlib import Path
 
 import pytest
 
-from limitbench.cli import BAD_INPUT, main
+from limitbench.cli import BAD_INPUT, COMPLETE, main
 
 
 def tree(directory: Path) -> dict[str, bytes | None]:
@@ -41,6 +42,20 @@ def refused(capsys: pytest.CaptureFixture[str], directory: Path, *arguments: str
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of `SMALL`; not to be changed."""
+    out = tmp_path_factory.mktemp("finished") / "results"
+    assert main([*SMALL, "--no-report", "--out", str(out)]) == COMPLETE
+    return out
+
+
+@pytest.fixture
+def results(finished: Path, workplace: Path) -> Path:
+    """A copy of the results of `SMALL` in the current directory, where `run` would put them."""
+    return shutil.copytree(finished, workplace / "results")
 
 
 SMALL = ("run", "deep-linear", "--executor", "serial", "--set", "width=16", "--set", "aspect=1", "--samples", "1")
@@ -157,17 +172,14 @@ def test_store_of_another_tool(workplace: Path, capsys: pytest.CaptureFixture[st
     assert "deep-linear.zarr" in refused(capsys, workplace, "status", "results")
 
 
-def test_store_of_another_study(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*SMALL, "--no-report"]) == 0
-    capsys.readouterr()
-    (workplace / "results" / "deep-linear.zarr").rename(workplace / "results" / "shaped-relu.zarr")
+def test_store_of_another_study(results: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (results / "deep-linear.zarr").rename(results / "shaped-relu.zarr")
     line = refused(capsys, workplace, *RELU, "--set", "aspect=1", "--samples", "1")
     assert "deep-linear" in line
 
 
+@pytest.mark.usefixtures("results")
 def test_store_of_another_meaning(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*SMALL, "--no-report"]) == 0
-    capsys.readouterr()
     assert "seed: got 7, expected 0" in refused(capsys, workplace, *SMALL, "--seed", "7")
     assert "sampler" in refused(capsys, workplace, *SMALL, "--sampler", "dense")
 
@@ -184,9 +196,8 @@ def test_directory_without_a_store(command: str, workplace: Path, capsys: pytest
     assert "'empty'" in line
 
 
+@pytest.mark.usefixtures("results")
 def test_page_that_cannot_be_written(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*SMALL, "--no-report"]) == 0
-    capsys.readouterr()
     line = refused(capsys, workplace, "report", "results", "-o", "missing/page.html")
     assert "missing/page.html" in line
 

@@ -124,8 +124,17 @@ def examples(text: str) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("limitbench ")]
 
 
+def first_values(words: list[str]) -> dict[str, object]:
+    """For axes of several values: the first one that every quick preset of this command's studies has."""
+    named = [name for name in studies.names() if name in words or "--all" in words]
+    grids = [studies.get(name).presets["quick"].grid for name in named]
+    values = {axis: list(values) for grid in reversed(grids) for axis, values in grid.items() if len(values) > 1}
+    taken = {a: [v for v in values[a] if all(v in grid.get(a, (v,)) for grid in grids)] for a in values}
+    return {axis: values[0] for axis, values in taken.items() if values}
+
+
 def small(words: list[str]) -> list[str]:
-    """The same command on the smallest settings: first value of each axis, one block, one process."""
+    """The same command on the smallest settings: one value of each axis, one block, one process."""
     if words[0] != "run":
         return words
     if "--config" in words:
@@ -133,48 +142,58 @@ def small(words: list[str]) -> list[str]:
     words = re.sub(r"(--set \w+=)([^, ]+)\S*", r"\1\2", " ".join(words)).split()
     words = re.sub(r" --(samples|preset|workers|executor) \S+", "", " ".join(words)).split()
     named = " ".join(words)
-    for axis, value in (("width", "16"), ("aspect", "1"), ("rate", "0.5")):
-        own_axis = axis != "rate" or "shaped-relu" in words
-        if own_axis and f"{axis}=" not in named and not (axis == "aspect" and "depth=" in named):
+    for axis, value in (first_values(words) | {"width": 16, "aspect": 1}).items():
+        if f"{axis}=" not in named and axis != "depth" and not (axis == "aspect" and "depth=" in named):
             words += ["--set", f"{axis}={value}"]
     words = words if "--no-report" in words else [*words, "--no-report"]
     return [*words, "--samples", "1", "--executor", "serial"]
 
 
-def run_examples(text: str, monkeypatch: pytest.MonkeyPatch, directory: Path) -> int:
-    """Run every example of `text` in `directory`; returns how many there were."""
+def meaning(words: list[str]) -> tuple[str, ...]:
+    """What `small(words)` asks for: equal for the same options in another order, or the default directory in words."""
+    return tuple(sorted(" ".join(small(words)).replace(" --out results", "").split()))
+
+
+def run_examples(found: list[list[str]], monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    """Run the examples `found` in `directory`, those of one meaning once."""
     monkeypatch.chdir(directory)
-    found = examples(text)
-    if found[-1][0] in ("status", "report") and not any(words[0] == "run" for words in found):
+    if any(words[0] in ("status", "report") for words in found) and not any(words[0] == "run" for words in found):
         assert main(small(["run", "deep-linear"])) == COMPLETE
-    for words in found:
+    for words in {meaning(words): words for words in found}.values():
         assert main(small(words)) == COMPLETE, words
-    return len(found)
 
 
 def test_small_keeps_the_options_of_an_example() -> None:
     words = small(shlex.split("run deep-linear --set width=16,32 --set depth=8,9 --samples 4096 --preset full"))
-    assert words == shlex.split(
-        "run deep-linear --set width=16 --set depth=8 --no-report --samples 1 --executor serial"
-    )
+    kept, added = "run deep-linear --set width=16 --set depth=8", "--set widths=alternating --no-report --samples 1"
+    assert words == shlex.split(f"{kept} {added} --executor serial")
+
+
+README = Path(__file__).parents[1] / "README.md"
+README_EXAMPLES = examples("".join(re.findall(r"```\n(.*?)```", README.read_text(), re.DOTALL)))
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_every_example_in_the_help_runs(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    """Those of the README run below, and those of a command's own help in that command's case."""
     text = help_of(capsys, *([command] if command else []))
+    elsewhere = README_EXAMPLES if command else [*README_EXAMPLES, *own_examples(capsys)]
     yaml = text.partition("sweep.yaml holds the same names:\n")[2].partition("\n\n")[0]
     (tmp_path / "sweep.yaml").write_text(yaml.replace("    ", "").replace("[16, 32]", "[16]").replace("4096", "1"))
-    assert run_examples(text, monkeypatch, tmp_path) >= 1
+    assert examples(text)
+    run_elsewhere = {meaning(words) for words in elsewhere}
+    run_examples([w for w in examples(text) if meaning(w) not in run_elsewhere], monkeypatch, tmp_path)
 
 
-README = Path(__file__).parents[1] / "README.md"
+def own_examples(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    return [words for command in COMMANDS for words in examples(help_of(capsys, command))]
 
 
 def test_every_command_in_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    blocks = "".join(re.findall(r"```\n(.*?)```", README.read_text(), re.DOTALL))
-    assert run_examples(blocks, monkeypatch, tmp_path) >= 7
+    assert len(README_EXAMPLES) >= 7
+    run_examples(README_EXAMPLES, monkeypatch, tmp_path)
     assert {path.stem for path in (tmp_path / "results").glob("*.zarr")} == set(studies.names())
     assert (tmp_path / "page.html").stat().st_size > 1000
 

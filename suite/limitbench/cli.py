@@ -176,7 +176,8 @@ def run(
         str | None, typer.Option(metavar="D", help="A theory holds where its distance D is below this. [default: 0.05]")
     ] = None,
     out: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Directory of stores and report. [default: results]")
+        str | None,
+        typer.Option(metavar="DIR", help="Directory of stores and report, or s3://BUCKET/PREFIX. [default: results]"),
     ] = None,
     data: Annotated[
         str | None,
@@ -212,6 +213,10 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what the run would take (blocks, bytes, core-hours); do nothing.")
     ] = False,
+    core_hour_price: Annotated[
+        str | None,
+        typer.Option(metavar="P", help="With --dry-run: price of one core-hour, in any currency, to add up costs."),
+    ] = None,
     mix_versions: Annotated[
         bool,
         typer.Option("--mix-versions", help="Let blocks of one store be drawn by different torch versions or CPUs."),
@@ -261,6 +266,7 @@ def run(
         "block-memory": block_memory,
         "retry-failed": retry_failed or None,
         "dry-run": dry_run or None,
+        "core-hour-price": core_hour_price,
         "mix-versions": mix_versions or None,
         "no-report": no_report or None,
     }
@@ -277,7 +283,7 @@ def run(
 
 @app.command()
 def status(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Output directory of a run.")],
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="Output directory of a run, or s3://BUCKET/PREFIX.")],
 ) -> None:
     """Show how far the runs in DIR are: blocks stored, missing and set aside.
 
@@ -293,10 +299,11 @@ def status(
 @app.command()
 def report(
     directories: Annotated[
-        list[Path], typer.Argument(metavar="DIR", help="Output directories of runs; one page for all of them.")
+        list[str],
+        typer.Argument(metavar="DIR", help="Output directories of runs (or s3://BUCKET/PREFIX); one page for all."),
     ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="[default: report.html in the first DIR]")
+        str | None, typer.Option("-o", "--output", metavar="FILE.html", help="[default: report.html in the first DIR]")
     ] = None,
 ) -> None:
     """Write one self-contained HTML page from stored results; no network is drawn again.

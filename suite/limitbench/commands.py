@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Container, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from rich.table import Table
 
 from limitbench import studies
 from limitbench.errors import NOTHING, InputError
+from limitbench.sweep.paths import Paths
+from limitbench.sweep.storage import is_url, open_storage
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from limitbench.config import RunOptions
     from limitbench.studies.base import Axis, Preset, Study
 
+#: Options that concern dry runs alone.
+DRY = ("dry_run", "core_hour_price")
 #: File of the report in the directory of a run.
 PAGE = "report.html"
 
@@ -79,18 +83,18 @@ def run(options: RunOptions) -> bool:
     from limitbench.sweep.run import run as run_study
 
     # Fields are named like the parameters of `limitbench.run`, but for those that only the command line has.
-    passed_on = options.model_dump(exclude={"studies", "every", "grid", "samples", "no_report", "data", "dry_run"})
+    passed_on = options.model_dump(exclude={"studies", "every", "grid", "samples", "no_report", "data", *DRY})
     with ExitStack() as session:
         images = session.enter_context(using(options.data))
         if images is not None:
             for study in _training(chosen, options):
                 grids[study.name] = on_data(study, grids[study.name], images)
+        if options.dry_run:
+            _estimate(chosen, options, grids, samples)
+            return True
         for study in chosen:
-            try:
+            with _named(study, chosen):
                 _check(study, options, grids[study.name])
-            except InputError as error:
-                field = error.field if len(chosen) == 1 else f"{error.field} (of {study.name})"
-                raise InputError(field, error.value, error.accepted) from None
         if options.executor == "ray":
             session.enter_context(ray_session(options.address, options.workers))  # one Ray for all studies
         progress = session.enter_context(Terminal())
@@ -114,11 +118,11 @@ def run(options: RunOptions) -> bool:
             f"[red]{name}: {blocks} blocks failed and were set aside[/red]; the same command tries them again"
         )
     if not options.no_report:
-        report([options.out], options.out / PAGE)
+        report([options.out], None)
     return not failed
 
 
-def status(directory: Path) -> None:
+def status(directory: str) -> None:
     """Print how far every store in `directory` is; `InputError` where there is none."""
     from limitbench.sweep.run import status as sweep_status
 
@@ -136,24 +140,27 @@ def status(directory: Path) -> None:
     _print(table)
 
 
-def report(directories: Sequence[Path], output: Path | None) -> None:
+def report(directories: Sequence[str], output: str | None) -> None:
     """Render one page from the stores under `directories` and print where it is; `InputError` where there are none."""
     for directory in directories:
         _require_stores(directory)
-    page = output or directories[0] / PAGE
-    try:
-        writable = page.parent.is_dir() and not page.is_dir()
-    except OSError:  # for example a name that is too long
-        writable = False
-    if not writable:
-        raise InputError("--output", str(page), "a file in an existing directory")
+    page = output or f"{directories[0].rstrip('/')}/{PAGE}"
+    if not is_url(page) and not _is_writable_file(Path(page)):
+        raise InputError("--output", page, "a file in an existing directory")
     from limitbench.report import render
 
     try:
         render(list(directories), page)
     except OSError as error:
-        raise InputError("--output", str(page), f"a file that can be written ({error.strerror})") from None
+        raise InputError("--output", page, f"a file that can be written ({error.strerror})") from None
     Console().print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+def _is_writable_file(page: Path) -> bool:
+    try:
+        return page.parent.is_dir() and not page.is_dir()
+    except OSError:  # for example a name that is too long
+        return False
 
 
 def _chosen(options: RunOptions) -> list[Study]:
@@ -165,7 +172,16 @@ def _chosen(options: RunOptions) -> list[Study]:
             if (value := getattr(options, field)) is not None:
                 name = field.replace("_", "-")
                 raise InputError(f"--{name}", value, "nothing with --executor serial, which runs in this process")
-    return [studies.get(name) for name in names]
+    if not options.retry_failed:
+        return [studies.get(name) for name in names]
+    for field, value in (("--set", options.grid), ("--samples", options.samples)):
+        if value:
+            raise InputError(field, value, "nothing with --retry-failed, which goes by what the store holds")
+    from limitbench.sweep.layout import read_existing
+
+    storage = open_storage(options.out)
+    chosen = [studies.get(name) for name in names]
+    return [study for study in chosen if len(names) == 1 or read_existing(Paths(storage, study.name)) is not None]
 
 
 def _training(chosen: Sequence[Study], options: RunOptions) -> list[Study]:
@@ -181,16 +197,19 @@ def _training(chosen: Sequence[Study], options: RunOptions) -> list[Study]:
 
 def _check_out(options: RunOptions) -> None:
     """Raises `InputError` where the system accepts no directory of this name, or the report could not be written."""
-    out = options.out.absolute()
+    if is_url(options.out):
+        open_storage(options.out).check_writable()
+        return
+    out = Path(options.out).absolute()
     try:
         # Each name by itself too: below a directory that is yet to be made, the system does not look at the rest.
         for name in (str(out), *(f"{out.anchor}{part}" for part in out.parts[1:])):
             with suppress(FileNotFoundError, NotADirectoryError):
                 os.lstat(name)
     except (OSError, ValueError) as error:
-        raise InputError("--out", str(options.out), f"a directory ({getattr(error, 'strerror', error)})") from None
+        raise InputError("--out", options.out, f"a directory ({getattr(error, 'strerror', error)})") from None
     if not options.no_report and (out / PAGE).is_dir():
-        raise InputError("report", str(options.out / PAGE), "a file that can be written, not a directory")
+        raise InputError("report", str(Path(options.out) / PAGE), "a file that can be written, not a directory")
 
 
 def _own_axes(chosen: Sequence[Study], grid: Mapping[str, object]) -> dict[str, dict[str, object]]:
@@ -226,27 +245,64 @@ def _check(study: Study, options: RunOptions, own_grid: Mapping[str, object]) ->
     from limitbench.sweep.grid import resolve_grid
     from limitbench.sweep.layout import read_existing
     from limitbench.sweep.spec import check_same_meaning, meaning_of
-    from limitbench.sweep.store import Paths
 
     grid = resolve_grid(study, study.presets[options.preset].grid, own_grid)
-    paths = Paths(options.out, study.name)
+    paths = Paths(open_storage(options.out), study.name)
     stored = read_existing(paths)
+    if options.retry_failed:
+        return
     if stored is not None:
         device = stored.meaning.device if options.device == "auto" else options.device
-        check_same_meaning(
-            stored.meaning, meaning_of(study, grid, options.sampler, options.seed, device), str(paths.store)
-        )
+        check_same_meaning(stored.meaning, meaning_of(study, grid, options.sampler, options.seed, device), paths.label)
 
 
-def _require_stores(directory: Path) -> None:
+@contextmanager
+def _named(study: Study, chosen: Sequence[Study]) -> Iterator[None]:
+    """Inside, an `InputError` says which of several studies refuses the value."""
+    try:
+        yield
+    except InputError as error:
+        field = error.field if len(chosen) == 1 else f"{error.field} (of {study.name})"
+        raise InputError(field, error.value, error.accepted) from None
+
+
+def _estimate(
+    chosen: Sequence[Study],
+    options: RunOptions,
+    grids: Mapping[str, Mapping[str, object]],
+    samples: Mapping[str, int | None],
+) -> None:
+    """Print what the run would take; `InputError` where it would be refused. Writes nothing and starts no Ray."""
+    from limitbench.estimate import Estimate, usable_cores
+    from limitbench.sweep.dry_run import survey
+    from limitbench.sweep.executors import UNIT_SECONDS
+
+    surveys, storage = [], open_storage(options.out)
+    same = {name: getattr(options, name) for name in ("sampler", "seed", "margin", "device", "retry_failed")}
+    for study in chosen:
+        preset = study.presets[options.preset]
+        layers = (preset.grid, grids[study.name])
+        with _named(study, chosen):
+            paths = Paths(storage, study.name)
+            surveys.append(survey(study, paths, *layers, preset=preset, samples=samples[study.name], **same))
+    workers = 1 if options.executor == "serial" else options.workers or usable_cores()
+    estimate = Estimate(surveys, workers, options.block_seconds or UNIT_SECONDS, options.core_hour_price)
+    console = Console()
+    console.print(*estimate.tables())
+    for note in estimate.notes():
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
+    console.print("dry run: nothing was written, no worker was started", highlight=False)
+
+
+def _require_stores(directory: str) -> None:
     from limitbench.sweep.store import find_stores
 
     try:
-        stores = find_stores(directory)
+        stores = find_stores(open_storage(directory))
     except OSError:  # for example a name that is too long
         stores = []
     if not stores:
-        raise InputError("DIR", str(directory), "the output directory of a run, with a STUDY.zarr in it")
+        raise InputError("DIR", directory, "the output directory of a run, with a STUDY.zarr in it")
 
 
 def _tally(trees: Mapping[str, xr.DataTree]) -> Table:
@@ -290,7 +346,7 @@ def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.4g}"
 
 
-def _set_aside(out: Path, names: Container[str]) -> dict[str, int]:
+def _set_aside(out: str, names: Container[str]) -> dict[str, int]:
     from limitbench.sweep.run import status as sweep_status
 
     return {

@@ -112,7 +112,9 @@ class RunOptions(BaseModel):
     margin: Annotated[float, BeforeValidator(_no_bool)] = Field(
         0.05, gt=0, allow_inf_nan=False, description="a positive number"
     )
-    out: Annotated[Path, BeforeValidator(_directory)] = Field(Path("results"), description="the name of a directory")
+    out: Annotated[str, BeforeValidator(_directory)] = Field(
+        "results", description="the name of a directory, or s3://BUCKET/PREFIX"
+    )
     data: Annotated[Path | None, BeforeValidator(_directory)] = Field(None, description="the name of a directory")
     address: str | None = Field(None, min_length=1, description="auto, HOST:PORT or ray://HOST:PORT")
     workers: Annotated[int | None, BeforeValidator(_no_bool)] = Field(None, ge=1, description="a positive integer")
@@ -124,6 +126,9 @@ class RunOptions(BaseModel):
     )
     retry_failed: bool = Field(False, alias="retry-failed", description="true or false")
     dry_run: bool = Field(False, alias="dry-run", description="true or false")
+    core_hour_price: Annotated[float | None, BeforeValidator(_no_bool)] = Field(
+        None, ge=0, allow_inf_nan=False, alias="core-hour-price", description="a price of one core-hour, 0 or more"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
     executor: Literal["ray", "serial"] = Field("ray", description="ray or serial")
     mix_versions: bool = Field(False, alias="mix-versions", description="true or false")

@@ -8,7 +8,7 @@ import pytest
 from limitbench import studies
 from limitbench.errors import InputError
 from limitbench.studies.base import Axis
-from limitbench.sweep.grid import Column, axis_values, resolve_grid
+from limitbench.sweep.grid import Column, axis_values, named_grid, resolve_grid
 from limitbench.testing.toy import STUDY
 
 WIDTH = Axis("width", "int", (4,), "width", lower=1, upper=4096)
@@ -83,7 +83,7 @@ def test_grids_that_are_no_networks_are_refused(grid, message):
 
 def test_a_grid_that_is_no_mapping_is_refused():
     with pytest.raises(InputError, match=r"grid: got \[4\], expected a mapping of axis names to values"):
-        inspect.unwrap(resolve_grid)(STUDY, [4])  # without the check of types that tests run under
+        inspect.unwrap(named_grid)(STUDY, [4])  # without the check of types that tests run under
 
 
 def test_cells_that_the_study_refuses_are_refused():
@@ -103,10 +103,11 @@ def test_slugs_are_readable_unique_and_without_depth():
     assert a.slug == dataclasses.replace(a, depth_values=(2, 4)).slug
 
 
-def test_union_holds_the_values_of_both():
-    a = resolve_grid(STUDY, {"width": [4, 16], "depth": [2]})
-    b = resolve_grid(STUDY, {"width": [8], "depth": [2, 3]})
-    assert a.union(b).as_dict() == {"width": (4, 8, 16), "fault": ("none",), "depth": (2, 3)}
+def test_added_values_come_behind_the_present_ones_unless_depths_are_added():
+    a = resolve_grid(STUDY, {"width": [4, 16], "depth": [2, 3]})
+    b = resolve_grid(STUDY, {"width": [12, 8, 4], "depth": [2]})
+    assert a.extended(b).as_dict() == {"width": (4, 16, 8, 12), "fault": ("none",), "depth": (2, 3)}
+    assert b.extended(a).as_dict() == {"width": (4, 8, 12, 16), "fault": ("none",), "depth": (2, 3)}
 
 
 @pytest.mark.parametrize("name", studies.names())

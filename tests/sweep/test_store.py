@@ -1,7 +1,5 @@
 import dataclasses
-import os
 import shutil
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -12,9 +10,11 @@ from limitbench.errors import InputError
 from limitbench.sweep import layout, worker
 from limitbench.sweep.blocks import SampleUnit
 from limitbench.sweep.executors import Interrupted
+from limitbench.sweep.paths import paths_of
 from limitbench.sweep.progress import Silent
 from limitbench.sweep.run import run, status
-from limitbench.sweep.store import Paths, open_results, read_spec
+from limitbench.sweep.storage import LocalStorage
+from limitbench.sweep.store import open_results, read_root
 from limitbench.testing.store import StoreContract, assert_same_numbers, files
 from limitbench.testing.toy import STUDY, ToyNetwork
 
@@ -171,48 +171,41 @@ class Crash(BaseException):
     pass
 
 
-def test_growing_a_store_survives_a_crash_at_any_step(tmp_path, monkeypatch):
-    small, large = {"width": [8]}, {"width": [4, 8]}
+def test_growing_a_store_survives_a_crash_between_any_two_writes(tmp_path, monkeypatch):
+    small, large = {"width": [8]}, {"width": [4, 8], "fault": ["none", "slow"]}
     run(STUDY, small, samples=64, out=tmp_path / "small")
     run(STUDY, large, samples=64, out=tmp_path / "large")
-    spec, _ = read_spec(tmp_path / "large" / "toy.zarr")
-    before = files(tmp_path / "small")
-    originals = {(os, "link"): os.link, (Path, "rename"): Path.rename, (shutil, "rmtree"): shutil.rmtree}
-    steps = 0
-    crashed = True
+    present, _ = read_root(paths_of(tmp_path / "small" / "toy.zarr"))
+    wanted, _ = read_root(paths_of(tmp_path / "large" / "toy.zarr"))
+    spec = wanted.model_copy(update={"grid": {**wanted.grid, "width": [8, 4]}})
+    before, original = open_results(tmp_path / "small").load(), LocalStorage.write
+    steps, crashed = 0, True
     while crashed:
-        out = shutil.copytree(tmp_path / "small", tmp_path / f"crash-{steps}")
-        left, steps = steps, steps + 5  # every fifth link, every rename and removal
+        paths = paths_of(shutil.copytree(tmp_path / "small", tmp_path / f"crash-{steps}") / "toy.zarr")
+        left, steps = steps, steps + 7
 
-        def crashing(original):
-            cost = 1 if original is os.link else 5
-
-            def call(*args, **kwargs):
-                nonlocal left
-                if left < cost:
-                    raise Crash
-                left -= cost
-                return original(*args, **kwargs)
-
-            return call
+        def crashing(storage, name, data):
+            nonlocal left
+            if left == 0:
+                raise Crash
+            left -= 1
+            original(storage, name, data)
 
         with monkeypatch.context() as patch:
-            for (owner, name), original in originals.items():
-                patch.setattr(owner, name, crashing(original))
+            patch.setattr(LocalStorage, "write", crashing)
             try:
-                layout.lay_out(Paths(out, "toy"), spec)
+                layout.lay_out(paths, spec)
                 crashed = False
             except Crash:
                 crashed = True
-        done = layout.lay_out(Paths(out, "toy"), spec)
-        assert len(done) == 2
-        grown = xr.open_zarr(out / "toy.zarr", group="samples").load()
-        whole = xr.open_zarr(tmp_path / "large" / "toy.zarr", group="samples").load()
-        xr.testing.assert_identical(grown.sel(width=[8]), whole.sel(width=[8]))
+                assert read_root(paths)[0] == present
+                xr.testing.assert_identical(open_results(paths.label)["samples"].load(), before["samples"])
+        assert len(layout.lay_out(paths, spec)) == 2
+        grown = open_results(paths.label)["samples"].to_dataset().load()
+        whole = open_results(tmp_path / "large")["samples"].to_dataset().load()
+        xr.testing.assert_identical(grown.sel(width=[8], fault=["none"]), whole.sel(width=[8], fault=["none"]))
         assert np.isnan(grown["walk"].sel(width=4)).all()
-        assert sorted(path.name for path in out.iterdir()) == ["toy.run", "toy.zarr"]
-    assert steps >= 5 * 7
-    assert files(tmp_path / "small") == before
+    assert steps >= 7 * 8
 
 
 def test_a_store_removed_by_hand_is_not_believed_to_be_done(tmp_path):
@@ -223,14 +216,32 @@ def test_a_store_removed_by_hand_is_not_believed_to_be_done(tmp_path):
     assert notes.networks == 64
 
 
-def test_a_worker_of_an_older_layout_refuses_to_write(tmp_path):
+def _late_unit(out, samples=64):
+    """A unit of the first column, from a driver that has gone since."""
+    paths = paths_of(out / "toy.zarr")
+    spec, _ = read_root(paths)
+    position, column = next(spec.axis_grid().columns())
+    return worker.Job(STUDY, spec, paths), SampleUnit(column, position, 0, samples, 1.0)
+
+
+def test_a_late_worker_changes_no_number_of_a_store_that_grew_meanwhile(tmp_path):
     run(STUDY, {"width": [8]}, samples=64, out=tmp_path)
-    spec, _ = read_spec(tmp_path / "toy.zarr")
-    run(STUDY, {"width": [4, 8]}, samples=64, out=tmp_path)
+    job, unit = _late_unit(tmp_path)
+    run(STUDY, {"width": [4, 8]}, samples=128, out=tmp_path)
+    run(STUDY, {"width": [4, 8]}, samples=128, out=tmp_path / "whole")
+    markers = files(tmp_path / "toy.run")
+    worker.execute(job, unit)
+    assert_same_numbers(tmp_path / "toy.zarr", tmp_path / "whole" / "toy.zarr")
+    assert files(tmp_path / "toy.run") == markers
+
+
+def test_a_worker_of_other_depths_refuses_to_write(tmp_path):
+    run(STUDY, {"width": [8]}, samples=64, out=tmp_path)
+    job, unit = _late_unit(tmp_path)
+    run(STUDY, {"width": [8], "depth": [2, 3, 4]}, samples=64, out=tmp_path)
     before = files(tmp_path)
-    ((position, column),) = spec.axis_grid().columns()
     with pytest.raises(RuntimeError, match="laid out anew"):
-        worker.execute(worker.Job(STUDY, spec, Paths(tmp_path, "toy")), SampleUnit(column, position, 0, 64, 1.0))
+        worker.execute(job, unit)
     assert files(tmp_path) == before
 
 
@@ -305,7 +316,7 @@ def test_bad_input_leaves_no_file_behind(tmp_path, monkeypatch, options, field):
 
 
 def test_status_and_open_results_name_what_is_missing(tmp_path):
-    with pytest.raises(InputError, match="a directory that holds a result store"):
+    with pytest.raises(InputError, match="directory that holds a result store"):
         status(tmp_path)
     with pytest.raises(InputError, match="an existing directory"):
         status(tmp_path / "nowhere")
@@ -338,10 +349,7 @@ def test_aspects_that_mean_the_same_depth_are_refused_and_the_store_stays(tmp_pa
 
 
 def test_a_second_driver_on_the_same_store_is_refused(tmp_path):
-    from limitbench.sweep.lock import exclusive
-
-    paths = Paths(tmp_path, "toy")
-    with exclusive(paths), pytest.raises(InputError, match="no other run of toy is going on"):
+    with LocalStorage(tmp_path).exclusive("toy"), pytest.raises(InputError, match="no other run of toy is going on"):
         run(STUDY, {"width": [4]}, samples=64, out=tmp_path)
     assert list(tmp_path.iterdir()) == []
     run(STUDY, {"width": [4]}, samples=64, out=tmp_path)

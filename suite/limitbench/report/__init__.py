@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from limitbench.studies.base import Study
 
 
-def render(directories: str | Path | Sequence[str | Path], output: str | Path, studies: Sequence[Study] = ()) -> Path:
+def render(
+    directories: str | Path | Sequence[str | Path], output: str | Path, studies: Sequence[Study] = ()
+) -> str | Path:
     """Write one self-contained HTML report of all studies in `directories`; see `limitbench.report.html.render`."""
     from limitbench.report import html
 

@@ -20,18 +20,22 @@ from limitbench.report.svg import Drawings
 from limitbench.report.view import StudyView
 from limitbench.studies.base import Study
 from limitbench.sweep.markers import DONE, Marker, read_markers
+from limitbench.sweep.paths import Paths, paths_of
+from limitbench.sweep.storage import is_url, open_storage
 
 #: A page shows as much of its studies as fits into this many bytes.
 SIZE_LIMIT = 1_000_000
 
 
-def render(directories: str | Path | Sequence[str | Path], output: str | Path, studies: Sequence[Study] = ()) -> Path:
+def render(
+    directories: str | Path | Sequence[str | Path], output: str | Path, studies: Sequence[Study] = ()
+) -> str | Path:
     """Write one HTML report of all studies in `directories`.
 
     Arguments:
-        directories: each holds one or more `<study>.zarr` stores, or is such a store; half-finished ones too. One, or
-            a sequence of them.
-        output: file to write; written beside and renamed, so that a reader never sees half a page.
+        directories: each, a folder or the URL of an object store, holds one or more `<study>.zarr` stores, or is such a
+            store; half-finished ones too. One, or a sequence of them.
+        output: file or URL to write; whole at once, so that a reader never sees half a page.
         studies: definitions of studies that are not built in; without its own, a store is shown with its names for
             titles and without the study's figures.
 
@@ -42,7 +46,13 @@ def render(directories: str | Path | Sequence[str | Path], output: str | Path, s
         directories = [directories]
     if not directories:
         raise InputError("directories", directories, "one output directory of a run, or more")
-    page = render_page([load(path, studies) for directory in directories for path in stores(Path(directory))])
+    page = render_page([load(paths, studies) for directory in directories for paths in stores(directory)])
+    if is_url(output):
+        folder, _, name = str(output).rpartition("/")
+        storage = open_storage(folder)
+        with storage.guarded():
+            storage.write(name, page.encode())
+        return output
     output = Path(output)
     part = output.with_name(output.name + ".partial")
     try:
@@ -53,22 +63,25 @@ def render(directories: str | Path | Sequence[str | Path], output: str | Path, s
     return output
 
 
-def stores(directory: Path) -> list[Path]:
-    """The `<study>.zarr` stores of a directory in order of name."""
-    if directory.suffix == ".zarr" and directory.is_dir():
-        return [directory]
-    found = sorted(path for path in directory.glob("*.zarr") if path.is_dir()) if directory.is_dir() else []
+def stores(directory: str | Path) -> list[Paths]:
+    """The `<study>.zarr` stores of a directory or URL in order of name."""
+    if str(directory).rstrip("/").endswith(".zarr"):
+        return [paths_of(directory)]
+    storage = open_storage(directory)
+    with storage.guarded():
+        found = [Paths(storage, name.removesuffix(".zarr")) for name in storage.folders() if name.endswith(".zarr")]
     if not found:
         raise InputError("DIR", str(directory), "a directory that holds a <study>.zarr result store")
     return found
 
 
-def load(path: Path, studies: Sequence[Study] = ()) -> Results:
+def load(paths: Paths, studies: Sequence[Study] = ()) -> Results:
     """One store with its study's words: those of `studies`, else of the built-in one of its name."""
-    from limitbench.sweep.store import open_results
+    from limitbench.sweep.store import open_study
 
-    tree = open_results(path)
-    done = read_markers(path.with_suffix(".run"), DONE)
+    tree = open_study(paths)
+    with paths.storage.guarded():
+        done = read_markers(paths, DONE)
     name = str(tree.attrs.get("study", ""))
     study = next((study for study in studies if study.name == name), None) or known_study(name)
     return Results(tree, study, environment(done))

@@ -20,6 +20,7 @@ def run_table(spec: Spec, done: Mapping[str, Marker], failed: Mapping[str, Marke
     shape, cells = grid.shape, grid.shape[-1]
     table: dict[str, np.ndarray] = {
         "n_samples": np.zeros(shape, dtype="int64"),
+        "n_requested": np.zeros(shape, dtype="int64"),
         "attempts": np.zeros(shape, dtype="int64"),
         "seconds": np.zeros(shape),
         "status": np.zeros(shape, dtype="int8"),
@@ -33,6 +34,7 @@ def run_table(spec: Spec, done: Mapping[str, Marker], failed: Mapping[str, Marke
         names = [*(block_id(column, k) for k in range(count)), score_id(column)]
         ended = [m for m in map(done.get, names) if m is not None and m.get("depths") == list(column.depths)]
         broken = [failed[name] for name in names if name in failed]
+        table["n_requested"][position] = spec.samples[column.slug]
         table["n_samples"][position] = sum(m.get("samples", 0) for m in ended)
         table["attempts"][position] = sum(m.get("attempt", 1) for m in ended) + sum(m["attempts"] for m in broken)
         table["seconds"][position] = sum(m.get("seconds", 0.0) for m in ended) / cells

@@ -10,8 +10,9 @@ import numpy as np
 from limitbench.studies.evidence import missing
 from limitbench.sweep.cell_status import run_table as run_table
 from limitbench.sweep.markers import DONE, FAILED, read_markers
+from limitbench.sweep.paths import Paths
 from limitbench.sweep.spec import Spec
-from limitbench.sweep.store import Paths, consolidate, open_results, write_coordinate
+from limitbench.sweep.store import consolidate, open_root, open_study, set_attributes, write_coordinate
 
 if TYPE_CHECKING:
     from limitbench.studies.base import Claim, Study
@@ -21,30 +22,28 @@ CLAIM_FIELDS = ("predicted", "measured", "se", "distance", "seconds")
 
 def finalise(study: Study, paths: Paths, spec: Spec) -> None:
     """Write `/run` and `/claims` from markers and scores, then gather the metadata."""
-    import zarr
-
-    root = zarr.open_group(paths.store, mode="r+", zarr_format=3, use_consolidated=False)
-    done, failed = read_markers(paths.run, DONE), read_markers(paths.run, FAILED)
+    root = open_root(paths, consolidated=False, read_only=False)
+    done, failed = read_markers(paths, DONE), read_markers(paths, FAILED)
     for name, values in run_table(spec, done, failed).items():
         root[f"run/{name}"][...] = values  # type: ignore[index]
-    root["run"].attrs["finalised"] = True
-    tree = open_results(paths.store)
+    tree = open_study(paths)
     try:
         claims = study.claims(tree)
     except Exception as error:  # a defect of a ledger must not cost a finished run
+        if paths.storage.failure(error):
+            raise
         text = f"The ledger could not be computed: {type(error).__name__}: {error}."
         claims = [missing("ledger", text, math.nan, "a mended study; the same command computes it again")]
     finally:
         tree.close()
     _write_claims(root, claims)
-    consolidate(paths.store)
+    consolidate(root.store)
+    set_attributes(paths, finalised=True)
 
 
 def mark_unfinished(paths: Paths) -> None:
     """Say in the store that its group `run` is behind its markers, as it is while units are being done."""
-    import zarr
-
-    zarr.open_group(paths.store, mode="r+", zarr_format=3, use_consolidated=False)["run"].attrs["finalised"] = False
+    set_attributes(paths, finalised=False)
 
 
 def _write_claims(root: Any, claims: list[Claim]) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from limitbench.errors import InputError
 
 if TYPE_CHECKING:
+    from limitbench.networks.base import Network
     from limitbench.studies.base import Axis, Study, Value
 
 DEPTH_AXES = ("depth", "aspect")
@@ -44,7 +45,8 @@ class Column:
     @property
     def depths(self) -> tuple[int, ...]:
         """Hidden layers of every cell (the layer at which it is read, where there is one), increasing."""
-        return tuple(cell_depth(self.depth_axis, value, dict(self.point)) for value in self.depth_values)
+        point = dict(self.point)
+        return tuple(cell_depth(self.depth_axis, value, point) for value in self.depth_values)
 
     @property
     def cells(self) -> tuple[dict[str, Value], ...]:
@@ -64,7 +66,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Grid:
-    """Values of every axis, increasing (strings: sorted); the depth axis is last.
+    """Values of every axis, increasing (strings: sorted) but where a store was extended; the depth axis is last.
 
     Attributes:
         names: axes in the order of array dimensions.
@@ -95,10 +97,16 @@ class Grid:
             point = tuple((name, value) for name, (_, value) in zip(self.names[:-1], items, strict=True))
             yield tuple(i for i, _ in items), Column(point, self.depth_axis, self.values[-1])
 
-    def union(self, other: Grid) -> Grid:
-        """The smallest grid that holds the values of both; both have the same axes."""
-        merged = (tuple(sorted({*a, *b})) for a, b in zip(self.values, other.values, strict=True))
-        return Grid(self.names, tuple(merged))
+    def extended(self, other: Grid) -> Grid:
+        """The smallest grid that holds the values of both, which have the same axes.
+
+        Values that `other` adds come behind the present ones, so that these keep their places; along the depth axis,
+        which lies inside chunks, all are increasing.
+        """
+        if set(other.values[-1]) <= set(self.values[-1]):
+            merged = [(*a, *sorted(set(b) - set(a))) for a, b in zip(self.values[:-1], other.values[:-1], strict=True)]
+            return Grid(self.names, (*merged, self.values[-1]))
+        return Grid(self.names, tuple(tuple(sorted({*a, *b})) for a, b in zip(self.values, other.values, strict=True)))
 
 
 def cell_depth(depth_axis: str, value: Value, point: Mapping[str, Value]) -> int:
@@ -113,7 +121,18 @@ def cell_depth(depth_axis: str, value: Value, point: Mapping[str, Value]) -> int
 
 
 def resolve_grid(study: Study, *layers: Mapping[str, object]) -> Grid:
-    """The grid that `layers` describe (presets first, the user's values last), validated.
+    """`named_grid` with every cell checked.
+
+    Raises:
+        InputError: as there, or a depth that is no integer, or a cell that the study refuses.
+    """
+    grid = named_grid(study, *layers)
+    check_cells(study, grid)
+    return grid
+
+
+def named_grid(study: Study, *layers: Mapping[str, object]) -> Grid:
+    """The grid that `layers` describe (presets first, the user's values last); its cells are yet to be checked.
 
     A later layer replaces the values of an axis; naming one of `depth` and `aspect` drops the other from earlier
     layers; axes that no layer names take their defaults. Where the last one names other depths and no `layer`, the
@@ -121,8 +140,7 @@ def resolve_grid(study: Study, *layers: Mapping[str, object]) -> Grid:
     unique.
 
     Raises:
-        InputError: unknown axis, empty or non-numeric values, NaN, out of bounds, both depth axes in one layer, a depth
-            that is no integer, or a cell that the study refuses.
+        InputError: unknown axis, empty or non-numeric values, NaN, out of bounds, both depth axes in one layer.
     """
     axes = {axis.name: axis for axis in study.axes}
     innermost = (LAYER_AXIS,) if LAYER_AXIS in axes else DEPTH_AXES
@@ -144,25 +162,31 @@ def resolve_grid(study: Study, *layers: Mapping[str, object]) -> Grid:
     if depth_axis == LAYER_AXIS and LAYER_AXIS not in layers[-1]:  # other depths were named, but no layers
         chosen = {**chosen, LAYER_AXIS: _layers_within(chosen.get(LAYER_AXIS, ()), chosen.get("depth", ()))}
     names = (*(name for name in axes if name not in innermost), depth_axis)
-    grid = Grid(names, tuple(chosen.get(name) or axis_values(axes[name], axes[name].default) for name in names))
-    check_cells(study, grid)
-    return grid
+    return Grid(names, tuple(chosen.get(name) or axis_values(axes[name], axes[name].default) for name in names))
 
 
 def check_cells(study: Study, grid: Grid) -> None:
     """Raises `InputError` where a cell of `grid` is not a network of the study."""
+    for _ in deepest_networks(study, grid):
+        pass
+
+
+def deepest_networks(study: Study, grid: Grid) -> Iterator[tuple[Column, Network]]:
+    """Every column, once its cells are checked, with its deepest network; `InputError` where a cell is not one."""
     bounds = {axis.name: axis for axis in study.axes}.get("depth") if grid.depth_axis != LAYER_AXIS else None
     if grid.depth_axis == LAYER_AXIS:
         _check_layers(grid.values[-1], grid.as_dict()["depth"])
     for _, column in grid.columns():
-        if len(set(column.depths)) < len(column.depths):
-            accepted = f"values that give different depths (they give {', '.join(map(str, column.depths))})"
+        cells = column.cells
+        depths = [cell["depth"] for cell in cells]
+        if grid.depth_axis == "aspect" and len(set(depths)) < len(depths):
+            accepted = f"values that give different depths (they give {', '.join(map(str, depths))})"
             raise InputError(grid.depth_axis, list(grid.values[-1]), accepted)
-        for cell in column.cells:
+        for cell in cells:
             if bounds is not None:
                 _check_depth(bounds, column.depth_axis, cell)
             study.check(cell)
-        study.network(column.cells[-1])
+        yield column, study.network(cells[-1])
 
 
 def _layers_within(layers: Sequence[Value], depths: Sequence[Value]) -> tuple[Value, ...]:

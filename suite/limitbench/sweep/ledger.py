@@ -8,8 +8,9 @@ from limitbench.sweep.blocks import SampleUnit, ScoreUnit, Unit, block_id, colum
 from limitbench.sweep.executors import Outcome
 from limitbench.sweep.grid import Column
 from limitbench.sweep.layout import forget
-from limitbench.sweep.markers import FAILED, Marker, remove_marker, write_marker
+from limitbench.sweep.markers import FAILED, Marker, mark_failed, remove_marker
 from limitbench.sweep.progress import Reporter
+from limitbench.sweep.storage import Held
 from limitbench.sweep.worker import Job, score_key
 
 #: Times a block is drawn again because its chunks turned out damaged.
@@ -17,10 +18,29 @@ MAX_REPAIRS = 3
 
 
 class Ledger:
-    """Books of one run of `job`; `done` are the markers of units that were finished before, and it grows."""
+    """Books of one run of `job`.
 
-    def __init__(self, job: Job, done: dict[str, Marker], reporter: Reporter) -> None:
-        self.job, self._done, self._reporter = job, done, reporter
+    Arguments:
+        job: what all units share.
+        done: markers of units that were finished before; it grows.
+        set_aside: names of units that an earlier run set aside: their markers go when the unit is finished.
+        reporter: told what happens.
+        held: the right to drive the store, asked at every step.
+        retry: do only the units that were set aside, and the scores that follow them.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        done: dict[str, Marker],
+        reporter: Reporter,
+        *,
+        held: Held,
+        set_aside: set[str] | None = None,
+        retry: bool = False,
+    ) -> None:
+        self.job, self._done, self._reporter, self._held = job, done, reporter, held
+        self._set_aside, self._retry = set_aside or set(), retry
         self._waiting: dict[str, int] = {}
         self._repairs: dict[str, int] = {}
         self.failures = 0
@@ -42,7 +62,7 @@ class Ledger:
         for slug, (_, column) in self._columns.items():
             waiting = self._waiting[slug]
             total += waiting * self._network_seconds[slug] * self.job.spec.meaning.block_samples
-            if waiting or self._score(column):
+            if waiting or (self._wanted(score_id(column)) and self._score(column)):
                 total += self._score_seconds(column)
         return total
 
@@ -50,23 +70,30 @@ class Ledger:
         """Units that can start at once: missing blocks, and scores of columns that are drawn."""
         for _, column in self._columns.values():
             blocks = self._blocks(column)
-            missing = [unit for unit in blocks if unit.id not in self._done]
+            missing = [unit for unit in blocks if unit.id not in self._done and self._wanted(unit.id)]
             self._waiting[column.slug] = len(missing)
-            yield from missing or self._score(column)
+            yield from missing or (self._score(column) if self._wanted(score_id(column)) else ())
+
+    def _wanted(self, name: str) -> bool:
+        return not self._retry or name in self._set_aside
 
     def handle(self, outcome: Outcome) -> Iterable[Unit]:
         """Book an ended unit."""
-        unit, run = outcome.unit, self.job.paths.run
+        self._held.check()
+        unit, paths = outcome.unit, self.job.paths
         if outcome.receipt is None:
             self.failures += 1
+            self._set_aside.add(unit.id)
             failure = {"block": unit.id, "error": outcome.error, "attempts": outcome.attempts}
-            write_marker(run, FAILED, unit.id, failure)
+            mark_failed(paths, unit.id, failure)
             self._reporter.fail(unit.id, outcome.error)
         elif damaged := outcome.receipt.get("damaged"):
             return self._repair(unit, damaged)
         else:
             self._done[unit.id] = outcome.receipt
-            remove_marker(run, FAILED, unit.id)
+            if unit.id in self._set_aside:
+                self._set_aside.discard(unit.id)
+                remove_marker(paths, FAILED, unit.id)
             self._reporter.advance(0 if isinstance(unit, ScoreUnit) else unit.samples, unit.cost)
         if isinstance(unit, ScoreUnit):
             return ()
@@ -112,7 +139,7 @@ class Ledger:
                 continue
             self.failures += 1
             error = "its chunks are damaged whenever they are read back"
-            write_marker(self.job.paths.run, FAILED, name, {"block": name, "error": error, "attempts": MAX_REPAIRS})
+            mark_failed(self.job.paths, name, {"block": name, "error": error, "attempts": MAX_REPAIRS})
             self._reporter.fail(name, error)
         self._waiting[column.slug] = len(again)
         return again or self._score(column)

@@ -6,31 +6,37 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from limitbench.errors import InputError
-from limitbench.sweep.store import Paths
+
+
+class FileLock:
+    """A lock that the operating system keeps: it cannot be lost."""
+
+    def check(self, *, ask: bool = False) -> None:
+        """Nothing to check."""
 
 
 @contextmanager
-def exclusive(paths: Paths) -> Iterator[None]:
-    """Holds the store's lock inside; the lock file is gone afterwards.
+def locked(folder: Path, study: str) -> Iterator[FileLock]:
+    """Holds the lock of the study's store inside; the lock file is gone afterwards.
 
     It works between processes of one machine, and between machines where the file system passes locks on.
 
     Raises:
         InputError: another run holds it.
     """
-    paths.out.mkdir(parents=True, exist_ok=True)
-    file = paths.out / f".{paths.study}.lock"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f".{study}.lock"
     while True:
         handle = os.open(file, os.O_CREAT | os.O_RDWR, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(handle)
-            raise InputError(
-                "out", str(paths.out), f"a directory where no other run of {paths.study} is going on"
-            ) from None
+            accepted = f"a directory where no other run of {study} is going on"
+            raise InputError("out", str(folder), accepted) from None
         try:
             current = os.stat(file).st_ino == os.fstat(handle).st_ino
         except FileNotFoundError:
@@ -39,7 +45,7 @@ def exclusive(paths: Paths) -> Iterator[None]:
             break
         os.close(handle)  # its holder removed the file between our two calls
     try:
-        yield
+        yield FileLock()
     finally:
         file.unlink(missing_ok=True)
         os.close(handle)

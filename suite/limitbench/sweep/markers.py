@@ -1,33 +1,23 @@
-"""Markers: one small JSON file per finished or failed unit, written last, so that a marker proves its data.
+"""Markers: one small JSON object per finished or failed unit, written last, so that a marker proves its data.
 
-A directory of markers is all that resume looks at. Writes are temp + fsync + rename: a marker is whole or absent.
+The markers are all that resume looks at. A marker is whole or absent, and the first one of a unit stays: whoever does
+the unit again finds it and leaves it alone.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import uuid
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from limitbench.sweep.paths import Paths
+
 Marker = dict[str, Any]
 DONE, FAILED = "done", "failed"
-
-
-def write_marker(run: Path, state: str, name: str, content: Mapping[str, Any]) -> None:
-    """Write `<run>/<state>/<name>.json` whole or not at all; an existing one is replaced."""
-    folder = run / state
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{name}.{uuid.uuid4().hex}.partial"
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(content, file, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(folder / f"{name}.json")
+#: What two markers of a unit share where both stand for the same numbers.
+_SAME = ("kind", "spec_hash", "depths", "checksums", "sizes", "number", "samples", "key")
 
 
 class _Done(BaseModel):
@@ -63,27 +53,61 @@ class _Failed(BaseModel):
 _KINDS: dict[str, type[BaseModel]] = {DONE: _Done, FAILED: _Failed}
 
 
-def read_markers(run: Path, state: str) -> dict[str, Marker]:
-    """Every whole marker in `<run>/<state>` by name; files that hold anything else count as absent."""
+def marker_name(paths: Paths, state: str, name: str) -> str:
+    """Name of a marker in the storage."""
+    return f"{paths.run}/{state}/{name}.json"
+
+
+def mark_done(paths: Paths, name: str, content: Mapping[str, Any]) -> None:
+    """Make the marker of a finished unit; one that stands for other numbers (of an older spec, say) is replaced."""
+    place, data = marker_name(paths, DONE, name), _encode(content)
+    if paths.storage.create(place, data):
+        return
+    present = _parse(DONE, dict(paths.storage.read_many([place]))[place])
+    fresh = json.loads(data)
+    if present is None or any(present.get(field) != fresh.get(field) for field in _SAME):
+        paths.storage.write(place, data)
+
+
+def mark_failed(paths: Paths, name: str, content: Mapping[str, Any]) -> None:
+    """Make or replace the marker of a unit that is set aside."""
+    paths.storage.write(marker_name(paths, FAILED, name), _encode(content))
+
+
+def read_markers(paths: Paths, state: str) -> dict[str, Marker]:
+    """Every whole marker of one state by name; objects that hold anything else count as absent."""
+    return read_some(paths, state, marker_names(paths, state))
+
+
+def marker_names(paths: Paths, state: str) -> list[str]:
+    """Names of the units with a marker of one state, sorted; none is read."""
+    entries = paths.storage.entries(f"{paths.run}/{state}")
+    return sorted(e.name.rpartition("/")[2].removesuffix(".json") for e in entries if e.name.endswith(".json"))
+
+
+def read_some(paths: Paths, state: str, names: Iterable[str]) -> dict[str, Marker]:
+    """The whole ones among the markers of the named units."""
     found: dict[str, Marker] = {}
-    for path in sorted((run / state).glob("*.json")):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            _KINDS[state].model_validate(content)
-        except (OSError, ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
-            continue
-        found[path.name.removesuffix(".json")] = content
+    for name, data in paths.storage.read_many(marker_name(paths, state, name) for name in names):
+        content = _parse(state, data)
+        if content is not None:
+            found[name.rpartition("/")[2].removesuffix(".json")] = content
     return found
 
 
-def remove_marker(run: Path, state: str, name: str) -> None:
+def remove_marker(paths: Paths, state: str, name: str) -> None:
     """Remove one marker where it exists."""
-    (run / state / f"{name}.json").unlink(missing_ok=True)
+    paths.storage.remove(marker_name(paths, state, name))
 
 
-def sweep_partial_files(*folders: Path) -> int:
-    """Delete what killed writers left behind under `folders`; the number of files deleted."""
-    stale = [path for folder in folders if folder.is_dir() for path in folder.rglob("*.partial")]
-    for path in stale:
-        path.unlink(missing_ok=True)
-    return len(stale)
+def _encode(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True).encode()
+
+
+def _parse(state: str, data: bytes | None) -> Marker | None:
+    try:
+        content: Marker = json.loads(data or b"")
+        _KINDS[state].model_validate(content)
+    except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
+        return None
+    return content

@@ -8,13 +8,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from limitbench.errors import InputError
 
 #: Seconds to find out whether a cluster answers.
 CONNECT_SECONDS = 5.0
 JOIN_SECONDS = 15.0
+#: CPUs that a Ray which was started here was asked for; empty where none was.
+_OWN: list[int | None] = []
 ACCEPTED = "the address of a running Ray cluster (HOST:PORT, ray://HOST:PORT or auto)"
 
 
@@ -38,13 +40,26 @@ def ray_session(address: str | None = None, workers: int | None = None) -> Itera
     target = address or os.environ.get("RAY_ADDRESS") or None
     try:
         if target is None or target == "local":
+            _OWN.append(workers)
             _start(workers)
         else:
             _join(target)
         with _quiet():
             yield
     finally:
+        _OWN.clear()
         ray.shutdown()
+
+
+def restart() -> bool:
+    """Start a Ray of our own, which is lost, anew inside `ray_session`; False where it was not started here."""
+    import ray
+
+    if not _OWN:
+        return False
+    ray.shutdown()
+    _start(_OWN[0])
+    return True
 
 
 @contextmanager
@@ -82,12 +97,27 @@ def _start(workers: int | None) -> None:
 def _join(address: str) -> None:
     import ray
 
-    _check_answers(address)
+    with _loopback() if _on_loopback_alone(address) else nullcontext():
+        _check_answers(address)
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except Exception as error:  # ConnectionError, ValueError, ImportError (no Ray client), RuntimeError (versions)
+            reason = " ".join(str(error).split())[:160]
+            raise InputError("address", address, f"{ACCEPTED} ({reason})") from None
+
+
+def _on_loopback_alone(address: str) -> bool:
+    """Whether the cluster of a loopback address cannot be reached by the outer one, which Ray puts in its place."""
+    import ray
+
+    host, _, port = address.rpartition(":")
+    if host not in ("127.0.0.1", "localhost") or not port.isdigit() or not 0 < int(port) < 65536:
+        return False
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # ConnectionError, ValueError, ImportError (no Ray client), RuntimeError (versions)
-        reason = " ".join(str(error).split())[:160]
-        raise InputError("address", address, f"{ACCEPTED} ({reason})") from None
+        socket.create_connection((ray.util.get_node_ip_address(), int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError:
+        return True
+    return False
 
 
 def _check_answers(address: str) -> None:
@@ -103,11 +133,22 @@ def _check_answers(address: str) -> None:
     trial = f"import ray; ray.init(address={address!r}, log_to_driver=False, logging_level='ERROR')"
     try:
         joined = subprocess.run([sys.executable, "-c", trial], capture_output=True, timeout=JOIN_SECONDS, check=False)
-        answers = joined.returncode == 0
-    except subprocess.TimeoutExpired:
-        answers = False
+        answers, said = joined.returncode == 0, joined.stderr
+    except subprocess.TimeoutExpired as late:
+        answers, said = False, late.stderr or b""
     if not answers:
-        raise InputError("address", address, f"{ACCEPTED} (there is none that this machine can join)")
+        raise InputError("address", address, f"{ACCEPTED} ({_reason(said)})")
+
+
+def _reason(said: bytes) -> str:
+    """Why joining failed, from what Ray said on the way."""
+    if b"uthenticat" in said:
+        return (
+            "RAY_AUTH_MODE=token with the cluster's token in RAY_AUTH_TOKEN or ~/.ray/auth_token: missing or wrong here"
+        )
+    if b"ersion mismatch" in said:
+        return "its versions of Ray and Python differ from those here"
+    return "there is none that this machine can join"
 
 
 @contextmanager

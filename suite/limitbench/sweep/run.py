@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from limitbench.errors import InputError
 from limitbench.networks.training_data import DIGITS, ImageSet, in_use, using
 from limitbench.sweep.executors import UNIT_SECONDS, Executor, Interrupted, Limits
 from limitbench.sweep.finalise import finalise, mark_unfinished
-from limitbench.sweep.grid import check_cells, resolve_grid
-from limitbench.sweep.layout import check_writable, clear_failures, lay_out, read_existing
+from limitbench.sweep.grid import Grid, check_cells, resolve_grid
+from limitbench.sweep.layout import lay_out, read_existing, units_set_aside
 from limitbench.sweep.ledger import Ledger
-from limitbench.sweep.lock import exclusive
 from limitbench.sweep.markers import DONE, read_markers
+from limitbench.sweep.paths import Paths
 from limitbench.sweep.progress import Reporter, Silent
 from limitbench.sweep.serial import SerialExecutor
-from limitbench.sweep.spec import Spec, check_same_meaning, meaning_of, plan, request
+from limitbench.sweep.spec import Request, Spec, check_same_meaning, meaning_of, plan, request
 from limitbench.sweep.status import StudyStatus as StudyStatus
 from limitbench.sweep.status import status as status
-from limitbench.sweep.store import Paths, open_results
+from limitbench.sweep.storage import open_storage
+from limitbench.sweep.store import open_study
 from limitbench.sweep.worker import Job, numerics
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def run(
         sampler: `exact` (no weights) or `dense`.
         seed: spec seed.
         margin: largest D at which a theory `holds`.
-        out: directory of the store; if left out, results are kept in memory only. A directory that holds the study is
-            resumed and extended.
+        out: directory of the store, or URL in an object store (`s3://bucket/prefix`); if left out, results are kept in
+            memory only. One that holds the study is resumed and extended.
         executor: `serial` (this process) or `ray`, or an `Executor`.
         address: Ray cluster to join; if left out, Ray starts on this machine.
         workers: Ray actors; one per CPU (GPU) if left out.
@@ -109,10 +109,10 @@ def run(
         if out is None:
             folder = Path(tempfile.mkdtemp(prefix="limitbench-"))
             try:
-                return _sweep(study, chosen, preset, options, folder, runner, reporter).load()
+                return _sweep(study, chosen, preset, options, folder, runner, reporter, mix=True).load()
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
-        return _sweep(study, chosen, preset, options, Path(os.path.abspath(out)), runner, reporter, mix_versions)
+        return _sweep(study, chosen, preset, options, out, runner, reporter, mix=mix_versions, retry=retry_failed)
 
 
 def check_samples(study: Study, samples: int | None, field: str = "samples") -> None:
@@ -130,50 +130,62 @@ def on_data(study: Study, grid: Mapping[str, object], images: ImageSet) -> dict[
 
 def _sweep(
     study: Study,
-    grid: Any,
+    grid: Grid,
     preset: str,
-    options: Any,
-    out: Path,
+    options: Request,
+    out: str | Path,
     runner: Executor,
     reporter: Reporter,
-    mix: bool = True,
+    *,
+    mix: bool,
+    retry: bool = False,
 ) -> xr.DataTree:
-    paths = Paths(out, study.name)
-    if out.exists() and not out.is_dir():
-        raise InputError("out", str(out), "a directory")
+    storage = open_storage(out)
+    paths = Paths(storage, study.name)
     stored = read_existing(paths)
+    if retry:
+        if stored is None:
+            raise InputError("retry-failed", str(out), f"a directory with a store of {study.name}")
+        was = stored.meaning
+        grid, options = stored.axis_grid(), options.model_copy(update={"sampler": was.sampler, "seed": was.seed})
     device = _device(options.device, stored)
     meaning = meaning_of(study, grid, options.sampler, options.seed, device)
     if stored is not None:
-        check_same_meaning(stored.meaning, meaning, str(paths.store))
-        check_cells(study, grid.union(stored.axis_grid()))
-    spec, notes = plan(meaning, grid, study.presets[preset], options.samples, options.margin, stored)
+        check_same_meaning(stored.meaning, meaning, paths.label)
+        check_cells(study, stored.axis_grid().extended(grid))
+    notes: list[str] = []
+    if retry and stored is not None:
+        spec = stored
+    else:
+        spec, notes = plan(meaning, grid, study.presets[preset], options.samples, options.margin, stored)
     if not mix:
         _check_numerics(paths)
-    check_writable(out)
+    storage.check_writable()
     began = time.monotonic()
     try:
         with runner, ExitStack() as locked:
             runner.check(device)
-            locked.enter_context(exclusive(paths))
+            locked.enter_context(storage.guarded())
+            held = locked.enter_context(storage.exclusive(study.name))
             done = lay_out(paths, spec)
-            clear_failures(paths)
             for note in notes:
                 reporter.note(note)
             trained = set(spec.grid.get(DATA_AXIS, ())) - {DIGITS}
             job = Job(_by_name(study), spec, paths, None if mix else numerics(), in_use() if trained else None)
-            ledger = Ledger(job, done, reporter)
+            set_aside = units_set_aside(paths, done)
+            ledger = Ledger(job, done, reporter, held=held, set_aside=set_aside, retry=retry)
             units = list(ledger.first())
             reporter.start(study.name, sum(spec.samples.values()), ledger.drawn, ledger.seconds_left)
             if units:
                 mark_unfinished(paths)
                 runner.run(ledger.job, units, ledger.handle)
+            held.check(ask=True)
             finalise(study, paths, spec)
     except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; finished blocks are kept, the same command resumes {paths.store}") from None
+        raise Interrupted(f"interrupted; finished blocks are kept, the same command resumes {paths.label}") from None
     failures = f", {ledger.failures} units quarantined" if ledger.failures else ""
     reporter.finish(f"{ledger.drawn:,} networks in the store, {time.monotonic() - began:.1f} s{failures}")
-    return open_results(paths.store)
+    return open_study(paths)
 
 
 def _study(study: str | Study) -> Study:
@@ -199,11 +211,12 @@ def _device(device: str, stored: Spec | None) -> Literal["cpu", "cuda"]:
 
 
 def _check_numerics(paths: Paths) -> None:
-    markers = read_markers(paths.run, DONE).values()
+    with paths.storage.guarded():
+        markers = read_markers(paths, DONE).values()
     for name, now in numerics().items():
         drawn_by = {str(marker.get("versions", {}).get(name)) for marker in markers}
         if drawn_by - {now}:
-            accepted = f"{', '.join(sorted(drawn_by))}, which drew the blocks in {paths.store}"
+            accepted = f"{', '.join(sorted(drawn_by))}, which drew the blocks in {paths.label}"
             raise InputError(name, now, f"{accepted}; or another directory, or --mix-versions")
 
 

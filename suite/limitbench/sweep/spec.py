@@ -15,13 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limitbench.errors import InputError
 from limitbench.networks.base import SAMPLERS, Sampler
-from limitbench.sweep.grid import Grid
+from limitbench.sweep.grid import Column, Grid
 
 if TYPE_CHECKING:
     from limitbench.studies.base import Preset, Study
 
 #: Raised whenever the layout of a store changes.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Meaning(BaseModel):
@@ -135,12 +135,10 @@ def plan(
     columns outside `grid` keep their count, and cells that only the product adds are drawn like those of `grid`.
     """
     asked = {column.slug for _, column in grid.columns()}
-    joined = grid if stored is None else grid.union(stored.axis_grid())
+    joined = grid if stored is None else stored.axis_grid().extended(grid)
     size, counts, notes = meaning.block_samples, {}, []
     for _, column in joined.columns():
-        point = dict(column.point)
-        width = point.get("width")
-        wanted = samples or (preset.samples_at.get(width, preset.samples) if isinstance(width, int) else preset.samples)
+        wanted = samples or samples_of(preset, column)
         whole = -(-wanted // size) * size
         kept = 0 if stored is None else stored.samples.get(column.slug, 0)
         counts[column.slug] = kept if kept and column.slug not in asked else max(whole, kept)
@@ -152,6 +150,12 @@ def plan(
     values = {name: list(axis) for name, axis in joined.as_dict().items()}
     spec = Spec(meaning=meaning.model_copy(update={"families": families}), grid=values, samples=counts, margin=margin)
     return spec, list(dict.fromkeys(notes))
+
+
+def samples_of(preset: Preset, column: Column) -> int:
+    """Networks per cell of `column` by the preset, yet to be rounded up to whole blocks."""
+    width = dict(column.point).get("width")
+    return preset.samples_at.get(width, preset.samples) if isinstance(width, int) else preset.samples
 
 
 def check_same_meaning(stored: Meaning, asked: Meaning, where: str) -> None:

@@ -1,7 +1,8 @@
 """The result store: one zarr hierarchy per study, whose metadata the driver makes and whose chunks workers fill.
 
 Every axis but depth has chunk length 1, so a column owns its chunks: workers never share one. Metadata are complete
-before the first chunk is written and never change while workers run.
+before the first chunk is written and never change while workers run. An axis value that is added later goes behind the
+present ones, so that no chunk ever moves; `open_results` gives every axis in increasing order.
 """
 
 from __future__ import annotations
@@ -11,19 +12,20 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from limitbench.errors import InputError
+from limitbench.errors import InputError, StoreError
 from limitbench.statistics.laws import quantile_levels
 from limitbench.sweep.cell_status import STATUSES as STATUSES
 from limitbench.sweep.cell_status import run_table
 from limitbench.sweep.grid import cell_depth
 from limitbench.sweep.markers import DONE, FAILED, read_markers
+from limitbench.sweep.paths import Paths, paths_of
 from limitbench.sweep.spec import Spec, parse_spec
+from limitbench.sweep.storage import Storage, open_storage
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,44 +44,12 @@ SCORES = (
     "n_star",
 )
 VERDICTS = ("holds", "fails", "undecided")
+#: Chunk length of the coordinates of axes, the same at any length, so that values can be added.
+COORDINATE_CHUNK = 256
 
 
-@dataclass(frozen=True)
-class Paths:
-    """Where a study's results lie under `out`."""
-
-    out: Path
-    study: str
-
-    @property
-    def store(self) -> Path:
-        """The zarr hierarchy."""
-        return self.out / f"{self.study}.zarr"
-
-    @property
-    def run(self) -> Path:
-        """Markers, beside the hierarchy."""
-        return self.out / f"{self.study}.run"
-
-    @property
-    def next(self) -> Path:
-        """A hierarchy that is being laid out."""
-        return self.out / f"{self.study}.zarr.next"
-
-    @property
-    def old(self) -> Path:
-        """The hierarchy that `next` replaces."""
-        return self.out / f"{self.study}.zarr.old"
-
-    def current(self) -> Path | None:
-        """The hierarchy to read: the store, or `next` where a swap was cut short; None where there is none."""
-        if self.store.exists():
-            return self.store
-        return self.next if self.old.exists() and self.next.exists() else None
-
-
-def store_attributes(spec: Spec, created: str | None = None) -> dict[str, str]:
-    """Attributes of the root group."""
+def store_attributes(spec: Spec, created: str | None = None) -> dict[str, Any]:
+    """Attributes of the root group of a store whose group `run` is behind its markers."""
     from limitbench import __version__
 
     return {
@@ -89,6 +59,7 @@ def store_attributes(spec: Spec, created: str | None = None) -> dict[str, str]:
         "layout": layout_hash(spec),
         "limitbench_version": __version__,
         "created": created or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "finalised": False,
     }
 
 
@@ -98,29 +69,56 @@ def sample_length(spec: Spec) -> int:
 
 
 def layout_hash(spec: Spec) -> str:
-    """Names the positions of all chunks, so that a worker notices a store that was laid out anew under it."""
-    text = json.dumps([spec.grid, sample_length(spec)], sort_keys=True)
+    """Names what chunks hold, so that a worker notices a store that was laid out anew under it.
+
+    Only other depths change that: values of other axes and samples are added behind the present ones.
+    """
+    text = json.dumps([spec.meaning.axes, spec.grid[spec.meaning.axes[-1]]])
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def read_spec(path: Path) -> tuple[Spec, dict[str, Any]]:
-    """Spec and attributes of the store at `path`; `InputError` where it is no intact result store."""
-    import zarr
+def read_root(paths: Paths) -> tuple[Spec, dict[str, Any]]:
+    """Spec and attributes of the store; `InputError` where it is no intact result store."""
+    attributes = _root_document(paths)["attributes"]
+    return parse_spec(attributes.get("spec"), paths.label), attributes
 
+
+def _root_document(paths: Paths) -> dict[str, Any]:
     try:
-        attributes = dict(zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False).attrs)
-    except Exception as error:  # zarr raises many types for damaged metadata
-        reason = " ".join(str(error).split())[:120]
-        accepted = f"a result store of limitbench ({type(error).__name__}: {reason})"
-        raise InputError("store", str(path), accepted) from None
-    return parse_spec(attributes.get("spec"), str(path)), attributes
+        with paths.storage.guarded():
+            document = json.loads(paths.storage.read(paths.root))
+        if not isinstance(document, dict) or not isinstance(document.get("attributes"), dict):
+            raise ValueError("no attributes")
+    except (FileNotFoundError, ValueError, RecursionError) as error:
+        reason = "no zarr.json" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())[:120]
+        raise InputError("store", paths.label, f"a result store of limitbench ({reason})") from None
+    return document
 
 
-def create_store(path: Path, spec: Spec, attributes: Mapping[str, str]) -> None:
-    """Make all groups, arrays and coordinates of an empty store at `path`, consolidated."""
+def set_attributes(paths: Paths, **attributes: Any) -> None:
+    """Change attributes of the root group, in one write."""
+    document = _root_document(paths)
+    document["attributes"] |= attributes
+    paths.storage.write(paths.root, json.dumps(document).encode())
+
+
+def open_root(paths: Paths, *, consolidated: bool, read_only: bool = True) -> zarr.Group:
+    """The root group; `consolidated` from its one metadata object alone, else from those of every array."""
     import zarr
 
-    root = zarr.create_group(path, attributes=dict(attributes), overwrite=True)
+    mode: Literal["r", "r+"] = "r" if read_only else "r+"
+    store = paths.storage.zarr(paths.store, read_only=read_only)
+    return zarr.open_group(store, mode=mode, zarr_format=3, use_consolidated=consolidated)
+
+
+def metadata(spec: Spec, created: str | None = None) -> dict[str, bytes]:
+    """Every object of an empty store, by name under its root: groups, arrays, coordinates."""
+    import zarr
+    from zarr.storage import MemoryStore
+
+    objects: dict[str, Any] = {}
+    memory = MemoryStore(objects)
+    root = zarr.create_group(memory, attributes=store_attributes(spec, created))
     meaning, grid = spec.meaning, spec.axis_grid()
     axes, shape, ones = grid.names, grid.shape, (1,) * (len(grid.shape) - 1)
     depth, length = shape[-1], sample_length(spec)
@@ -148,33 +146,52 @@ def create_store(path: Path, spec: Spec, attributes: Mapping[str, str]) -> None:
     run = _group(root, "run", spec, theory=theories)
     for name in ("n_samples", "n_requested", "attempts"):
         _array(run, name, shape, shape, axes, "int64")
-    requested = np.array([spec.samples[column.slug] for _, column in grid.columns()], dtype="int64")
-    run["n_requested"][...] = np.broadcast_to(requested.reshape(*shape[:-1], 1), shape)  # type: ignore[index]
     _array(run, "seconds", shape, shape, axes, "float64")
     _array(run, "status", shape, shape, axes, "int8", flags=STATUSES)
     for name in ("host", "device", "error"):
         _array(run, name, shape, shape, axes, "string")
     _array(run, "skipped", (*shape, len(theories)), (*shape, len(theories)), (*axes, "theory"), "string")
-    consolidate(path)
+    consolidate(memory)
+    return {name: data.to_bytes() for name, data in objects.items()}
+
+
+def write_metadata(paths: Paths, spec: Spec, created: str | None = None) -> None:
+    """Make the store hold `spec`: its empty arrays, or the present ones grown.
+
+    The object of the root comes last and holds all metadata, so that readers find the store as it was or as it is
+    meant to be. Coordinates are chunked alike at any length: longer ones read the same up to their old ends.
+    """
+    objects = {f"{paths.store}/{name}": data for name, data in metadata(spec, created).items()}
+    root = objects.pop(paths.root)
+    paths.storage.write_many(objects)
+    paths.storage.write(paths.root, root)
 
 
 def _group(root: zarr.Group, name: str, spec: Spec, **coordinates: Sequence[str] | np.ndarray) -> zarr.Group:
     group, grid = root.create_group(name), spec.axis_grid()
     for axis, values in {**grid.as_dict(), **coordinates}.items():
-        write_coordinate(group, axis, (axis,), values)
+        write_coordinate(group, axis, (axis,), values, (COORDINATE_CHUNK,) if axis in grid.names else None)
     if grid.depth_axis == "aspect":
         widths = grid.as_dict()["width"]
         depths = [[cell_depth("aspect", value, {"width": width}) for value in grid.values[-1]] for width in widths]
-        write_coordinate(group, "depth", ("width", "aspect"), np.array(depths, dtype="int64"))
+        write_coordinate(
+            group,
+            "depth",
+            ("width", "aspect"),
+            np.array(depths, dtype="int64"),
+            (COORDINATE_CHUNK, len(grid.values[-1])),
+        )
         group.attrs["coordinates"] = "depth"
     return group
 
 
-def write_coordinate(group: zarr.Group, name: str, dims: tuple[str, ...], values: Any) -> None:
-    """Write a small array whole; text becomes variable-length strings."""
+def write_coordinate(
+    group: zarr.Group, name: str, dims: tuple[str, ...], values: Any, chunks: tuple[int, ...] | None = None
+) -> None:
+    """Write a small array, in one chunk unless `chunks` says otherwise; text becomes variable-length strings."""
     data = np.asarray(values)
     dtype = "string" if data.dtype.kind in "UO" else str(data.dtype)
-    array = _array(group, name, data.shape, data.shape, dims, dtype)
+    array = _array(group, name, data.shape, chunks or data.shape, dims, dtype)
     array[...] = data.astype(object) if dtype == "string" else data
 
 
@@ -205,7 +222,7 @@ def _array(
     )
 
 
-def consolidate(path: Path) -> None:
+def consolidate(store: Any) -> None:
     """Gather all metadata in the root, so that readers open the hierarchy with one request."""
     import zarr
     from zarr.errors import ZarrUserWarning
@@ -213,14 +230,14 @@ def consolidate(path: Path) -> None:
     with warnings.catch_warnings():
         # The consolidated form is not yet part of the zarr 3 specification; xarray reads it, others ignore it.
         warnings.simplefilter("ignore", ZarrUserWarning)
-        zarr.consolidate_metadata(path)
+        zarr.consolidate_metadata(store)
 
 
 def open_results(path: str | Path) -> xr.DataTree:
-    """Open the results of one study, lazily, with verdicts and statuses as words.
+    """Open the results of one study, lazily, with verdicts and statuses as words and every axis increasing.
 
     Arguments:
-        path: a `<study>.zarr`, or a directory that holds exactly one.
+        path: a `<study>.zarr`, or a directory or URL that holds exactly one.
 
     Returns:
         Groups `samples`, `laws`, `scores`, `run` and, once a run has finished, `claims`. Every group has the axes of
@@ -228,39 +245,52 @@ def open_results(path: str | Path) -> xr.DataTree:
 
     Raises:
         InputError: no result store, more than one, or damaged metadata.
+        StoreError: the storage is out of reach.
     """
+    if str(path).rstrip("/").endswith(".zarr"):
+        return open_study(paths_of(path))
+    stores = find_stores(open_storage(path))
+    if len(stores) != 1:
+        accepted = "a result store, or a directory with exactly one"
+        names = ": " + ", ".join(paths.store for paths in stores) if stores else ""
+        raise InputError("store", str(path), accepted + names)
+    return open_study(stores[0])
+
+
+def open_study(paths: Paths) -> xr.DataTree:
+    """`open_results` of the store at `paths`."""
     import xarray as xr
 
-    path = Path(path)
-    if path.suffix != ".zarr":
-        stores = find_stores(path)
-        if len(stores) != 1:
-            accepted = "a result store, or a directory with exactly one"
-            raise InputError(
-                "store", str(path), accepted + (": " + ", ".join(p.name for p in stores) if stores else "")
-            )
-        path = stores[0]
-    paths = Paths(path.parent, path.name.removesuffix(".zarr"))
-    where = paths.current()
-    if where is None:
-        raise InputError("store", str(path), "an existing result store")
-    spec, _ = read_spec(where)
-    check_arrays(where, spec)
-    tree = xr.open_datatree(where, engine="zarr", consolidated=False, chunks=None)
-    if not tree["run"].attrs.get("finalised"):  # a run that is going on or was cut short: its markers know
-        table = run_table(spec, read_markers(paths.run, DONE), read_markers(paths.run, FAILED))
-        present = tree["run"].to_dataset()
-        tree["run"] = xr.DataTree(present.assign({k: present[k].copy(data=v) for k, v in table.items()}))
-    order = {name: i for i, name in enumerate((*spec.meaning.observables, "point_mass", *SCORES, "verdict"))}
-    return tree.map_over_datasets(lambda data: _readable(data, order))
+    with paths.storage.guarded():
+        if not paths.storage.exists(paths.root) and paths.store not in paths.storage.folders():
+            raise InputError("store", paths.label, "an existing result store")
+        spec, attributes = read_root(paths)
+        check_arrays(paths, spec)
+        store: Any = paths.storage.zarr(paths.store, read_only=True)
+        tree = xr.open_datatree(store, engine="zarr", consolidated=True, chunks=None)
+        if not attributes.get("finalised"):  # a run that is going on or was cut short: its markers know
+            table = run_table(spec, read_markers(paths, DONE), read_markers(paths, FAILED))
+            present = tree["run"].to_dataset()
+            tree["run"] = xr.DataTree(present.assign({k: present[k].copy(data=v) for k, v in table.items()}))
+        order = {name: i for i, name in enumerate((*spec.meaning.observables, "point_mass", *SCORES, "verdict"))}
+        grid = spec.axis_grid()
+        increasing = {
+            name: sorted(range(len(values)), key=values.__getitem__)
+            for name, values in grid.as_dict().items()
+            if list(values) != sorted(values)
+        }
+        return tree.map_over_datasets(lambda data: _readable(data, order, increasing))
 
 
-def find_stores(directory: Path) -> list[Path]:
-    """Result stores directly under `directory`: named like a built-in study, or with markers beside them."""
+def find_stores(storage: Storage) -> list[Paths]:
+    """Result stores directly under the root: named like a built-in study, or with markers beside them."""
     from limitbench import studies
 
-    stores = [path for path in directory.glob("*.zarr") if path.is_dir()]
-    return sorted(path for path in stores if path.stem in studies.names() or path.with_suffix(".run").is_dir())
+    with storage.guarded():
+        folders = storage.folders()
+    known = {*studies.names(), *(name.removesuffix(".run") for name in folders if name.endswith(".run"))}
+    names = [name.removesuffix(".zarr") for name in folders if name.endswith(".zarr")]
+    return [Paths(storage, name) for name in names if name in known]
 
 
 def chunk_path(array: str, position: tuple[int, ...], *trailing: int) -> str:
@@ -268,8 +298,8 @@ def chunk_path(array: str, position: tuple[int, ...], *trailing: int) -> str:
     return "/".join([array, "c", *map(str, (*position, 0, *trailing))])
 
 
-def check_arrays(path: Path, spec: Spec) -> None:
-    """Raises `InputError` where an array of the store at `path` is missing or its metadata are damaged."""
+def check_arrays(paths: Paths, spec: Spec) -> None:
+    """Raises `InputError` where an array of the store is missing or its metadata are damaged."""
     import zarr
 
     shape, names = spec.axis_grid().shape, spec.meaning.observables
@@ -277,21 +307,41 @@ def check_arrays(path: Path, spec: Spec) -> None:
     arrays += [(f"scores/{name}", shape) for name in (*SCORES, "verdict")]
     arrays += [(f"run/{name}", shape) for name in ("n_samples", "status", "error", "skipped")]
     try:
-        root = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
+        with paths.storage.guarded():
+            root = open_root(paths, consolidated=True)
         for name in ("samples", "laws", "scores", "run"):
             if not isinstance(root[name], zarr.Group):
                 raise ValueError(f"{name} is no group")
+        _check_objects(paths)
         for name, leading in arrays:
             array = root[name]
             if not isinstance(array, zarr.Array) or array.shape[: len(leading)] != leading:
                 raise ValueError(f"{name} has another shape than the spec")
+    except StoreError:
+        raise
     except Exception as error:  # zarr raises many types for damaged metadata
         reason = " ".join(str(error).split())[:120]
         accepted = f"a result store with intact metadata ({type(error).__name__}: {reason})"
-        raise InputError("store", str(path), accepted) from None
+        raise InputError("store", paths.label, accepted) from None
 
 
-def _readable(data: xr.Dataset, order: Mapping[str, int]) -> xr.Dataset:
+def _check_objects(paths: Paths) -> None:
+    """Raises `ValueError` where an array's own metadata are not those that the root holds of it.
+
+    Shapes may differ, as they do where growing was cut short; claims may be missing: every run makes them anew.
+    """
+    held: dict[str, Any] = _root_document(paths)["consolidated_metadata"]["metadata"]
+    names = {f"{paths.store}/{name}/zarr.json": name for name in held if name.split("/")[0] != "claims"}
+    with paths.storage.guarded():
+        for place, data in paths.storage.read_many(names):
+            wanted, found = held[names[place]], json.loads(data or b"{}")
+            fields = ("node_type", "data_type", "fill_value", "dimension_names", "codecs")
+            if not isinstance(found, dict) or any(found.get(field) != wanted.get(field) for field in fields):
+                raise ValueError(f"{names[place]}/zarr.json is missing or not that of {names[place]}")
+
+
+def _readable(data: xr.Dataset, order: Mapping[str, int], increasing: Mapping[str, list[int]]) -> xr.Dataset:
+    data = data.isel({name: positions for name, positions in increasing.items() if name in data.dims})
     changed: dict[Any, tuple[Any, np.ndarray, Any]] = {}
     for name, variable in data.variables.items():
         meanings = variable.attrs.get("flag_meanings")

@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from limitbench.errors import InputError
+from limitbench.errors import InputError, StoreError
 from limitbench.networks.training_data import using
 from limitbench.numerics.random import stream_seed
 from limitbench.statistics.laws import Law, quantile_levels
 from limitbench.sweep.blocks import SampleUnit, ScoreUnit, Unit, block_batches, one_pass
+from limitbench.sweep.chunks import Chunks
 from limitbench.sweep.grid import LAYER_AXIS
-from limitbench.sweep.markers import DONE, write_marker
+from limitbench.sweep.markers import mark_done
+from limitbench.sweep.paths import Paths
 from limitbench.sweep.spec import Spec
-from limitbench.sweep.store import SCORES, VERDICTS, Paths, chunk_path, layout_hash
+from limitbench.sweep.store import SCORES, VERDICTS, layout_hash
 
 if TYPE_CHECKING:
-    import zarr
-
     from limitbench.studies.base import Study
 
 #: What a worker hands back: a small mapping, never arrays.
@@ -104,8 +104,8 @@ def execute(job: Job, unit: Unit, attempt: int = 1) -> Receipt:
     """Do one unit of `job`, write its chunks, write its marker; the marker's content is the receipt."""
     started = time.perf_counter()
     with one_thread(), using(*(job.data or (None,))):
-        root = _open(job)
-        receipt = _draw(job, unit, root) if isinstance(unit, SampleUnit) else _score(job, unit, root)
+        chunks = Chunks(job.paths, layout_hash(job.spec))
+        receipt = _draw(job, unit, chunks) if isinstance(unit, SampleUnit) else _score(job, unit, chunks)
     if receipt.get("damaged"):
         return receipt
     receipt |= {
@@ -116,7 +116,8 @@ def execute(job: Job, unit: Unit, attempt: int = 1) -> Receipt:
         "seconds": time.perf_counter() - started,
         **environment(job.spec.meaning.device),
     }
-    write_marker(job.paths.run, DONE, unit.id, receipt)
+    with job.paths.storage.guarded():
+        mark_done(job.paths, unit.id, receipt)
     return receipt
 
 
@@ -147,32 +148,19 @@ def score_key(spec: Spec, unit: ScoreUnit) -> dict[str, Any]:
     return {"blocks": list(unit.blocks), "margin": spec.margin, "limitbench": __version__}
 
 
-def _open(job: Job) -> zarr.Group:
-    import zarr
-
-    # Blocks of NaN must exist too, and zarr's own threads would multiply with the workers.
-    zarr.config.set({"array.write_empty_chunks": True, "async.concurrency": 1, "threading.max_workers": 1})
-    root = zarr.open_group(job.paths.store, mode="r+", zarr_format=3, use_consolidated=False)
-    if root.attrs["layout"] != layout_hash(job.spec):
-        raise RuntimeError("the store was laid out anew by another run; this worker's positions no longer hold")
-    return root
-
-
-def _draw(job: Job, unit: SampleUnit, root: zarr.Group) -> Receipt:
+def _draw(job: Job, unit: SampleUnit, chunks: Chunks) -> Receipt:
     study, meaning = job.resolve_study(), job.spec.meaning
     drawn, seeds = _sample(study, unit, meaning.seed, meaning.sampler, meaning.device)
-    place = tuple(slice(i, i + 1) for i in unit.position)
-    checksums = {}
+    arrays, checksums = {}, {}
     for name in meaning.observables:
         values = np.ascontiguousarray(drawn[name].T, dtype="<f8")
         if values.shape != (len(unit.column.depths), unit.samples):
             raise ValueError(f"{name}: got shape {values.shape}, expected {(len(unit.column.depths), unit.samples)}")
-        block = slice(unit.number * unit.samples, (unit.number + 1) * unit.samples)
-        root[f"samples/{name}"][(*place, slice(None), block)] = values.reshape((1,) * len(place) + values.shape)  # type: ignore[index]
-        checksums[name] = checksum(values)
+        arrays[f"samples/{name}"], checksums[name] = values, checksum(values)
+    block = slice(unit.number * unit.samples, (unit.number + 1) * unit.samples)
     return {
         "kind": "samples",
-        "sizes": _sizes(job, [f"samples/{name}" for name in checksums], unit.position, unit.number),
+        "sizes": chunks.write(arrays, unit.position, block),
         "column": dict(unit.column.point),
         "number": unit.number,
         "samples": unit.samples,
@@ -180,12 +168,6 @@ def _draw(job: Job, unit: SampleUnit, root: zarr.Group) -> Receipt:
         "first_batch_seeds": seeds,
         "checksums": checksums,
     }
-
-
-def _sizes(job: Job, arrays: list[str], position: tuple[int, ...], *trailing: int) -> dict[str, int]:
-    """Bytes of the chunks that were written: what a resumed run finds out at the price of one look."""
-    files = {name: job.paths.store / chunk_path(name, position, *trailing) for name in arrays}
-    return {name: file.stat().st_size for name, file in files.items()}
 
 
 def _sample(
@@ -213,11 +195,11 @@ def _sample(
     return dict(zip(study.observables, found, strict=True)), seeds
 
 
-def _score(job: Job, unit: ScoreUnit, root: zarr.Group) -> Receipt:
+def _score(job: Job, unit: ScoreUnit, chunks: Chunks) -> Receipt:
     from limitbench.statistics.scores import score_cells
 
     study, meaning = job.resolve_study(), job.spec.meaning
-    samples, damaged = _read_samples(job, unit, root)
+    samples, damaged = _read_samples(job, unit, chunks)
     if damaged:
         return {"damaged": damaged}
     laws, skipped = column_laws(study, unit)
@@ -236,15 +218,12 @@ def _score(job: Job, unit: ScoreUnit, root: zarr.Group) -> Receipt:
                     verdicts[c, o, t] = VERDICTS.index(score.verdict)
                     notes |= {f"{observable}, {theory}: {note}": None for note in score.notes}
     tables, point_mass = _law_tables(laws, theories, cells)
-    place = tuple(slice(i, i + 1) for i in unit.position)
     arrays = {f"laws/{name}": table for name, table in tables.items()}
     arrays |= {"laws/point_mass": point_mass, "scores/verdict": verdicts}
     arrays |= {f"scores/{name}": values for name, values in numbers.items()}
-    for path, values in arrays.items():
-        root[path][(*place, ...)] = values.reshape((1,) * len(place) + values.shape)  # type: ignore[index]
     return {
         "kind": "scores",
-        "sizes": _sizes(job, list(arrays), unit.position, 0, 0),
+        "sizes": chunks.write(arrays, unit.position),
         "column": dict(unit.column.point),
         "key": score_key(job.spec, unit),
         "skipped": skipped,
@@ -253,16 +232,17 @@ def _score(job: Job, unit: ScoreUnit, root: zarr.Group) -> Receipt:
     }
 
 
-def _read_samples(job: Job, unit: ScoreUnit, root: zarr.Group) -> tuple[dict[str, np.ndarray], list[int]]:
+def _read_samples(job: Job, unit: ScoreUnit, chunks: Chunks) -> tuple[dict[str, np.ndarray], list[int]]:
     """Samples (networks, cells) of the finished blocks by observable, and the numbers of damaged blocks."""
     size, damaged = job.spec.meaning.block_samples, []
     parts: dict[str, list[np.ndarray]] = {name: [] for name in job.spec.meaning.observables}
     for number, sums in zip(unit.blocks, unit.checksums, strict=True):
         for name, found in parts.items():
-            place = (*unit.position, slice(None), slice(number * size, (number + 1) * size))
             try:
-                values = np.asarray(root[f"samples/{name}"][place])  # type: ignore[index]
+                values = chunks.read(f"samples/{name}", unit.position, slice(number * size, (number + 1) * size))
                 intact = checksum(values) == sums[name]
+            except StoreError:
+                raise
             except Exception:  # a torn chunk fails in its codec, in many ways
                 intact = False
             if not intact:

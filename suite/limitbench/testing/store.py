@@ -19,31 +19,31 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import xarray as xr
-import zarr
 
 from limitbench.errors import InputError
 from limitbench.studies.base import Study
 from limitbench.sweep.executors import Executor
 from limitbench.sweep.run import run, status
 from limitbench.sweep.serial import SerialExecutor
+from limitbench.sweep.store import open_results
 
 #: Groups whose numbers may depend on nothing but the spec.
 NUMBERS = ("samples", "laws", "scores")
 
 
-def numbers(store: Path) -> dict[str, bytes]:
+def numbers(store: str | Path) -> dict[str, bytes]:
     """Bytes of every array of `samples`, `laws` and `scores`, coordinates among them, with shape and type."""
-    root = zarr.open_group(store, mode="r", use_consolidated=False)
+    tree = open_results(store)
     found = {}
     for group in NUMBERS:
-        for name, array in root[group].arrays():  # type: ignore[union-attr]
-            values = np.asarray(array[...])
-            data = repr(values.tolist()).encode() if values.dtype.kind in "TO" else values.tobytes()
-            found[f"{group}/{name}"] = f"{values.shape} {values.dtype} ".encode() + data
+        for name, variable in tree[group].to_dataset().variables.items():
+            values = variable.to_numpy()
+            data = repr(values.tolist()).encode() if values.dtype.kind in "TOU" else values.tobytes()
+            found[f"{group}/{name}"] = f"{variable.dims} {values.shape} {values.dtype} ".encode() + data
     return found
 
 
-def assert_same_numbers(first: Path, second: Path) -> None:
+def assert_same_numbers(first: str | Path, second: str | Path) -> None:
     """Fails, naming the arrays, where two stores differ in one bit."""
     a, b = numbers(first), numbers(second)
     assert a.keys() == b.keys()

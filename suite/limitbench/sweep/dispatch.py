@@ -1,0 +1,348 @@
+"""The dispatcher: which unit goes to which worker next, and what becomes of one whose attempt ended badly.
+
+It knows workers only through a `Pool`, which is Ray's actors in a run (`ray_pool`) and simulated ones with a clock of
+their own in a simulation. Every step costs the same however many workers there are.
+"""
+
+from __future__ import annotations
+
+import abc
+import heapq
+import itertools
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from limitbench.errors import ClusterError
+from limitbench.sweep.blocks import Unit, urgency
+from limitbench.sweep.executors import Event, EventKind, Events, Handler, Limits, Outcome
+from limitbench.sweep.worker import Receipt
+
+#: Pause before a unit whose worker died is tried again, doubled with each death up to the longest.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 60.0
+#: Workers that may die before they are ready, in a row and with none alive, before the run is given up.
+MAX_FAILED_STARTS = 6
+#: A worker that is not ready by then is given up and another one is asked for.
+START_SECONDS = 600.0
+#: Without any worker for so long, the run is given up: clusters that grow on demand take many minutes.
+NO_WORKER_SECONDS = 1800.0
+#: Longest wait for news, so that nodes that joined are seen.
+WAIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A worker that was started accepts units; it runs on `node`."""
+
+    worker: int
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The unit that was submitted to the worker is finished."""
+
+    worker: int
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The unit that was submitted to the worker raised; the worker accepts the next one."""
+
+    worker: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The worker is gone, whether it was starting, idle or busy, and nobody had asked for that.
+
+    Attributes:
+        worker: its number.
+        cause: what went with it: its process alone, or the whole node (also where that is not certain).
+        reason: one line for reports.
+    """
+
+    worker: int
+    cause: Literal["process", "node"]
+    reason: str
+
+
+News = Ready | Done | Raised | Lost
+
+
+class Pool(abc.ABC):
+    """Workers by number, and a clock. Nothing here may block but `wait`."""
+
+    @abc.abstractmethod
+    def now(self) -> float:
+        """Seconds on the pool's clock."""
+
+    @abc.abstractmethod
+    def capacity(self) -> int:
+        """Workers that there is room for just now; may change at any time."""
+
+    @abc.abstractmethod
+    def name(self, worker: int) -> str:
+        """What the worker is called in logs."""
+
+    @abc.abstractmethod
+    def start(self, worker: int) -> None:
+        """Begin to start a worker under a number not used before; `Ready` or `Lost` follows."""
+
+    @abc.abstractmethod
+    def submit(self, worker: int, unit: Unit, attempt: int) -> None:
+        """Give a unit to a worker that is ready and idle; `Done`, `Raised` or `Lost` follows."""
+
+    @abc.abstractmethod
+    def wait(self, seconds: float) -> Sequence[News]:
+        """All news there are; if there are none, the first within `seconds`, or nothing.
+
+        Raises:
+            InputError: a worker cannot honour the job.
+            Stopped: the cluster or the store is out of reach.
+        """
+
+    @abc.abstractmethod
+    def kill(self, worker: int) -> None:
+        """End a worker, whatever it does; news of it that are still under way are ignored."""
+
+
+@dataclass(slots=True)
+class _Task:
+    """A unit, and how often it ended badly."""
+
+    unit: Unit
+    failures: int = 0
+    deaths: int = 0
+    losses: int = 0
+    since: float = 0.0
+
+    @property
+    def attempts(self) -> int:
+        """Attempts that count."""
+        return self.failures + self.deaths
+
+
+class Dispatcher:
+    """Does units on the workers of a pool, most urgent first, one at a time on each.
+
+    Attempts are counted by unit, not by worker. A unit that raises or runs out of time has `limits.attempts`; one whose
+    worker dies has `limits.deaths`, with growing pauses, because from outside a crash and a kill (out of memory, an
+    operator) look alike and the unit was its worker's only occupant. Loss of a node is no fault of the unit and counts
+    for nothing, until it happens again and again. Workers that are gone are replaced.
+
+    Arguments:
+        pool: the workers.
+        handle: called once per ended unit; returns units that can follow.
+        limits: when a unit is given up.
+        workers: number of workers; the pool's capacity, as it changes, if left out.
+        events: told of everything that happens.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        handle: Handler,
+        limits: Limits = Limits(),  # noqa: B008
+        workers: int | None = None,
+        events: Events | None = None,
+    ) -> None:
+        self._pool, self._handle, self._limits, self._workers, self._events = pool, handle, limits, workers, events
+        self._order = itertools.count()
+        self._numbers = itertools.count()
+        self._queue: list[tuple[bool, float, int, Unit | _Task]] = []
+        self._paused: list[tuple[float, int, _Task]] = []
+        self._starting: OrderedDict[int, float] = OrderedDict()  # since when
+        self._idle: OrderedDict[int, None] = OrderedDict()
+        self._busy: OrderedDict[int, _Task] = OrderedDict()  # the one at work for longest comes first
+        self._nodes: dict[int, str] = {}  # of idle and busy workers
+        self._failed_starts, self._start_after, self._workerless = 0, 0.0, pool.now()
+
+    @property
+    def left(self) -> int:
+        """Units that have not ended."""
+        return len(self._queue) + len(self._paused) + len(self._busy)
+
+    def add(self, units: Iterable[Unit]) -> None:
+        """Queue units."""
+        self._queue += [(*urgency(unit), next(self._order), unit) for unit in units]
+        heapq.heapify(self._queue)
+
+    def work(self) -> None:
+        """Dispatch until every unit has ended.
+
+        Raises:
+            ClusterError: no worker starts.
+            Stopped, InputError: as `Pool.wait`, and what `handle` raises.
+        """
+        while self.left:
+            self._resume_paused()
+            self._assign()
+            self._grow()
+            for news in self._pool.wait(self._patience()):
+                self._take(news)
+                self._assign()
+            self._stop_overdue()
+
+    def close(self) -> None:
+        """End all workers."""
+        for worker in [*self._starting, *self._idle, *self._busy]:
+            if worker in self._nodes:
+                self._tell("worker-stopped", worker)
+            self._pool.kill(worker)
+        self._forget_workers()
+
+    def move(self, pool: Pool) -> None:
+        """Go on with another pool, the present one being lost with all its workers."""
+        for worker in [*self._idle, *self._busy]:
+            self._tell("worker-lost", worker, reason="Ray was lost")
+        for task in self._busy.values():
+            self._push(task)
+        self._forget_workers()
+        self._pool, self._workerless = pool, pool.now()
+
+    def _forget_workers(self) -> None:
+        for workers in (self._starting, self._idle, self._busy, self._nodes):
+            workers.clear()
+
+    def _tell(self, kind: EventKind, worker: int, task: _Task | None = None, reason: str = "") -> None:
+        if self._events is None:
+            return
+        name, node = self._pool.name(worker), self._nodes.get(worker, "")
+        if task is None:
+            self._events(Event(kind, name, node, reason=reason))
+        else:
+            seconds = 0.0 if kind == "unit-started" else self._pool.now() - task.since
+            self._events(Event(kind, name, node, task.unit.id, task.attempts + 1, seconds, reason))
+
+    def _push(self, task: _Task) -> None:
+        heapq.heappush(self._queue, (*urgency(task.unit), next(self._order), task))
+
+    def _pause(self, task: _Task, times: int) -> None:
+        seconds = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** (times - 1))
+        heapq.heappush(self._paused, (self._pool.now() + seconds, next(self._order), task))
+
+    def _resume_paused(self) -> None:
+        while self._paused and self._paused[0][0] <= self._pool.now():
+            self._push(heapq.heappop(self._paused)[-1])
+
+    def _patience(self) -> float:
+        """Seconds until something has to be done that no news announces."""
+        until = [self._pool.now() + WAIT_SECONDS]
+        if self._paused:
+            until.append(self._paused[0][0])
+        if self._busy:
+            until.append(next(iter(self._busy.values())).since + self._limits.unit_seconds)
+        return max(0.0, min(until) - self._pool.now())
+
+    def _assign(self) -> None:
+        while self._queue and self._idle:
+            worker, _ = self._idle.popitem()
+            item = heapq.heappop(self._queue)[-1]
+            task = item if isinstance(item, _Task) else _Task(item)
+            task.since = self._pool.now()
+            self._busy[worker] = task
+            self._tell("unit-started", worker, task)
+            self._pool.submit(worker, task.unit, task.attempts + 1)
+
+    def _grow(self) -> None:
+        """Start workers while there is room and work for them."""
+        alive = len(self._starting) + len(self._idle) + len(self._busy)
+        wanted = min(self._workers or max(1, self._pool.capacity()), self.left) - alive
+        # A unit in the queue is there for the next worker that is ready; those at work need none.
+        wanted = min(wanted, len(self._queue) - len(self._starting) - len(self._idle))
+        if wanted > 0 and self._pool.now() >= self._start_after:
+            for _ in range(wanted):
+                worker = next(self._numbers)
+                self._starting[worker] = self._pool.now()
+                self._pool.start(worker)
+
+    def _take(self, news: News) -> None:
+        worker = news.worker
+        match news:
+            case Ready(node=node) if worker in self._starting:
+                del self._starting[worker]
+                self._failed_starts, self._start_after = 0, 0.0
+                self._nodes[worker] = node
+                self._idle[worker] = None
+                self._tell("worker-started", worker)
+            case Done(receipt=receipt) if worker in self._busy:
+                task = self._busy.pop(worker)
+                self._idle[worker] = None
+                self._tell("unit-ended", worker, task)
+                self._assign()  # the books can wait, the worker should not
+                self._end(Outcome(task.unit, receipt, attempts=task.attempts + 1))
+            case Raised(error=error) if worker in self._busy:
+                task = self._busy.pop(worker)
+                self._idle[worker] = None
+                self._failed(worker, task, error)
+            case Lost():
+                self._lost(news)
+
+    def _end(self, outcome: Outcome) -> None:
+        for unit in self._handle(outcome):
+            heapq.heappush(self._queue, (*urgency(unit), next(self._order), unit))
+
+    def _failed(self, worker: int, task: _Task, error: str) -> None:
+        final = task.failures + 1 >= self._limits.attempts
+        self._tell("unit-failed" if final else "unit-retried", worker, task, error)
+        task.failures += 1
+        if final:
+            self._end(Outcome(task.unit, None, error, task.attempts))
+        else:
+            self._push(task)
+
+    def _lost(self, news: Lost) -> None:
+        worker, reason = news.worker, news.reason
+        if self._starting.pop(worker, None) is not None:
+            if news.cause == "process":
+                self._not_started(reason)
+            return
+        if worker not in self._nodes:
+            return
+        self._idle.pop(worker, None)
+        task = self._busy.pop(worker, None)
+        self._tell("worker-lost", worker, reason=reason)
+        if task is not None:
+            self._died(worker, task, news)
+        del self._nodes[worker]
+        self._workerless = self._pool.now()
+
+    def _died(self, worker: int, task: _Task, news: Lost) -> None:
+        by_node = news.cause == "node"
+        losses, deaths = task.losses + by_node, task.deaths + (not by_node)
+        final = losses >= self._limits.losses or deaths >= self._limits.deaths
+        self._tell("unit-failed" if final else "unit-retried", worker, task, news.reason)
+        task.losses, task.deaths = losses, deaths
+        if final:
+            what = f"its node was lost {losses} times" if by_node else "its worker process died every time"
+            self._end(Outcome(task.unit, None, f"{what}: {news.reason}", max(1, task.attempts)))
+        elif by_node and losses == 1:
+            self._push(task)
+        else:
+            self._pause(task, losses if by_node else deaths)
+
+    def _not_started(self, reason: str) -> None:
+        self._failed_starts += 1
+        if self._failed_starts >= MAX_FAILED_STARTS and not self._nodes:
+            raise ClusterError(f"Ray workers die before they are ready: {reason}")
+        pause = FIRST_PAUSE_SECONDS * 2.0 ** min(self._failed_starts, MAX_FAILED_STARTS)
+        self._start_after = self._pool.now() + pause
+
+    def _stop_overdue(self) -> None:
+        now = self._pool.now()
+        while self._busy and now - (oldest := next(iter(self._busy.items())))[1].since > self._limits.unit_seconds:
+            worker, task = oldest
+            del self._busy[worker]
+            self._failed(worker, task, f"TimeoutError: not finished within {self._limits.unit_seconds:g} s")
+            self._tell("worker-stopped", worker, reason="its unit ran out of time")
+            del self._nodes[worker]
+            self._workerless = now
+            self._pool.kill(worker)
+        while self._starting and now - next(iter(self._starting.values())) > START_SECONDS:
+            self._pool.kill(self._starting.popitem(last=False)[0])
+        if not self._nodes and now - self._workerless > NO_WORKER_SECONDS:
+            raise ClusterError(f"no Ray worker could be started within {NO_WORKER_SECONDS / 60:.0f} minutes")

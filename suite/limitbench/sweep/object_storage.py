@@ -1,0 +1,369 @@
+"""Results in an object store: `s3://bucket/prefix`, and `gs://` or `az://` where obstore finds its way (untested).
+
+Requests are repeated until the patience is over, whatever goes wrong on the way: answers lost, torn or refused for the
+moment. A conditional write whose answer was lost is recognised by its content.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from limitbench.errors import InputError, StoreError
+from limitbench.sweep.storage import SCHEMES, Entry, Held, Storage, check_name
+
+if TYPE_CHECKING:
+    from zarr.abc.store import Store
+
+T = TypeVar("T")
+#: What tells one state of an object from the next: its ETag, on some servers a generation.
+Version = dict[str, Any]
+
+#: Seconds for which a request is repeated before the run stops.
+PATIENCE = 90.0
+#: The same for the first request of a process that opens a store, and for the last one.
+FIRST_PATIENCE = 10.0
+#: Requests under way at a time when many objects are read or written.
+CONCURRENCY = 32
+#: Objects named in one listing or bulk request.
+PAGE = 1000
+_INSTALL = "obstore: pip install 'limitbench[s3]'"
+_LOOPBACK = ("localhost", "127.", "::1")
+
+
+@dataclass(frozen=True)
+class ObjectStorage(Storage):
+    """Objects under a URL. Made by `at`.
+
+    Neither the object nor its pickle holds a credential. Every process takes its own from where the libraries of the
+    provider look in the environment: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, a web identity
+    (`AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_ROLE_ARN`), a container's credentials, else the role of the instance; files
+    such as `~/.aws/credentials` are not read. Workers of a Ray that the run starts inherit the driver's environment;
+    nodes of a cluster need their own. Where the store is comes from the driver alone.
+
+    Arguments:
+        url: `s3://bucket/prefix`, without a slash at the end.
+        settings: endpoint, region and style of addresses, as obstore names them.
+        allow_http: whether requests may go without TLS.
+        patience: seconds for which a failing request is repeated.
+    """
+
+    url: str
+    settings: tuple[tuple[str, str], ...] = ()
+    allow_http: bool = False
+    patience: float = PATIENCE
+
+    @classmethod
+    def at(cls, url: str) -> ObjectStorage:
+        """The storage at `url`, which has to answer one request; where it is reached comes from the environment.
+
+        For S3: `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, `AWS_REGION` or `AWS_DEFAULT_REGION`,
+        `AWS_VIRTUAL_HOSTED_STYLE_REQUEST`. An endpoint without TLS needs `AWS_ALLOW_HTTP=true`, on this machine's
+        loopback nothing.
+
+        Raises:
+            InputError: no such scheme, no bucket, a URL with credentials, obstore is missing, or the bucket does not
+                exist, denies access or does not answer within about `FIRST_PATIENCE` seconds.
+        """
+        checked = _check_url(url)
+        try:
+            import obstore  # noqa: F401
+        except ImportError:
+            raise InputError("out", checked, _INSTALL) from None
+        endpoint = _variable("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT") if checked[:2] == "s3" else ""
+        settings = {
+            "endpoint": endpoint,
+            "region": _variable("AWS_REGION", "AWS_DEFAULT_REGION"),
+            "virtual_hosted_style_request": _variable("AWS_VIRTUAL_HOSTED_STYLE_REQUEST"),
+        }
+        chosen = tuple((k, v) for k, v in settings.items() if v) if checked[:2] == "s3" else ()
+        storage = cls(checked, chosen, _check_endpoint(endpoint), PATIENCE)
+        with storage._refusing(f"an object store that can be reached from {socket.gethostname()}"):
+            next(iter(storage.hasty._list("")), None)
+        return storage
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return type(self), (self.url, self.settings, self.allow_http, self.patience)
+
+    @property
+    def root(self) -> str:
+        """The URL."""
+        return self.url
+
+    @cached_property
+    def hasty(self) -> ObjectStorage:
+        """The same storage with less patience, for the first and last requests of a run."""
+        return replace(self, patience=min(self.patience, FIRST_PATIENCE))
+
+    @cached_property
+    def store(self) -> Any:
+        """obstore's store of everything under the URL.
+
+        Raises:
+            StoreError: obstore is not installed here.
+        """
+        try:
+            from obstore.store import from_url
+        except ImportError:
+            raise StoreError(f"{socket.gethostname()} cannot reach {self.url} without {_INSTALL}") from None
+        seconds, pause = timedelta(seconds=self.patience), min(5.0, self.patience / 4)
+        backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=pause), "base": 2}
+        return from_url(
+            self.url,
+            config=dict(self.settings) or None,
+            client_options={"connect_timeout": "5s", "timeout": "60s", "allow_http": self.allow_http},
+            retry_config={"max_retries": 50, "retry_timeout": seconds, "backoff": backoff},
+        )
+
+    def persistently(self, request: Callable[[], T]) -> T:
+        """`request`, repeated where obstore itself cannot know whether that is safe. It has to bear repetition."""
+        from obstore.exceptions import GenericError
+
+        deadline, pause = time.monotonic() + self.patience, 0.1
+        while True:
+            try:
+                return request()
+            except GenericError:
+                if time.monotonic() + pause > deadline:
+                    raise
+                time.sleep(pause)
+                pause = min(2 * pause, 5.0)
+
+    def zarr(self, folder: str, *, read_only: bool = False) -> Store:
+        """zarr's own store over obstore."""
+        from limitbench.sweep.object_zarr import PersistentStore
+
+        return PersistentStore(replace(self, url=f"{self.url}/{_name(folder)}"), read_only=read_only)
+
+    def read(self, name: str) -> bytes:
+        """One request."""
+        return self.find(name)[0]
+
+    def find(self, name: str) -> tuple[bytes, Version]:
+        """Content of an object and its version; `FileNotFoundError` where there is none."""
+
+        def request() -> tuple[bytes, Version]:
+            found = self.store.get(_name(name))
+            return bytes(found.bytes()), {"e_tag": found.meta["e_tag"], "version": found.meta["version"]}
+
+        return self.persistently(request)
+
+    def write(self, name: str, data: bytes) -> None:
+        """One request, which is whole or absent."""
+        self.persistently(lambda: self.store.put(_name(name), data, use_multipart=False))
+
+    def create(self, name: str, data: bytes) -> bool:
+        """A conditional write. Where the object is there already and holds `data`, that counts as success."""
+        return self.put_if(name, data) is not None
+
+    def put_if(self, name: str, data: bytes, version: Version | None = None) -> Version | None:
+        """Write an object only where it still has this `version` (None: where there is none).
+
+        Returns:
+            Its version from now on, None where another writer was first. An answer that was lost is made good by a
+            look at the object: contents that must tell writers apart have to be unique.
+        """
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        def request() -> Version | None:
+            try:
+                return dict(self.store.put(_name(name), data, mode=version or "create", use_multipart=False))
+            except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+                try:
+                    present, found = self.find(name)
+                except FileNotFoundError:
+                    return None
+                return found if present == data else None
+
+        return self.persistently(request)
+
+    def remove(self, name: str) -> None:
+        """One request."""
+        self._delete([_name(name)])
+
+    def remove_all(self, folder: str) -> None:
+        """A thousand objects a request."""
+        for batch in _batches(self.entries(folder)):
+            self._delete([_name(entry.name) for entry in batch])
+
+    def _delete(self, names: list[str]) -> None:
+        with contextlib.suppress(FileNotFoundError):  # some servers say so where there is nothing to delete
+            self.persistently(lambda: self.store.delete(names))
+
+    def entries(self, folder: str) -> Iterator[Entry]:
+        """A listing; it goes on behind the last name where it was cut off."""
+        return self._list(_name(folder) if folder else "")
+
+    def _list(self, folder: str) -> Iterator[Entry]:
+        from obstore.exceptions import GenericError
+
+        last: str | None = None
+        pages: Iterator[list[Any]] | None = None
+
+        def page() -> list[Any] | None:
+            nonlocal pages
+            pages = pages or iter(self.store.list(folder or None, offset=last, chunk_size=PAGE))
+            try:
+                return next(pages, None)
+            except GenericError:
+                pages = None
+                raise
+
+        while (found := self.persistently(page)) is not None:
+            for meta in found:
+                yield Entry(meta["path"], meta["size"], meta["last_modified"])
+                last = meta["path"]
+
+    def folders(self) -> list[str]:
+        """One listing of the root."""
+        found = self.persistently(lambda: self.store.list_with_delimiter())
+        return sorted(str(name).rstrip("/") for name in found["common_prefixes"])
+
+    def children(self, folder: str) -> list[str]:
+        """Names directly under `folder`, of objects and of folders."""
+        place = _name(folder) if folder else ""
+        found = self.persistently(lambda: self.store.list_with_delimiter(place or None))
+        names = [*found["common_prefixes"], *(meta["path"] for meta in found["objects"])]
+        return [str(name).rstrip("/").rpartition("/")[2] for name in names]
+
+    def sizes(self, folder: str) -> Callable[[str], int | None]:
+        """One listing of the folder, kept in memory."""
+        return {entry.name: entry.size for entry in self.entries(folder)}.get
+
+    def exists(self, name: str) -> bool:
+        """One request, without the content."""
+        try:
+            self.persistently(lambda: self.store.head(_name(name)))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def read_many(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
+        """`CONCURRENCY` at a time."""
+
+        def read(name: str) -> tuple[str, bytes | None]:
+            try:
+                return name, self.read(name)
+            except FileNotFoundError:
+                return name, None
+
+        with ThreadPoolExecutor(CONCURRENCY) as pool:
+            for batch in _batches(names):
+                yield from pool.map(read, batch)
+
+    def write_many(self, objects: Mapping[str, bytes]) -> None:
+        """`CONCURRENCY` at a time."""
+        with ThreadPoolExecutor(CONCURRENCY) as pool:
+            list(pool.map(self.write, objects.keys(), objects.values()))
+
+    def check_writable(self) -> None:
+        """Makes an object and removes it."""
+        probe = f".limitbench-probe-{uuid.uuid4().hex}"
+        with self._refusing("a place where objects can be made and removed"):
+            try:
+                self.hasty.write(probe, b"")
+            finally:
+                self.hasty.remove(probe)
+
+    @contextlib.contextmanager
+    def _refusing(self, accepted: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            reason = self.failure(error)
+            if reason is None:
+                raise
+            raise InputError("out", self.url, f"{accepted} ({reason})") from None
+
+    def exclusive(self, study: str) -> AbstractContextManager[Held]:
+        """A lease: an object that its holder renews."""
+        from limitbench.sweep.lease import leased
+
+        return leased(self, study)
+
+    def failure(self, error: BaseException) -> str | None:
+        """What the server said or that it said nothing, in words of ours: its answers repeat the caller's key."""
+        from obstore import exceptions
+
+        if isinstance(error, FileNotFoundError):
+            return "no such bucket" if "NoSuchBucket" in str(error) else None
+        if not isinstance(error, exceptions.BaseError) or isinstance(error, exceptions.InvalidPathError):
+            return None
+        return _in_words(str(error), denied=type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError"))
+
+
+def _in_words(text: str, *, denied: bool) -> str:
+    host = "".join(re.findall(r"https?://([^/\s@]+)[/\s]", text)[:1])
+    code = "".join(re.findall(r"<Code>(\w+)</Code>", text)[:1])
+    status = "".join(re.findall(r"status code: (\d{3})", text)[:1])
+    if "/latest/api/token" in text or "/latest/meta-data" in text or "metadata.google" in text:
+        return "no credentials in the environment"
+    if denied or status in ("401", "403"):
+        return f"access denied{f': {code}' if code else ''}"
+    if code == "NoSuchBucket":
+        return "no such bucket"
+    if status:
+        return f"{host} answers {status}{f' {code}' if code else ''}"
+    return f"no answer from {host}" if host else "no answer"
+
+
+def _name(name: str) -> str:
+    """A checked name without the dots and double slashes that paths of files allow."""
+    return "/".join(PurePosixPath(check_name(name)).parts)
+
+
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    source = iter(items)
+    while batch := list(itertools.islice(source, PAGE)):
+        yield batch
+
+
+def _variable(*names: str) -> str:
+    return next((os.environ[name] for name in names if os.environ.get(name)), "")
+
+
+def _check_url(url: str) -> str:
+    """The URL without a slash at its end; messages never repeat what may be a credential."""
+    schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+    scheme, _, rest = url.partition("://")
+    shown = f"{scheme}://...{rest[rest.rindex('@') :]}" if "@" in rest else url.partition("?")[0]
+    if scheme not in SCHEMES:
+        raise InputError("out", shown, f"a directory, or a URL that begins with {schemes}")
+    if "@" in rest or "?" in rest or "#" in rest:
+        raise InputError("out", shown, "a URL without credentials or queries: the environment holds the credentials")
+    bucket, _, prefix = rest.strip("/").partition("/")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", bucket) or rest.startswith("/"):
+        raise InputError("out", shown, f"a URL with a bucket, such as {scheme}://BUCKET/PREFIX")
+    if prefix and (any(part in ("", ".", "..") for part in prefix.split("/")) or not prefix.isprintable()):
+        raise InputError("out", shown, "a URL whose path has no '.', '..' or empty parts")
+    return f"{scheme}://{bucket}/{prefix}".rstrip("/")
+
+
+def _check_endpoint(endpoint: str) -> bool:
+    """Whether requests may go without TLS."""
+    allowed = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes")
+    if not endpoint:
+        return allowed
+    parts = urlsplit(endpoint)
+    shown = f"{parts.scheme}://{(parts.netloc or '').rpartition('@')[2]}"
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
+        raise InputError("AWS_ENDPOINT_URL", shown, "https://HOST[:PORT], without credentials")
+    if parts.scheme == "https" or allowed:
+        return allowed
+    if not parts.hostname.startswith(_LOOPBACK):
+        raise InputError("AWS_ENDPOINT_URL", shown, "https://..., or AWS_ALLOW_HTTP=true for a network you trust")
+    return True
