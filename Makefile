@@ -4,16 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OUT ?= results
+NODES ?= 3
+CPUS ?= 1
 
 # Workers are processes; more threads in each only get in each other's way.
 export OMP_NUM_THREADS ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: help run test lint bench wheel-check clean
+.PHONY: help run test chaos lint bench cluster-local cluster-local-stop wheel wheel-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 28
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: PYTHON: found no Python, expected 3.11 or later; try make PYTHON=/path/to/python3"; exit 2; }
@@ -26,8 +28,11 @@ run: $(READY)  ## quick preset of every study on local Ray; report in $(OUT)/rep
 
 # Tests that start Ray run by themselves: two clusters at once would fight for the cores.
 test: $(READY)  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray"
-	$(BIN)/python -m pytest -m ray
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray and not chaos"
+	$(BIN)/python -m pytest -m "ray and not chaos"
+
+chaos: $(READY)  ## the long tests of faults: ten minutes of kills on a local cluster
+	$(BIN)/python -m pytest -m chaos
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -39,9 +44,17 @@ bench: $(READY)  ## check the benchmarks and run each once in this environment
 	$(BIN)/asv check --config benchmarks/asv.conf.json --python=same
 	$(BIN)/asv run --config benchmarks/asv.conf.json --python=same --quick --show-stderr --set-commit-hash=$$(git rev-parse HEAD)
 
-wheel-check: $(READY)  ## build the wheel, install it alone elsewhere, run a sweep and a report there
+cluster-local: $(READY)  ## a Ray cluster of NODES=3 nodes with CPUS=1 each on this machine, until Ctrl-C
+	@exec $(BIN)/python cluster/local.py start --nodes $(NODES) --cpus $(CPUS)
+
+cluster-local-stop: $(READY)  ## end it, from another terminal
+	@$(BIN)/python cluster/local.py stop
+
+wheel: $(READY)  ## build the wheel into dist/
 	rm -rf dist
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist
+
+wheel-check: wheel  ## install it alone elsewhere, run a sweep and a report there
 	PYTHON=$(PYTHON) .ci/wheel-check dist/*.whl
 
 clean:  ## remove everything that the other targets made

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from limitbench import networks, studies, theories
     from limitbench.advice.budget import within_budget
     from limitbench.advice.predict import predict
-    from limitbench.errors import InputError
+    from limitbench.errors import InputError, Stopped
     from limitbench.networks.covariances import CovarianceMLP
     from limitbench.networks.deep_linear import DeepLinear
     from limitbench.networks.linear_posterior import LinearPosterior
@@ -43,6 +43,7 @@ _HOME = {
     "ResNet": "limitbench.networks.resnet",
     "ShapedMLP": "limitbench.networks.shaped_mlp",
     "SmoothMLP": "limitbench.networks.smooth_mlp",
+    "Stopped": "limitbench.errors",
     "TrainedNet": "limitbench.networks.trained",
     "UnshapedMLP": "limitbench.networks.unshaped_mlp",
     "open_results": "limitbench.sweep.store",
@@ -71,6 +72,7 @@ __all__ = [
     "ResNet",
     "ShapedMLP",
     "SmoothMLP",
+    "Stopped",
     "TrainedNet",
     "UnshapedMLP",
     "laws",

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -61,6 +62,10 @@ def parse_axes(assignments: Sequence[str]) -> dict[str, tuple[AxisValue, ...]]:
 
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str | int | float) else value
+
+
+def _joined(names: object) -> str:
+    return " ".join(map(str, names)) if isinstance(names, list | tuple) else str(names)
 
 
 def _no_bool(value: object) -> object:
@@ -137,6 +142,8 @@ class RunOptions(BaseModel):
 
 #: Names as the command line and a YAML file spell them.
 OPTION_NAMES = tuple(field.alias or name for name, field in RunOptions.model_fields.items())
+#: Bytes of the largest YAML file that is read: far more than anybody writes, and parsed in seconds.
+MOST_YAML = 100_000
 
 
 def run_options(given: Mapping[str, Any], config: Path | None = None) -> RunOptions:
@@ -149,7 +156,10 @@ def run_options(given: Mapping[str, Any], config: Path | None = None) -> RunOpti
     merged = _read(config) if config is not None else {}
     for source in (written, merged):
         if source.get("all") is True and source.get("studies"):
-            raise InputError("STUDY", " ".join(source["studies"]), "no names of studies beside all of them (--all)")
+            raise InputError("STUDY", _joined(source["studies"]), "no names of studies beside all of them (--all)")
+    unknown = next((name for name in merged if name not in OPTION_NAMES), None)
+    if unknown is not None:
+        raise InputError(f"key in {config}", unknown, "one of " + ", ".join(OPTION_NAMES))
     spelled = {name: "STUDY" if name == "studies" else f"--{name}" for name in written}
     if "set" in merged and "set" in written:
         if not isinstance(merged["set"], dict):
@@ -161,8 +171,6 @@ def run_options(given: Mapping[str, Any], config: Path | None = None) -> RunOpti
     except ValidationError as error:
         problem = error.errors()[0]
         name, *inner = problem["loc"]
-        if problem["type"] == "extra_forbidden":
-            raise InputError(f"key in {config}", name, "one of " + ", ".join(OPTION_NAMES)) from None
         accepted = next(f.description for key, f in RunOptions.model_fields.items() if name in (f.alias, key))
         field, seen = spelled.get(str(name), str(name)), merged[str(name)]
         if name == "set" and inner and isinstance(seen, Mapping):
@@ -202,11 +210,16 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.decimal_number)
 
 def _read(path: Path) -> dict[str, Any]:
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_YAML:  # reading a pipe may take for ever
+            raise InputError("--config", str(path), f"a YAML file, a regular one of at most {MOST_YAML:,} bytes")
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise InputError("--config", str(path), f"a readable YAML file ({error.strerror})") from None
     except RecursionError:
         raise InputError("--config", str(path), "a YAML file (this one is nested too deeply)") from None
+    except InputError:
+        raise
     except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # the last three: misused YAML tags
         raise InputError("--config", str(path), f"a YAML file ({_reason(error)})") from None
     if not isinstance(content, dict):

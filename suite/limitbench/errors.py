@@ -2,6 +2,31 @@
 
 from __future__ import annotations
 
+import reprlib
+
+
+def one_line(text: object, most: int = 4000) -> str:
+    """`text` fit for one line of a terminal: white space collapsed, control characters as escapes, not too long."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(str(text).split()))
+    return line if len(line) <= most else f"{line[: most // 2]} ... {line[-most // 2 :]}"
+
+
+class _Shown(reprlib.Repr):
+    """Like `repr`, but it never takes long: big and deeply nested values are cut short."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 400
+        self.maxlong = 60
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = 20
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Python itself writes no integer of more than some thousand digits."""
+        return super().repr_int(x, level) if x.bit_length() < 10_000 else f"an integer of {x.bit_length()} bits"
+
+
+_repr = _Shown().repr
+
 
 class InputError(ValueError):
     """A field holds a value that cannot be accepted; the message is one line, fit for a terminal.
@@ -16,7 +41,7 @@ class InputError(ValueError):
 
     def __init__(self, field: str, value: object, accepted: str) -> None:
         self.field, self.value, self.accepted = field, value, accepted
-        super().__init__(" ".join(f"{field}: got {value!r}, expected {accepted}".split()))
+        super().__init__(one_line(f"{field}: got {one_line(_repr(value), 500)}, expected {accepted}"))
 
     def __reduce__(self) -> tuple[type, tuple[str, object, str]]:
         return type(self), (self.field, self.value, self.accepted)
@@ -38,7 +63,7 @@ class Stopped(RuntimeError):
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(" ".join(reason.split()))
+        super().__init__(one_line(reason))
 
 
 class StoreError(Stopped):

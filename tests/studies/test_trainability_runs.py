@@ -199,13 +199,13 @@ def test_data_for_studies_that_train_nothing_are_refused(workplace, capsys):
 
 
 def test_a_worker_whose_files_are_missing_or_differ_refuses(workplace):
+    from limitbench.sweep.paths import paths_of
     from limitbench.sweep.spec import Spec
-    from limitbench.sweep.store import Paths
     from limitbench.sweep.worker import Job, check_worker
 
     limitbench.run("trainability", {**SMALL, "depth": [1]}, samples=2, data=workplace / "images", out=workplace / "r")
     spec = Spec.model_validate_json(limitbench.open_results(workplace / "r" / "trainability.zarr").attrs["spec"])
-    folder, paths = str(workplace / "images"), Paths(workplace / "r", "trainability")
+    folder, paths = str(workplace / "images"), paths_of(workplace / "r" / "trainability.zarr")
     digest = training_data.read_directory(folder).digest
     check_worker(Job("trainability", spec, paths, data=(folder, digest)))
     for job_data in ((folder, "0" * 32), (str(workplace / "elsewhere"), digest)):

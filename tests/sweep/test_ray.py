@@ -16,6 +16,7 @@ from limitbench.sweep.executors import Interrupted, Limits
 from limitbench.sweep.progress import Silent
 from limitbench.sweep.ray_executor import RayExecutor
 from limitbench.sweep.run import run, status
+from limitbench.testing.ray_cluster import is_worker, processes_under
 from limitbench.testing.store import assert_same_numbers
 from limitbench.testing.toy import STUDY
 
@@ -45,9 +46,9 @@ class TestInOneSession:
             run(STUDY, grid, out=tmp_path / f"{workers}", executor="ray", workers=workers)
             assert_same_numbers(tmp_path / "serial" / "toy.zarr", tmp_path / f"{workers}" / "toy.zarr")
 
-    def test_blocks_that_raise_crash_or_hang_are_set_aside_while_all_others_finish(self, tmp_path):
-        grid = {"width": [4], "fault": ["none", "raise", "segfault", "hang"]}
-        executor = RayExecutor(workers=2, limits=Limits(unit_seconds=5.0, attempts=2, deaths=2))
+    def test_blocks_that_raise_crash_hang_or_take_too_much_memory_are_set_aside_while_all_others_finish(self, tmp_path):
+        grid = {"width": [4], "fault": ["none", "raise", "segfault", "hang", "memory"]}
+        executor = RayExecutor(workers=2, limits=Limits(unit_seconds=5.0, unit_memory=0.5, attempts=2, deaths=2))
         tree = run(STUDY, grid, samples=64, out=tmp_path, executor=executor)
         states = tree["run"].to_dataset().isel(width=0, depth=0).load()
         assert {str(f): str(s) for f, s in zip(states["fault"].values, states["status"].values, strict=True)} == {
@@ -55,13 +56,15 @@ class TestInOneSession:
             "raise": "failed",
             "segfault": "failed",
             "hang": "failed",
+            "memory": "failed",
         }
         attempts = {str(f): int(a) for f, a in zip(states["fault"].values, states["attempts"].values, strict=True)}
-        assert attempts == {"none": 2, "raise": 2, "segfault": 2, "hang": 2}
+        assert attempts == {"none": 2, "raise": 2, "segfault": 2, "hang": 2, "memory": 2}
         errors = states["error"]
         assert "ArithmeticError: this network always raises" in errors.sel(fault="raise").item()
         assert "its worker process died every time" in errors.sel(fault="segfault").item()
         assert "not finished within 5 s" in errors.sel(fault="hang").item()
+        assert errors.sel(fault="memory").item() == "MemoryError: the block takes more than 0.5 GiB of memory"
 
     def test_ctrl_c_keeps_finished_blocks_and_ends_the_workers(self, tmp_path):
         class StopAtThird(Silent):
@@ -119,28 +122,6 @@ def _wait_for_blocks(out, count, driver):
         time.sleep(0.01)
 
 
-def _children(pid):
-    found, todo = [], [pid]
-    while todo:
-        parent = todo.pop()
-        try:
-            with open(f"/proc/{parent}/task/{parent}/children") as file:
-                children = [int(child) for child in file.read().split()]
-        except OSError:
-            continue
-        found += children
-        todo += children
-    return found
-
-
-def _command(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline") as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="finds workers through /proc")
 def test_a_run_killed_at_any_moment_resumes_to_the_same_numbers(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
@@ -149,7 +130,7 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_numbers(tmp_path):
         try:
             _wait_for_blocks(killed, count, driver)
             if executor == "ray":
-                workers = [pid for pid in _children(driver.pid) if "SweepWorker" in _command(pid)]
+                workers = [pid for pid in processes_under({driver.pid}) if is_worker(pid)]
                 os.kill(workers[0], signal.SIGKILL)
                 _wait_for_blocks(killed, count + 2, driver)
             time.sleep(delay)

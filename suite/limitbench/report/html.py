@@ -22,6 +22,7 @@ from limitbench.studies.base import Study
 from limitbench.sweep.markers import DONE, Marker, read_markers
 from limitbench.sweep.paths import Paths, paths_of
 from limitbench.sweep.storage import is_url, open_storage
+from limitbench.sweep.store import check_chunks
 
 #: A page shows as much of its studies as fits into this many bytes.
 SIZE_LIMIT = 1_000_000
@@ -46,7 +47,14 @@ def render(
         directories = [directories]
     if not directories:
         raise InputError("directories", directories, "one output directory of a run, or more")
-    page = render_page([load(paths, studies) for directory in directories for paths in stores(directory)])
+    found = [paths for directory in directories for paths in stores(directory)]
+    loaded = [load(paths, studies) for paths in found]
+    try:
+        page = render_page(loaded)
+    except Exception:
+        for paths in found:
+            check_chunks(paths)  # where the store is damaged, that is what to say
+        raise
     if is_url(output):
         folder, _, name = str(output).rpartition("/")
         storage = open_storage(folder)

@@ -201,9 +201,7 @@ def _counted(
         left=left.work(size),
         array_bytes=depths * (8 * observables * networks + columns * tables),
         # a block: a chunk an observable and a marker; a column: laws, point masses, scores, verdicts and a marker
-        objects=whole.blocks * (observables + 1)
-        + columns * (observables + len(SCORES) + 3)
-        + _metadata_objects(joined, observables),
+        objects=_objects(joined, observables, columns, whole.blocks),
         calibration=ratio,
     )
 

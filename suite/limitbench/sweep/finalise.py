@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from limitbench.errors import InputError
 from limitbench.studies.evidence import missing
 from limitbench.sweep.cell_status import run_table as run_table
 from limitbench.sweep.markers import DONE, FAILED, read_markers
@@ -26,7 +27,11 @@ def finalise(study: Study, paths: Paths, spec: Spec) -> None:
     done, failed = read_markers(paths, DONE), read_markers(paths, FAILED)
     for name, values in run_table(spec, done, failed).items():
         root[f"run/{name}"][...] = values  # type: ignore[index]
-    tree = open_study(paths)
+    try:
+        tree = open_study(paths)
+    except InputError:  # damaged claims, which are made anew below
+        paths.storage.remove_all(f"{paths.store}/claims")
+        tree = open_study(paths)
     try:
         claims = study.claims(tree)
     except Exception as error:  # a defect of a ledger must not cost a finished run

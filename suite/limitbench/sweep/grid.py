@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,7 +57,7 @@ class Column:
             for value, depth in zip(self.depth_values, self.depths, strict=True)
         )
 
-    @property
+    @cached_property
     def slug(self) -> str:
         """A readable file name, unique by the hash that ends it; the depths are no part of it."""
         digest = hashlib.blake2b(json.dumps([self.depth_axis, self.point]).encode(), digest_size=4).hexdigest()

@@ -10,10 +10,20 @@ from collections.abc import Mapping
 
 from limitbench.errors import InputError
 from limitbench.sweep.blocks import block_id, score_id
+from limitbench.sweep.grid import Column
 from limitbench.sweep.markers import DONE, FAILED, Marker, read_markers, remove_marker
 from limitbench.sweep.paths import Paths
 from limitbench.sweep.spec import Spec
-from limitbench.sweep.store import check_arrays, chunk_path, layout_hash, read_root, set_attributes, write_metadata
+from limitbench.sweep.store import (
+    arrays_of,
+    check_arrays,
+    chunk_path,
+    layout_hash,
+    mend_coordinates,
+    read_root,
+    set_attributes,
+    write_metadata,
+)
 
 
 def read_existing(paths: Paths) -> Spec | None:
@@ -53,6 +63,7 @@ def lay_out(paths: Paths, spec: Spec) -> dict[str, Marker]:
     paths.storage.sweep(paths.run)
     stored, attributes = read_root(paths)
     if stored == spec:
+        mend_coordinates(paths, spec)
         return valid_markers(paths, spec, stored)
     if layout_hash(stored) != layout_hash(spec):
         set_attributes(paths, finalised=False)
@@ -63,28 +74,44 @@ def lay_out(paths: Paths, spec: Spec) -> dict[str, Marker]:
     return valid_markers(paths, spec, stored)
 
 
-def valid_markers(paths: Paths, spec: Spec, stored: Spec) -> dict[str, Marker]:
+def valid_markers(
+    paths: Paths, spec: Spec, stored: Spec, found: Mapping[str, Marker] | None = None, *, sized: bool = True
+) -> dict[str, Marker]:
     """Markers of finished units whose numbers are those that `spec` asks for; others are left where they are.
 
     A unit counts only where its chunks lie in the store, laid out as `stored`, at their full sizes.
+
+    Arguments:
+        found: markers, where they were read before.
+        sized: whether to look for the chunks.
     """
-    found = read_markers(paths, DONE)
+    found = read_markers(paths, DONE) if found is None else found
     places = {column.slug: position for position, column in stored.axis_grid().columns()}
-    size = paths.storage.sizes(paths.store) if found else lambda _: None
+    columns = {column.slug: column for _, column in spec.axis_grid().columns()}
+    size = paths.storage.sizes(paths.store) if found and sized else lambda _: None
     valid = {}
-    for _, column in spec.axis_grid().columns():
-        blocks = spec.samples[column.slug] // spec.meaning.block_samples
-        if column.slug not in places:
+    for name, marker in found.items():
+        slug = name.rpartition(".")[0]
+        if slug not in columns or slug not in places or not _stands_for(marker, columns[slug], spec):
             continue
-        for name in (*(block_id(column, k) for k in range(blocks)), score_id(column)):
-            marker = found.get(name, {})
-            same = marker.get("spec_hash") == spec.meaning.hash and marker.get("depths") == list(column.depths)
-            if same and all(
-                size(f"{paths.store}/{chunk}") == expected
-                for chunk, expected in _chunks(marker, places[column.slug]).items()
-            ):
-                valid[name] = marker
+        if not sized or all(
+            size(f"{paths.store}/{chunk}") == expected
+            for chunk, expected in _chunks(marker, places[slug]).items()
+        ):  # fmt: skip
+            valid[name] = marker
     return valid
+
+
+def _stands_for(marker: Marker, column: Column, spec: Spec, wanted: str) -> bool:
+    """Whether a marker tells of a unit of `column` that `spec` asks for (its hash is `wanted`), with every array."""
+    meaning, scores = spec.meaning, marker["kind"] == "scores"
+    if marker["spec_hash"] != wanted or marker["depths"] != list(column.depths):
+        return False
+    if not scores and marker["number"] >= spec.samples[column.slug] // meaning.block_samples:
+        return False
+    name = score_id(column) if scores else block_id(column, marker["number"])
+    filled: set[str] = set(marker["sizes"])
+    return bool(marker["block"] == name) and filled == set(arrays_of(meaning, marker["kind"]))
 
 
 def _chunks(marker: Marker, position: tuple[int, ...]) -> dict[str, int]:

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from limitbench.sweep.paths import Paths
 
 Marker = dict[str, Any]
 DONE, FAILED = "done", "failed"
 #: What two markers of a unit share where both stand for the same numbers.
-_SAME = ("kind", "spec_hash", "depths", "checksums", "sizes", "number", "samples", "key")
+_SAME = ("block", "kind", "spec_hash", "depths", "checksums", "sizes", "number", "samples", "key")
+
+
+_Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class _Done(BaseModel):
     """What every marker of a finished unit holds at least."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
+    block: str
     kind: Literal["samples", "scores"]
     spec_hash: str
     depths: list[int]
@@ -32,11 +36,11 @@ class _Done(BaseModel):
     sizes: dict[str, int]
     versions: dict[str, str]
     seconds: float
-    attempt: int
+    attempt: _Count
     host: str
     device: str
-    samples: int = 0
-    number: int = 0
+    samples: _Count = 0
+    number: _Count = 0
     key: dict[str, Any] = {}
     skipped: dict[str, list[str]] = {}
 
@@ -46,8 +50,9 @@ class _Failed(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
+    block: str
     error: str
-    attempts: int
+    attempts: _Count
 
 
 _KINDS: dict[str, type[BaseModel]] = {DONE: _Done, FAILED: _Failed}
@@ -75,7 +80,7 @@ def mark_failed(paths: Paths, name: str, content: Mapping[str, Any]) -> None:
 
 
 def read_markers(paths: Paths, state: str) -> dict[str, Marker]:
-    """Every whole marker of one state by name; objects that hold anything else count as absent."""
+    """Every whole marker of one state by name; objects that hold anything else, or another's, count as absent."""
     return read_some(paths, state, marker_names(paths, state))
 
 
@@ -89,9 +94,9 @@ def read_some(paths: Paths, state: str, names: Iterable[str]) -> dict[str, Marke
     """The whole ones among the markers of the named units."""
     found: dict[str, Marker] = {}
     for name, data in paths.storage.read_many(marker_name(paths, state, name) for name in names):
-        content = _parse(state, data)
-        if content is not None:
-            found[name.rpartition("/")[2].removesuffix(".json")] = content
+        content, unit = _parse(state, data), name.rpartition("/")[2].removesuffix(".json")
+        if content is not None and content["block"] == unit:
+            found[unit] = content
     return found
 
 

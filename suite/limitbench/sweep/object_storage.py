@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from limitbench.errors import InputError, StoreError
@@ -42,6 +42,7 @@ CONCURRENCY = 32
 #: Objects named in one listing or bulk request.
 PAGE = 1000
 _INSTALL = "obstore: pip install 'limitbench[s3]'"
+_STATUS = re.compile(r"status code: (\d{3})")
 _LOOPBACK = ("localhost", "127.", "::1")
 
 
@@ -120,28 +121,32 @@ class ObjectStorage(Storage):
             from obstore.store import from_url
         except ImportError:
             raise StoreError(f"{socket.gethostname()} cannot reach {self.url} without {_INSTALL}") from None
-        seconds, pause = timedelta(seconds=self.patience), min(5.0, self.patience / 4)
-        backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=pause), "base": 2}
-        return from_url(
-            self.url,
-            config=dict(self.settings) or None,
-            client_options={"connect_timeout": "5s", "timeout": "60s", "allow_http": self.allow_http},
-            retry_config={"max_retries": 50, "retry_timeout": seconds, "backoff": backoff},
-        )
+        pause = timedelta(seconds=min(5.0, self.patience / 4))
+        backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": pause, "base": 2}
+        retries = {"max_retries": 50, "retry_timeout": timedelta(seconds=self.patience), "backoff": backoff}
+        config: Any = dict(self.settings) or None
+        client: Any = {"connect_timeout": "5s", "timeout": "60s", "allow_http": self.allow_http}
+        return from_url(self.url, config=config, client_options=client, retry_config=cast(Any, retries))
+
+    def pauses(self) -> Iterator[float]:
+        """Seconds between one attempt and the next; an attempt that took half of the patience is the last one."""
+        end = time.monotonic() + self.patience / 2
+        pauses = (min(0.1 * 2**number, 5.0) for number in itertools.count())
+        return itertools.takewhile(lambda pause: time.monotonic() + pause < end, pauses)
 
     def persistently(self, request: Callable[[], T]) -> T:
-        """`request`, repeated where obstore itself cannot know whether that is safe. It has to bear repetition."""
+        """`request`, which has to bear repetition, again where obstore gives up although the server may be well."""
         from obstore.exceptions import GenericError
 
-        deadline, pause = time.monotonic() + self.patience, 0.1
+        pauses = self.pauses()
         while True:
             try:
                 return request()
-            except GenericError:
-                if time.monotonic() + pause > deadline:
+            except GenericError as error:
+                pause = None if is_final(error) else next(pauses, None)
+                if pause is None:
                     raise
                 time.sleep(pause)
-                pause = min(2 * pause, 5.0)
 
     def zarr(self, folder: str, *, read_only: bool = False) -> Store:
         """zarr's own store over obstore."""
@@ -158,7 +163,7 @@ class ObjectStorage(Storage):
 
         def request() -> tuple[bytes, Version]:
             found = self.store.get(_name(name))
-            return bytes(found.bytes()), {"e_tag": found.meta["e_tag"], "version": found.meta["version"]}
+            return bytes(found.bytes()), _version(found.meta)
 
         return self.persistently(request)
 
@@ -181,7 +186,7 @@ class ObjectStorage(Storage):
 
         def request() -> Version | None:
             try:
-                return dict(self.store.put(_name(name), data, mode=version or "create", use_multipart=False))
+                return _version(self.store.put(_name(name), data, mode=version or "create", use_multipart=False))
             except (AlreadyExistsError, PreconditionError, FileNotFoundError):
                 try:
                     present, found = self.find(name)
@@ -306,10 +311,16 @@ class ObjectStorage(Storage):
         return _in_words(str(error), denied=type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError"))
 
 
+def is_final(error: Exception) -> bool:
+    """Whether the server refused for good."""
+    status = "".join(_STATUS.findall(str(error))[:1])
+    return status[:1] == "4" and status not in ("408", "409", "429")
+
+
 def _in_words(text: str, *, denied: bool) -> str:
     host = "".join(re.findall(r"https?://([^/\s@]+)[/\s]", text)[:1])
     code = "".join(re.findall(r"<Code>(\w+)</Code>", text)[:1])
-    status = "".join(re.findall(r"status code: (\d{3})", text)[:1])
+    status = "".join(_STATUS.findall(text)[:1])
     if "/latest/api/token" in text or "/latest/meta-data" in text or "metadata.google" in text:
         return "no credentials in the environment"
     if denied or status in ("401", "403"):
@@ -319,6 +330,10 @@ def _in_words(text: str, *, denied: bool) -> str:
     if status:
         return f"{host} answers {status}{f' {code}' if code else ''}"
     return f"no answer from {host}" if host else "no answer"
+
+
+def _version(meta: Mapping[str, Any]) -> Version:
+    return {key: meta[key] for key in ("e_tag", "version") if meta[key] is not None}
 
 
 def _name(name: str) -> str:

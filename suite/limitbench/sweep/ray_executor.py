@@ -51,11 +51,12 @@ class RayExecutor(Executor):
 
     def check(self, device: str) -> None:
         """The cluster must have a GPU for `cuda`."""
-        import ray
+        if device == "cuda":
+            import ray
 
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        if device == "cuda" and not resources.get("GPU"):
-            raise InputError("device", device, "a device that the cluster has (it has no GPU)")
+            resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+            if not resources.get("GPU"):
+                raise InputError("device", device, "a device that the cluster has (it has no GPU)")
 
     def run(self, job: Job, units: Iterable[Unit], handle: Handler, events: Events | None = None) -> None:
         """Do all units; a unit that keeps failing is reported and the others go on.

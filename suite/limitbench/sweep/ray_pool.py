@@ -102,7 +102,7 @@ class RayPool(Pool):
                 answers.append(self._answers.get_nowait())
         except queue.Empty:
             pass
-        if time.monotonic() - self._heard > SILENCE_SECONDS:
+        if self._silent():
             raise ClusterError(LOST.format("its head does not answer"))
         found = (understand(worker, answer) for worker, understand, answer in answers if worker in self._known)
         return [news for news in found if news is not None]
@@ -116,7 +116,10 @@ class RayPool(Pool):
     def close(self, seconds: float = 10.0) -> None:
         """Let what was asked for happen, within `seconds`, and ask the cluster nothing more."""
         self._requests.put(None)
-        self._steering.join(seconds)
+        self._steering.join(0.0 if self._silent() else seconds)
+
+    def _silent(self) -> bool:
+        return time.monotonic() - self._heard > SILENCE_SECONDS
 
     # What follows runs in the thread that talks to the control service.
 

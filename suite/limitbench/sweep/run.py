@@ -15,6 +15,7 @@ from limitbench.networks.training_data import DIGITS, ImageSet, in_use, using
 from limitbench.sweep.executors import UNIT_SECONDS, Executor, Interrupted, Limits
 from limitbench.sweep.finalise import finalise, mark_unfinished
 from limitbench.sweep.grid import Grid, check_cells, resolve_grid
+from limitbench.sweep.journal import Journal
 from limitbench.sweep.layout import lay_out, read_existing, units_set_aside
 from limitbench.sweep.ledger import Ledger
 from limitbench.sweep.markers import DONE, read_markers
@@ -178,7 +179,9 @@ def _sweep(
             reporter.start(study.name, sum(spec.samples.values()), ledger.drawn, ledger.seconds_left)
             if units:
                 mark_unfinished(paths)
-                runner.run(ledger.job, units, ledger.handle)
+                watched = Journal(job, units, ledger.seconds_left, executor=runner.name, held=held, note=reporter.note)
+                journal = locked.enter_context(watched)
+                runner.run(job, units, journal.booking(ledger.handle), journal)
             held.check(ask=True)
             finalise(study, paths, spec)
     except KeyboardInterrupt:

@@ -22,21 +22,25 @@ from limitbench.sweep.grid import Column
 
 @dataclass(frozen=True)
 class DriverCosts:
-    """Seconds that the driver is busy with one step; `limitbench.sweep.dispatch_cost` measures those of Ray.
+    """Seconds that the driver is busy with one step.
+
+    The defaults were measured on one core of a cloud machine by `limitbench.sweep.dispatch_cost.measure_dispatch`, and
+    the books of the run's ledger with a million units. Ray's own threads in the driver are counted as if they never ran
+    beside the dispatcher's.
 
     Attributes:
         start: asking for a worker.
         submit: giving it a unit.
         wait: asking for news, whatever there are.
-        get: fetching one result.
-        books: dispatching and booking one ended unit.
+        get: receiving one result.
+        books: dispatching one ended unit, and booking it.
     """
 
-    start: float = 2e-3
-    submit: float = 4e-4
-    wait: float = 2e-4
-    get: float = 4e-4
-    books: float = 1e-4
+    start: float = 1e-2
+    submit: float = 2.0e-4
+    wait: float = 5.2e-5
+    get: float = 3.3e-4
+    books: float = 8.5e-5
 
     @property
     def unit(self) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,7 +34,7 @@ class Meaning(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = Field(SCHEMA_VERSION, ge=SCHEMA_VERSION, le=SCHEMA_VERSION)
     study: str
     study_version: int
     axes: list[str]
@@ -110,6 +111,7 @@ def meaning_of(study: Study, grid: Grid, sampler: Sampler, seed: int, device: Li
             accepted = f"a multiple of the batch size, {batch} for {network!r}"
             raise InputError(f"block_samples of {study.name}", size, accepted)
     return Meaning(
+        schema_version=SCHEMA_VERSION,
         study=study.name,
         study_version=study.version,
         axes=list(grid.names),
@@ -176,17 +178,38 @@ def parse_spec(text: object, where: str) -> Spec:
         if not isinstance(text, str):
             raise ValueError("no spec")
         spec = Spec.model_validate_json(text)
-        if set(spec.grid) != set(spec.meaning.axes) or not all(spec.grid.values()):
-            raise ValueError("grid and axes differ")
-        if spec.samples.keys() != {column.slug for _, column in spec.axis_grid().columns()}:
-            raise ValueError("samples and grid differ")
+        _check_grid(spec)
         return spec
-    except (
-        ValueError,
-        TypeError,
-    ) as error:  # ValidationError is a ValueError; TypeError: text for a number
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+    except ValueError as error:  # ValidationError and InputError are such
+        reason = str(error)
+        if isinstance(error, ValidationError):
+            problem = error.errors()[0]
+            reason = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
         raise InputError("store", where, f"a result store with an intact spec ({reason})") from None
+
+
+def _check_grid(spec: Spec) -> None:
+    """Raises `ValueError` where no run could have made the grid and the sample counts of `spec`."""
+    meaning, axes = spec.meaning, spec.meaning.axes
+    if set(spec.grid) != set(axes) or len(set(axes)) < len(axes) or not all(spec.grid.values()):
+        raise ValueError("grid and axes differ")
+    for name, values in spec.grid.items():
+        texts = [value for value in values if isinstance(value, str)]
+        numbers = [value for value in values if not isinstance(value, str)]
+        if len(set(values)) < len(values) or (texts and numbers) or not all(map(math.isfinite, numbers)):
+            raise ValueError(f"{name} is no list of different numbers or texts")
+    kind = {"depth": int, "layer": int, "aspect": int | float}.get(axes[-1])
+    whole = axes[-1] != "aspect" or all(isinstance(width, int) for width in spec.grid.get("width", [""]))
+    if kind is None or not whole or not all(isinstance(value, kind) and value > 0 for value in spec.grid[axes[-1]]):
+        raise ValueError("the last axis is no depth")
+    if len(spec.samples) != math.prod(map(len, spec.grid.values())) // len(spec.grid[axes[-1]]):
+        raise ValueError("samples and grid differ")  # before all columns are looked at, which may be many
+    for _, column in spec.axis_grid().columns():
+        count = spec.samples.get(column.slug, 0)
+        if not 0 < count < 2**32 or count % meaning.block_samples or not column.depths:
+            raise ValueError("samples and grid differ")
+    if any("/" in name or name in ("", ".", "..") for name in meaning.observables):
+        raise ValueError("an observable has no name")
 
 
 def _shown(value: object) -> str:

@@ -39,6 +39,11 @@ _OUTSIDE = {
     errno.ENOTCONN,
     errno.EMFILE,
     errno.ENFILE,
+    # A folder in the place of an object, an object in that of a folder, links that go in circles.
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ELOOP,
 }
 
 
@@ -66,6 +71,11 @@ class Storage(abc.ABC):
     @abc.abstractmethod
     def root(self) -> str:
         """Path or URL of the root, as messages show it; never holds a credential."""
+
+    @property
+    def hasty(self) -> Storage:
+        """The same storage with less patience where a server does not answer, for what can be done without."""
+        return self
 
     @abc.abstractmethod
     def zarr(self, folder: str, *, read_only: bool = False) -> Store:
@@ -229,9 +239,10 @@ class LocalStorage(Storage):
         self.path(name).unlink(missing_ok=True)
 
     def remove_all(self, folder: str) -> None:
-        """Remove the folder too."""
+        """Remove the folder too; of one that is a link, the link: what lies elsewhere is not ours to remove."""
+        path = self.path(folder)
         with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self.path(folder))
+            path.unlink() if path.is_symlink() else shutil.rmtree(path)
 
     def entries(self, folder: str) -> Iterator[Entry]:
         """Walks the folder; files that vanish meanwhile are left out."""

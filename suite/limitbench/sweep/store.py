@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import itertools
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,7 +26,7 @@ from limitbench.sweep.cell_status import run_table
 from limitbench.sweep.grid import cell_depth
 from limitbench.sweep.markers import DONE, FAILED, read_markers
 from limitbench.sweep.paths import Paths, paths_of
-from limitbench.sweep.spec import Spec, parse_spec
+from limitbench.sweep.spec import Meaning, Spec, parse_spec
 from limitbench.sweep.storage import Storage, open_storage
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ SCORES = (
     "n_star",
 )
 VERDICTS = ("holds", "fails", "undecided")
+#: How arrays are written.
+CODECS = {"bytes", "vlen-utf8", "zstd", "crc32c"}
+DATA_TYPES = ("float64", "int64", "int8", "string")
 #: Chunk length of the coordinates of axes, the same at any length, so that values can be added.
 COORDINATE_CHUNK = 256
 
@@ -80,13 +85,17 @@ def layout_hash(spec: Spec) -> str:
 def read_root(paths: Paths) -> tuple[Spec, dict[str, Any]]:
     """Spec and attributes of the store; `InputError` where it is no intact result store."""
     attributes = _root_document(paths)["attributes"]
-    return parse_spec(attributes.get("spec"), paths.label), attributes
+    spec = parse_spec(attributes.get("spec"), paths.label)
+    if attributes.get("study") != spec.meaning.study:
+        raise InputError("store", paths.label, "a result store of limitbench (its study is not that of its spec)")
+    return spec, attributes
 
 
 def _root_document(paths: Paths) -> dict[str, Any]:
     try:
         with paths.storage.guarded():
             document = json.loads(paths.storage.read(paths.root))
+        json.dumps(document, ensure_ascii=False).encode()  # half a character is a ValueError too
         if not isinstance(document, dict) or not isinstance(document.get("attributes"), dict):
             raise ValueError("no attributes")
     except (FileNotFoundError, ValueError, RecursionError) as error:
@@ -155,6 +164,14 @@ def metadata(spec: Spec, created: str | None = None) -> dict[str, bytes]:
     return {name: data.to_bytes() for name, data in objects.items()}
 
 
+def arrays_of(meaning: Meaning, kind: str) -> tuple[str, ...]:
+    """Names of the arrays that a unit of a kind, `samples` or `scores`, fills."""
+    if kind == "samples":
+        return tuple(f"samples/{name}" for name in meaning.observables)
+    laws = (f"laws/{name}" for name in (*meaning.observables, "point_mass"))
+    return (*laws, *(f"scores/{name}" for name in (*SCORES, "verdict")))
+
+
 def write_metadata(paths: Paths, spec: Spec, created: str | None = None) -> None:
     """Make the store hold `spec`: its empty arrays, or the present ones grown.
 
@@ -165,6 +182,14 @@ def write_metadata(paths: Paths, spec: Spec, created: str | None = None) -> None
     root = objects.pop(paths.root)
     paths.storage.write_many(objects)
     paths.storage.write(paths.root, root)
+
+
+def mend_coordinates(paths: Paths, spec: Spec) -> None:
+    """Write the coordinates of a store that holds `spec` anew where they are damaged or lost."""
+    wanted = {f"{paths.store}/{name}": data for name, data in metadata(spec).items() if "/c/" in name}
+    for name, data in list(paths.storage.read_many(wanted)):
+        if data != wanted[name]:
+            paths.storage.write(name, wanted[name])
 
 
 def _group(root: zarr.Group, name: str, spec: Spec, **coordinates: Sequence[str] | np.ndarray) -> zarr.Group:
@@ -244,7 +269,8 @@ def open_results(path: str | Path) -> xr.DataTree:
         the grid as coordinates. Samples beyond a cell's `n_samples` are NaN.
 
     Raises:
-        InputError: no result store, more than one, or damaged metadata.
+        InputError: no result store, more than one, damaged metadata or coordinates. A damaged chunk of another array
+            is an error of zarr's own once it is read.
         StoreError: the storage is out of reach.
     """
     if str(path).rstrip("/").endswith(".zarr"):
@@ -267,7 +293,9 @@ def open_study(paths: Paths) -> xr.DataTree:
         spec, attributes = read_root(paths)
         check_arrays(paths, spec)
         store: Any = paths.storage.zarr(paths.store, read_only=True)
-        tree = xr.open_datatree(store, engine="zarr", consolidated=True, chunks=None)
+        with _intact(paths, "coordinates and claims, which another run into it makes anew"):
+            tree = xr.open_datatree(store, engine="zarr", consolidated=True, chunks=None)
+            _check_coordinates(tree, spec)
         if not attributes.get("finalised"):  # a run that is going on or was cut short: its markers know
             table = run_table(spec, read_markers(paths, DONE), read_markers(paths, FAILED))
             present = tree["run"].to_dataset()
@@ -279,7 +307,51 @@ def open_study(paths: Paths) -> xr.DataTree:
             for name, values in grid.as_dict().items()
             if list(values) != sorted(values)
         }
-        return tree.map_over_datasets(lambda data: _readable(data, order, increasing))
+        with _intact(paths, "arrays"):
+            return tree.map_over_datasets(lambda data: _readable(data, order, increasing))
+
+
+@contextmanager
+def _intact(paths: Paths, what: str) -> Iterator[None]:
+    """Inside, an error that is not the storage's means a damaged store: zarr and xarray raise many types."""
+    try:
+        with paths.storage.guarded():
+            yield
+    except (InputError, StoreError):
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        raise InputError("store", paths.label, f"a result store with intact {what} ({reason})") from None
+
+
+def _check_coordinates(tree: xr.DataTree, spec: Spec) -> None:
+    """Raises `ValueError` where a coordinate is not that of the spec: a lost chunk reads as fill values."""
+    meaning, grid = spec.meaning, spec.axis_grid()
+    trailing = {"observable": meaning.observables, "theory": meaning.theories, "quantile": quantile_levels()}
+    wanted: dict[str, Any] = {**trailing, **grid.as_dict()}
+    for group in ("samples", "laws", "scores", "run"):
+        found = tree[group].coords
+        for name in grid.names if group in ("samples", "run") else (*grid.names, "observable", "theory"):
+            if name not in found:
+                raise ValueError(f"{group}/{name} is missing")
+        for name in wanted.keys() & set(map(str, found)):
+            if found[name].to_numpy().tolist() != list(wanted[name]):
+                raise ValueError(f"{group}/{name} is not that of the spec")
+
+
+def check_chunks(paths: Paths) -> None:
+    """Raises `InputError` that names the first chunk that cannot be read. Reads the whole store."""
+    import zarr
+
+    with paths.storage.guarded():
+        root = open_root(paths, consolidated=True)
+    for name, array in sorted(root.members(max_depth=None)):
+        if not isinstance(array, zarr.Array):
+            continue
+        for place in itertools.product(*map(range, array.cdata_shape)):
+            chunk = "/".join([name, "c", *map(str, place)])
+            with _intact(paths, f"chunks; without {chunk} another run into it makes that anew"):
+                array.blocks[place]
 
 
 def find_stores(storage: Storage) -> list[Paths]:
@@ -302,35 +374,35 @@ def check_arrays(paths: Paths, spec: Spec) -> None:
     """Raises `InputError` where an array of the store is missing or its metadata are damaged."""
     import zarr
 
-    shape, names = spec.axis_grid().shape, spec.meaning.observables
-    arrays = [(f"{group}/{name}", shape) for group in ("samples", "laws") for name in names]
-    arrays += [(f"scores/{name}", shape) for name in (*SCORES, "verdict")]
-    arrays += [(f"run/{name}", shape) for name in ("n_samples", "status", "error", "skipped")]
-    try:
-        with paths.storage.guarded():
-            root = open_root(paths, consolidated=True)
+    shape, names, theories = spec.axis_grid().shape, spec.meaning.observables, len(spec.meaning.theories)
+    arrays = {f"samples/{name}": (*shape, sample_length(spec)) for name in names}
+    arrays |= {f"laws/{name}": (*shape, theories, len(quantile_levels())) for name in names}
+    arrays |= dict.fromkeys(arrays_of(spec.meaning, "scores")[len(names) :], (*shape, len(names), theories))
+    arrays |= dict.fromkeys(("run/n_samples", "run/n_requested", "run/status", "run/host", "run/error"), shape)
+    arrays["run/skipped"] = (*shape, theories)
+    with _intact(paths, "metadata"):
+        _check_objects(paths)
+        root = open_root(paths, consolidated=True)
         for name in ("samples", "laws", "scores", "run"):
             if not isinstance(root[name], zarr.Group):
                 raise ValueError(f"{name} is no group")
-        _check_objects(paths)
-        for name, leading in arrays:
+        for name, wanted in arrays.items():
             array = root[name]
-            if not isinstance(array, zarr.Array) or array.shape[: len(leading)] != leading:
+            if not isinstance(array, zarr.Array) or array.shape != wanted:
                 raise ValueError(f"{name} has another shape than the spec")
-    except StoreError:
-        raise
-    except Exception as error:  # zarr raises many types for damaged metadata
-        reason = " ".join(str(error).split())[:120]
-        accepted = f"a result store with intact metadata ({type(error).__name__}: {reason})"
-        raise InputError("store", paths.label, accepted) from None
 
 
 def _check_objects(paths: Paths) -> None:
-    """Raises `ValueError` where an array's own metadata are not those that the root holds of it.
+    """Raises `ValueError` where an array's own metadata are not those that the root holds of it, or of no kind of ours.
 
+    A store says which codecs read it, and codecs are code: only those that stores are written with are accepted.
     Shapes may differ, as they do where growing was cut short; claims may be missing: every run makes them anew.
     """
     held: dict[str, Any] = _root_document(paths)["consolidated_metadata"]["metadata"]
+    for name, found in held.items():
+        codecs = {codec["name"] for codec in found.get("codecs", ())}
+        if found["node_type"] == "array" and not (codecs <= CODECS and found["data_type"] in DATA_TYPES):
+            raise ValueError(f"{name} is written in another way than limitbench does it")
     names = {f"{paths.store}/{name}/zarr.json": name for name in held if name.split("/")[0] != "claims"}
     with paths.storage.guarded():
         for place, data in paths.storage.read_many(names):

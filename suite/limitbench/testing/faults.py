@@ -37,7 +37,8 @@ def _answer(status: str, body: bytes, kind: bytes = b"application/xml") -> bytes
 
 
 _BUSY = _answer(
-    "503 Service Unavailable", b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+    "503 Service Unavailable",
+    b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>",
 )
 
 

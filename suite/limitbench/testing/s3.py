@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import urllib.request
@@ -86,9 +87,10 @@ def s3_server() -> Iterator[S3Server]:
 
 def serve() -> None:
     """Serve for ever; prints the port."""
-    from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
+    os.environ.setdefault("MOTO_S3_DEFAULT_MAX_KEYS", "100")  # short pages: listings of tests have several
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     application = DomainDispatcherApplication(create_backend_app)
     # One request after the other: between the check of a condition and its write nothing else may happen.

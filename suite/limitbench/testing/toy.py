@@ -66,10 +66,19 @@ class ToyNetwork(Network):
                 time.sleep(3600)
             case "slow":
                 time.sleep(0.05)
+            case "memory":
+                _hold(2.0)
         size = (self.batch_size(sampler), depths[-1])
         steps = torch.randn(size, generator=generator(seed, device), dtype=torch.float64, device=device)
         walk = (steps.cumsum(1) / self.width**0.5).cpu().numpy()[:, np.array(depths) - 1]
         return {"walk": walk, "square": walk**2}
+
+
+def _hold(gib: float) -> None:
+    """Take that much memory, page by page, and keep it for a while."""
+    pieces = [np.ones(2**23) for _ in range(round(gib * 16))]
+    time.sleep(0.5)
+    del pieces
 
 
 @dataclass(frozen=True)
@@ -126,6 +135,9 @@ def _claims(tree: xr.DataTree) -> list[Claim]:
     ]
 
 
+#: How a network may misbehave: it raises, ends its process, crashes, never ends, is slow, takes 2 GiB of memory.
+FAULTS = ("none", "raise", "exit", "segfault", "hang", "slow", "memory")
+
 STUDY = Study(
     name="toy",
     version=1,
@@ -134,7 +146,7 @@ STUDY = Study(
     reference="none",
     axes=(
         Axis("width", "int", (4,), "width", lower=1, symbol="n"),
-        Axis("fault", "str", ("none",), "how it fails", choices=("none", "raise", "exit", "segfault", "hang", "slow")),
+        Axis("fault", "str", ("none",), "how it fails", choices=FAULTS),
         Axis("depth", "int", (2, 4), "depth", lower=1, symbol="d"),
         Axis("aspect", "float", (0.5, 1.0), "depth over width", lower=0, symbol="d/n"),
     ),

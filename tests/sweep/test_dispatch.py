@@ -1,0 +1,230 @@
+"""The dispatcher on scripted workers with a clock of their own: who gets what, and what becomes of failed attempts."""
+
+import heapq
+import itertools
+import time
+from collections import Counter
+
+import pytest
+
+from limitbench.errors import ClusterError
+from limitbench.sweep import dispatch
+from limitbench.sweep.blocks import SampleUnit, ScoreUnit
+from limitbench.sweep.dispatch import Dispatcher, Done, Lost, Pool, Raised, Ready
+from limitbench.sweep.executors import Limits
+from limitbench.sweep.grid import Column
+
+COLUMN = Column((("width", 4),), "depth", (2, 4))
+
+
+def block(number, cost=1.0):
+    return SampleUnit(COLUMN, (0,), number, 64, cost)
+
+
+class ScriptedPool(Pool):
+    """Workers that start in a second; `fate(unit, attempt)` says how long an attempt takes and how it ends."""
+
+    def __init__(self, fate=lambda unit, attempt: (1.0, "done"), room=2, born=lambda worker: "ready"):
+        self.fate, self.room, self.born = fate, room, born
+        self.time, self.order, self.coming = 0.0, itertools.count(), []
+        self.alive, self.most, self.submitted, self.killed = set(), 0, [], []
+
+    def now(self):
+        return self.time
+
+    def capacity(self):
+        return self.room
+
+    def name(self, worker):
+        return f"w{worker}"
+
+    def start(self, worker):
+        self.alive.add(worker)
+        self.most = max(self.most, len(self.alive))
+        how = self.born(worker)
+        if how == "ready":
+            self.tell(1.0, Ready(worker, f"node{worker % 2}"))
+        elif how != "never":
+            self.tell(1.0, Lost(worker, how, "it would not start"))
+
+    def submit(self, worker, unit, attempt):
+        assert worker in self.alive
+        self.submitted.append((self.time, worker, unit.id, attempt))
+        seconds, how = self.fate(unit, attempt)
+        news = {"done": Done(worker, {"unit": unit.id}), "raised": Raised(worker, "Oops: no")}
+        self.tell(seconds, news.get(how) or Lost(worker, how, f"{how} gone"))
+
+    def tell(self, seconds, news):
+        heapq.heappush(self.coming, (self.time + seconds, next(self.order), news))
+
+    def wait(self, seconds):
+        until = self.time + seconds
+        while self.coming and self.coming[0][0] <= until:
+            self.time, _, news = heapq.heappop(self.coming)
+            if news.worker in self.alive:
+                if isinstance(news, Lost):
+                    self.alive.remove(news.worker)
+                return [news]
+        self.time = until
+        return []
+
+    def kill(self, worker):
+        self.killed.append(worker)
+        self.alive.discard(worker)
+
+
+def outcomes(pool, units, follow=lambda outcome: (), **options):
+    found, events = [], []
+
+    def handle(outcome):
+        found.append(outcome)
+        return follow(outcome)
+
+    dispatcher = Dispatcher(pool, handle, events=events.append, **options)
+    dispatcher.add(units)
+    dispatcher.work()
+    dispatcher.close()
+    assert not pool.alive
+    return found, events
+
+
+def test_every_unit_is_done_once_the_dearest_first_and_scores_before_blocks():
+    def follow(outcome):
+        if outcome.unit.id.endswith("b000003"):
+            return [ScoreUnit(COLUMN, (0,), (), (), 0.1)]
+        return ()
+
+    pool = ScriptedPool(room=1)
+    found, _ = outcomes(pool, [block(0, 1.0), block(1, 3.0), block(2, 2.0), block(3, 2.5)], follow)
+    order = [outcome.unit.id.rsplit(".", 1)[1] for outcome in found]
+    # The worker never waits for the books: the block after 3 is on its way when its scores become possible.
+    assert order == ["b000001", "b000003", "b000002", "scores", "b000000"]
+    assert {outcome.attempts for outcome in found} == {1}
+
+
+def test_a_unit_that_raises_is_given_up_after_its_attempts_on_workers_that_live_on():
+    pool = ScriptedPool(lambda unit, attempt: (1.0, "raised" if unit.number == 1 else "done"))
+    found, _ = outcomes(pool, map(block, range(6)), limits=Limits(attempts=3))
+    failed = [outcome for outcome in found if outcome.receipt is None]
+    assert [(outcome.unit.number, outcome.error, outcome.attempts) for outcome in failed] == [(1, "Oops: no", 3)]
+    assert len(found) == 6
+    assert pool.most == 2
+
+
+def test_a_unit_whose_worker_dies_is_tried_again_after_pauses_that_double():
+    pool = ScriptedPool(lambda unit, attempt: (0.0, "process"), room=1)
+    (failed,), events = outcomes(pool, [block(0)], limits=Limits(deaths=5))
+    assert failed.receipt is None
+    assert failed.attempts == 5
+    assert failed.error == "its worker process died every time: process gone"
+    at = [when for when, _, _, _ in pool.submitted]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
+    assert gaps == pytest.approx([1.25, 1.5, 2.0, 3.0], abs=0.01)  # a second of each starts another worker
+    assert Counter(event.kind for event in events) == {
+        "worker-started": 5, "worker-lost": 5, "unit-started": 5, "unit-retried": 4, "unit-failed": 1
+    }  # fmt: skip
+
+
+def test_losing_nodes_counts_for_nothing_until_it_happens_over_and_over():
+    fate = iter([(1.0, "node")] * 15 + [(1.0, "done")])
+    (done,), _ = outcomes(ScriptedPool(lambda unit, attempt: next(fate), room=1), [block(0)])
+    assert done.receipt is not None
+    assert done.attempts == 1
+    pool = ScriptedPool(lambda unit, attempt: (1.0, "node"), room=1)
+    (failed,), _ = outcomes(pool, [block(0)], limits=Limits(losses=4))
+    assert failed.error == "its node was lost 4 times: node gone"
+    assert len(pool.submitted) == 4
+
+
+def test_a_unit_out_of_time_is_stopped_with_its_worker_and_others_do_not_wait_for_it():
+    pool = ScriptedPool(lambda unit, attempt: (1e9 if unit.number == 0 else 1.0, "done"))
+    found, _ = outcomes(pool, map(block, range(20)), limits=Limits(unit_seconds=5.0, attempts=2))
+    failed = [outcome for outcome in found if outcome.receipt is None]
+    assert [(outcome.unit.number, outcome.error) for outcome in failed] == [
+        (0, "TimeoutError: not finished within 5 s")
+    ]
+    assert len(found) == 20
+    assert pool.now() < 20
+
+
+def test_workers_follow_the_room_there_is_and_idle_ones_that_die_are_replaced():
+    pool = ScriptedPool(lambda unit, attempt: (1.0, "done"), room=1)
+
+    def follow(outcome):
+        if len(pool.submitted) == 5:
+            pool.room = 8
+        return ()
+
+    outcomes(pool, map(block, range(200)), follow)
+    assert pool.most == 8
+    assert pool.now() < 40
+
+    pool = ScriptedPool(lambda unit, attempt: (1.0 if unit.number else 30.0, "done"), room=2)
+    pool.tell(10.0, Lost(1, "process", "killed while idle"))
+
+    def later(outcome):
+        return [block(k) for k in range(2, 6)] if outcome.unit.number == 0 else ()
+
+    found, events = outcomes(pool, [block(0), block(1, 0.5)], later)
+    assert len(found) == 6
+    assert {outcome.attempts for outcome in found} == {1}
+    assert pool.most == 2
+    assert [event.worker for event in events if event.kind == "worker-lost"] == ["w1"]
+
+
+def test_a_run_whose_workers_never_start_is_given_up():
+    with pytest.raises(ClusterError, match="Ray workers die before they are ready: it would not start"):
+        outcomes(ScriptedPool(born=lambda worker: "process"), [block(0)])
+    pool = ScriptedPool(born=lambda worker: "never")
+    with pytest.raises(ClusterError, match="no Ray worker could be started within 30 minutes"):
+        outcomes(pool, [block(0)])
+    assert pool.now() == pytest.approx(dispatch.NO_WORKER_SECONDS, abs=2.0)
+
+
+def test_workers_that_fail_to_start_among_others_do_not_end_the_run():
+    pool = ScriptedPool(room=4, born=lambda worker: "ready" if worker == 0 else "process")
+    found, _ = outcomes(pool, map(block, range(50)))
+    assert len(found) == 50
+    assert len(pool.killed) == 1
+
+
+def test_going_on_with_another_pool_repeats_what_was_under_way_and_counts_nothing():
+    class Doomed(ScriptedPool):
+        def wait(self, seconds):
+            if self.time > 10:
+                raise ClusterError("gone")
+            return super().wait(seconds)
+
+    found, events = [], []
+
+    def handle(outcome):
+        found.append(outcome)
+        return ()
+
+    dispatcher = Dispatcher(Doomed(), handle, events=events.append)
+    dispatcher.add(map(block, range(40)))
+    with pytest.raises(ClusterError):
+        dispatcher.work()
+    dispatcher.move(ScriptedPool())
+    dispatcher.work()
+    assert sorted(outcome.unit.number for outcome in found) == list(range(40))
+    assert {outcome.attempts for outcome in found} == {1}
+    assert sum(event.kind == "worker-lost" for event in events) == 2
+
+
+def test_the_cost_of_a_unit_does_not_grow_with_the_number_of_workers():
+    class Instant(ScriptedPool):
+        def submit(self, worker, unit, attempt):
+            self.tell(0.0, Done(worker, {}))
+
+        def start(self, worker):
+            self.alive.add(worker)
+            self.tell(0.0, Ready(worker, "node"))
+
+    def seconds(workers):
+        began = time.process_time()
+        outcomes(Instant(room=workers), map(block, range(20_000)))
+        return time.process_time() - began
+
+    few, many = (min(seconds(workers) for _ in range(3)) for workers in (10, 1000))
+    assert many < 3 * few + 0.1

@@ -1,0 +1,132 @@
+"""Real Ray clusters of several nodes on this machine, of which parts are killed while a sweep runs on them."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from limitbench.sweep.ray_executor import RayExecutor
+from limitbench.sweep.run import run, status
+from limitbench.testing.ray_cluster import LocalCluster, kill, wait_until
+from limitbench.testing.store import assert_same_numbers
+from limitbench.testing.toy import STUDY
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="finds processes through /proc"),
+    # Ray leaves the pipes of its processes and its log files to the garbage collector.
+    pytest.mark.filterwarnings("ignore:.*:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+GRID = {"fault": ["slow"], "width": [4, 8]}
+
+
+class Watched(RayExecutor):
+    """Keeps all events, and calls `at[n]` when `n` units have ended."""
+
+    def __init__(self, at, **options):
+        super().__init__(**options)
+        self.at, self.seen, self.ended = dict(at), [], 0
+
+    def run(self, job, units, handle, events=None):
+        super().run(job, units, handle, self.note)
+
+    def note(self, event):
+        self.seen.append(event)
+        self.ended += event.kind == "unit-ended"
+        action = self.at.pop(self.ended, None)
+        if action is not None:
+            action()
+
+    def of(self, kind):
+        return [event for event in self.seen if event.kind == kind]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    import ray
+
+    with LocalCluster(2) as cluster:
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        yield cluster
+        ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed")
+    run(STUDY, GRID, samples=64 * 60, out=out)
+    return out
+
+
+def test_a_node_that_joins_gets_work_and_nodes_that_are_lost_count_for_nothing(cluster, undisturbed, tmp_path):
+    added = []
+    executor = Watched(
+        {
+            4: lambda: added.append(cluster.add_node()),
+            30: lambda: cluster.kill_node(cluster.nodes[0]),
+            50: lambda: cluster.kill_raylet(cluster.nodes[0]),
+        }
+    )
+    run(STUDY, GRID, samples=64 * 60, out=tmp_path, executor=executor)
+    assert_same_numbers(tmp_path / "toy.zarr", undisturbed / "toy.zarr")
+    assert added[0].node_id in {event.node for event in executor.of("worker-started")}
+    for e in executor.seen: print(e)
+    lost = executor.of("worker-lost")
+    assert {event.reason for event in lost} <= {"its node was lost", "it can no longer be reached"}
+    assert len(lost) >= 2
+    assert {event.attempt for event in executor.of("unit-ended")} == {1}
+
+
+DRIVER = """
+    import sys
+    from limitbench.sweep import ray_pool
+    from limitbench.cli import main
+
+    ray_pool.SILENCE_SECONDS = float(sys.argv[1])
+    sys.exit(main(sys.argv[2:]))
+"""
+
+
+def start_command(out, *options, silence=8.0):
+    """`limitbench run` of a sweep that takes minutes, which gives up a silent cluster after `silence` seconds."""
+    arguments = ["run", "deep-linear", "--set", "width=16", "--set", "aspect=1", "--samples", str(2**24)]
+    code = [sys.executable, "-c", textwrap.dedent(DRIVER), str(silence)]
+    return subprocess.Popen(
+        [*code, *arguments, "--no-report", "--out", str(out), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_blocks(out, count, driver):
+    def enough():
+        assert driver.poll() is None, driver.communicate()
+        return len(list(out.rglob("done/*.b*.json"))) >= count
+
+    wait_until(enough, 120)
+
+
+def assert_lost(driver, out, within):
+    """The command ends in time, with one line and exit code 3, and what was done is kept."""
+    began = time.monotonic()
+    _, said = driver.communicate(timeout=within + 60)
+    print(time.monotonic() - began, said)
+    assert driver.returncode == 3
+    assert time.monotonic() - began < within
+    assert said.splitlines()[-1].startswith("stopped: the Ray cluster was lost (")
+    assert "finished blocks are kept, the same command resumes" in said.splitlines()[-1]
+    assert "Traceback" not in said
+    assert status(out)[0].blocks_done > 0
+
+
+def test_a_head_that_is_lost_ends_the_run_in_time_with_one_line(cluster, tmp_path):
+    driver = start_command(tmp_path, "--address", cluster.address)
+    wait_for_blocks(tmp_path, 3, driver)
+    cluster.kill_head()
+    assert_lost(driver, tmp_path, within=40)
