@@ -135,17 +135,16 @@ def _environment(home: Path) -> None:
 def _say(address: str, dashboard: str, nodes: int, cpus: int) -> None:
     run = "limitbench run deep-linear --set width=16 --set aspect=1 --samples 4096"
     token = "RAY_AUTH_TOKEN" if os.environ.get("RAY_AUTH_TOKEN") else "~/.ray/auth_token"
-    print(
-        f"""{nodes} nodes with {cpus} CPU each and a head without; the token is in {token}
-
-address      {address}
-dashboard    http://{dashboard}
-run          {run} --address {address} --out results
-submit       RAY_AUTH_MODE=token ray job submit --address http://{dashboard} -- {run} --address auto --out "$PWD/results"
-stop         Ctrl-C here, or make cluster-local-stop
-""",
-        flush=True,
-    )
+    lines = {
+        "address": address,
+        "dashboard": f"http://{dashboard}",
+        "first": f"export RAY_AUTH_MODE=token    # the token is in {token}",
+        "run": f"{run} --address {address} --out results-local",
+        "submit": f'ray job submit --address http://{dashboard} -- {run} --address auto --out "$PWD/results-job"',
+        "stop": "Ctrl-C here, or make cluster-local-stop",
+    }
+    print(f"{nodes} nodes with {cpus} CPU each and a head without", *(f"{k:12}{v}" for k, v in lines.items()), sep="\n")
+    sys.stdout.flush()
 
 
 def _home() -> Path:

@@ -68,8 +68,11 @@ for _ in $(seq "$seconds_to_start"); do
     kill -0 "${steps[0]}" 2>/dev/null || { cat "$directory/head.log" >&2; exit 3; }
     sleep 1
 done
+# A node that does not get through at once, because many start together or it is busy, tries again.
+# shellcheck disable=SC2016  # for the nodes' shell
 srun --overlap --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" \
-    --kill-on-bad-exit=0 ray start --block --address="$address" --num-cpus="${SLURM_CPUS_PER_TASK:-1}" "${ports[@]}" \
+    --kill-on-bad-exit=0 bash -c 'for pause in 5 15 0; do "$@" && break; sleep "$pause"; done' start \
+    ray start --block --address="$address" --num-cpus="${SLURM_CPUS_PER_TASK:-1}" "${ports[@]}" \
     >"$directory/workers.log" 2>&1 &
 steps+=($!)
 

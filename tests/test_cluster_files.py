@@ -8,6 +8,8 @@ import shlex
 import socket
 import subprocess
 import sys
+import tomllib
+from functools import cache
 from pathlib import Path
 
 import jsonschema
@@ -26,8 +28,14 @@ VERSIONS = dict(
 )
 
 
+@cache
+def _text(name):
+    """The file as JSON, which has no shared parts."""
+    return json.dumps(yaml.safe_load((CLUSTER / name).read_text()))
+
+
 def _yaml(name):
-    return yaml.safe_load((CLUSTER / name).read_text())
+    return json.loads(_text(name))
 
 
 def _check(*command, **options):
@@ -128,7 +136,7 @@ def test_ray_accepts_the_cluster_file_and_refuses_it_broken(name):
     for path, value in (
         (("max_wokers",), 3),
         (("max_workers",), "many"),
-        (("provider",), {"region": "us-west-2"}),
+        (("provider", "region"), 2),
         (("auth", "password"), "x"),
         (("setup_commands",), "pip install limitbench"),
         (("available_node_types", "cpu", "min_workers"), "none"),
@@ -178,7 +186,7 @@ def test_cloud_nodes_get_wheel_constraints_and_token_before_ray_starts(name):
 
 # Kubernetes.
 
-SCHEMA = json.loads((ROOT / "tests/cluster/rayjob-schema.json").read_text())
+RAY_JOB = jsonschema.Draft7Validator(json.loads((ROOT / "tests/cluster/rayjob-schema.json").read_text()))
 
 
 def _put(manifest, path, value):
@@ -196,7 +204,7 @@ POD = (*HEAD, "template", "spec")
 
 
 def test_kuberay_accepts_the_manifest():
-    jsonschema.validate(_yaml("kuberay.yaml"), SCHEMA)
+    RAY_JOB.validate(_yaml("kuberay.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +219,7 @@ def test_kuberay_accepts_the_manifest():
         (("spec", "rayClusterSpec", "authOptions", "token"), "x"),
         (("spec", "rayClusterSpec", "rayVersion"), 2.6),
         ((*HEAD, "rayStartParams", "num-cpus"), 0),
-        ((*HEAD, "rayStartParams"), None),
+        ((*HEAD, "template"), None),
         ((*POD, "containers", 0, "name"), None),
         ((*POD, "containers", 0, "envform"), []),
         ((*POD, "containers", 0, "securityContext", "capabilities", "drop"), "ALL"),
@@ -221,10 +229,10 @@ def test_kuberay_accepts_the_manifest():
     ],
 )
 def test_kuberay_refuses_the_manifest_broken(path, value):
-    manifest = json.loads(json.dumps(_yaml("kuberay.yaml")))  # without YAML's shared parts
+    manifest = _yaml("kuberay.yaml")
     _put(manifest, path, value)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(manifest, SCHEMA)
+        RAY_JOB.validate(manifest)
 
 
 def test_the_ray_job_retries_ends_and_keeps_the_token_on():
@@ -260,7 +268,7 @@ def test_every_pod_runs_one_image_without_root_and_with_limits_and_takes_secrets
 
 
 def _version():
-    return re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
 # The image.
@@ -298,7 +306,5 @@ def test_the_dockerfile_copies_what_is_there_and_installs_under_the_constraints(
     (install,) = (part for run in runs for part in run.split("&&") if "pip install" in part)
     assert "--constraint constraints.txt" in install
     extras = set(re.search(r"\[([a-z0-9,]+)\]", install)[1].split(","))
-    declared = re.search(
-        r"\[project\.optional-dependencies\]\n(.*?)\n\[", (ROOT / "pyproject.toml").read_text(), re.DOTALL
-    )
-    assert extras <= set(re.findall(r"^(\w+) = \[", declared[1], re.MULTILINE))
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert extras <= set(declared)

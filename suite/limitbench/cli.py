@@ -284,16 +284,38 @@ def run(
 @app.command()
 def status(
     directory: Annotated[str, typer.Argument(metavar="DIR", help="Output directory of a run, or s3://BUCKET/PREFIX.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again until no run goes on.")] = False,
+    every: Annotated[
+        str | None, typer.Option(metavar="S", help="With --watch: seconds between two looks. [default: 5]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --watch, one line a look.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless every study is complete.")] = False,
 ) -> None:
-    """Show how far the runs in DIR are: blocks stored, missing and set aside.
+    """Show how far the runs in DIR are, from any machine that can read it; nothing is written.
+
+    A study is complete; running; waiting (for a first worker); failed (the run ended and set blocks aside); stopped
+    (blocks are missing and no run goes on); or, under --watch, unknown until its run was watched for long enough. A
+    run on another machine is believed to be alive when its heartbeat changes, which takes some seconds to see.
+
+    Below: who runs it, how fast and for how long yet, what each host does and has done, the blocks that are under way
+    for longest, and why blocks were set aside.
 
     \b
     Examples:
       limitbench status results
+      limitbench status results --watch
+      limitbench status results --json --check
+
+    Exit codes: 0 whatever the state; with --check 1 unless all is complete; 2 no results there;
+    3 the storage is out of reach; 130 a watch ended by Ctrl-C.
     """
     from limitbench import commands
 
-    commands.status(directory)
+    try:
+        complete = commands.status(directory, watch=watch, every=every, as_json=as_json)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    raise typer.Exit(QUARANTINED if check and not complete else COMPLETE)
 
 
 @app.command()

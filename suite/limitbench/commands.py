@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Options that concern dry runs alone.
 DRY = ("dry_run", "core_hour_price")
+#: Seconds between two looks at a run that is watched.
+LOOK_SECONDS = 5.0
 #: File of the report in the directory of a run.
 PAGE = "report.html"
 
@@ -122,22 +124,23 @@ def run(options: RunOptions) -> bool:
     return not failed
 
 
-def status(directory: str) -> None:
-    """Print how far every store in `directory` is; `InputError` where there is none."""
-    from limitbench.sweep.run import status as sweep_status
+def status(directory: str, *, watch: bool = False, every: str | None = None, as_json: bool = False) -> bool:
+    """Print how far every store in `directory` is, with `watch` again and again; True where all are complete.
 
+    Raises `InputError` where there is no store, or `every` is no number of seconds.
+    """
+    if every is not None and not watch:
+        raise InputError("--every", every, "nothing without --watch")
+    try:
+        seconds = float(every or LOOK_SECONDS)
+    except ValueError:
+        seconds = math.nan
+    if not 0.1 <= seconds <= 86400:
+        raise InputError("--every", every, "a number of seconds, 0.1 to 86400")
     _require_stores(directory)
-    table = _table("study", "cells", "blocks", "set aside", "networks", "last activity")
-    for state in sweep_status(directory):
-        table.add_row(
-            state.study,
-            f"{state.cells}",
-            f"{state.blocks_done} of {state.blocks_total}",
-            f"[red]{state.blocks_failed}[/red]" if state.blocks_failed else "0",
-            f"{state.samples:,} of {state.samples_total:,}",
-            f"{state.last_activity.astimezone():%Y-%m-%d %H:%M}" if state.last_activity else "never",
-        )
-    _print(table)
+    from limitbench.watch import show
+
+    return show(directory, every=seconds if watch else None, as_json=as_json)
 
 
 def report(directories: Sequence[str], output: str | None) -> None:

@@ -16,12 +16,14 @@ from rich.table import Table
 from limitbench.sweep.dry_run import Survey, Work
 from limitbench.sweep.simulate import DriverCosts
 
-#: Objects of one store beyond which listing, copying and removing it take hours.
+#: Objects of one store beyond which listing, copying and removing it are matters of hours.
 MOST_OBJECTS = 5_000_000
-#: Units of one run beyond which the driver holds more than about 8 GB.
+#: Units of one run beyond which the driver needs more than 6 GB.
 MOST_UNITS = 1_000_000
-#: Columns of one store beyond which its metadata make every block wait.
-MOST_COLUMNS = 20_000
+#: Columns of one store beyond which its metadata slow every block and every reader down.
+MOST_COLUMNS = 100_000
+#: Bytes of samples beyond which scoring a column needs a large worker.
+MOST_SCORE_BYTES = 2e9
 #: Seconds of a block beyond which an interruption costs much, and resuming is coarse.
 LONG_BLOCK = 3600.0
 
@@ -102,16 +104,14 @@ class Estimate:
             found.append(
                 f"more than {max(1, int(left.seconds / left.longest)):,} workers would wait for the longest unit"
             )
-        if s.whole.units > MOST_UNITS:
+        if s.score_bytes > MOST_SCORE_BYTES:
             found.append(
-                f"{s.whole.units:,} units in one store, above {MOST_UNITS:,}: split the grid over several --out"
+                f"scoring a column reads {_bytes(s.score_bytes)} of samples, and holds twice as much for a while"
             )
-        if s.columns > MOST_COLUMNS:
-            found.append(
-                f"{s.columns:,} columns in one store, above {MOST_COLUMNS:,}: split the grid over several --out"
-            )
-        if s.objects > MOST_OBJECTS:
-            found.append(f"{s.objects:,} objects in one store, above {MOST_OBJECTS:,}: listing them takes long")
+        limits = (("units", s.whole.units, MOST_UNITS), ("columns", s.columns, MOST_COLUMNS))
+        for what, number, most in (*limits, ("objects", s.objects, MOST_OBJECTS)):
+            if number > most:
+                found.append(f"{number:,} {what} in one store, above {most:,}: split the grid over several --out")
         return found
 
 

@@ -3,7 +3,7 @@
 On the way to every field that the manifest has, the names of all fields are kept, so that a name that is not among them
 is refused; those that the manifest does not have keep their type alone. Usage, from the root of the checkout:
 
-    python tests/cluster/reduce_crd.py ray.io_rayjobs.yaml VERSION cluster/kuberay.yaml >tests/cluster/rayjob-schema.json
+    python tests/cluster/reduce_crd.py ray.io_rayjobs.yaml VERSION >tests/cluster/rayjob-schema.json
 
 where `ray.io_rayjobs.yaml` is `helm-chart/kuberay-operator/crds/ray.io_rayjobs.yaml` of ray-project/kuberay.
 """
@@ -41,11 +41,11 @@ def _type_alone(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": schema["type"]} if "type" in schema else {}
 
 
-def main(crd: str, version: str, manifest: str) -> None:
+def main(crd: str, version: str) -> None:
     """Print the reduced schema."""
     definition = yaml.safe_load(Path(crd).read_text())
     (served,) = (v for v in definition["spec"]["versions"] if v["name"] == "v1")
-    seen = yaml.safe_load(Path(manifest).read_text())
+    seen = yaml.safe_load(Path("cluster/kuberay.yaml").read_text())
     schema = reduced(served["schema"]["openAPIV3Schema"], [seen])
     schema["properties"]["metadata"] = {"type": "object"}
     schema["$comment"] = f"ray-project/kuberay {version}, CRD rayjobs.ray.io v1, reduced by reduce_crd.py"

@@ -21,7 +21,7 @@ from limitbench.studies.mean_field_resnet.ledger import ledger
 from limitbench.studies.mean_field_resnet.verdicts import relative_claim
 from limitbench.theories.mean_field import MeanField
 from limitbench.theories.mean_field.edge import edge_integral
-from limitbench.theories.mean_field.exponents import Estimate, power_estimates
+from limitbench.theories.mean_field.exponents import Estimate, limit_cosine
 
 LAYERS = [1, 5, 9, 16]
 NETWORKS = 2048
@@ -83,7 +83,7 @@ def estimates(off=1.0, cosines=((0.5, 0.5),)):
 def short_recurrences(monkeypatch):
     for module in (law_claims, law_figures):
         monkeypatch.setattr(module, "exponent_table", estimates)
-    monkeypatch.setattr(law_claims, "power_estimates", lambda field, layers: estimates()[-2:-1])
+    monkeypatch.setattr(law_claims, "limit_cosine", lambda field: estimates()[-2])
     monkeypatch.setattr(law_figures, "_BLOCKS", 500)
     monkeypatch.setattr(law_claims, "_BLOCKS", 2_000)
     cells.trajectory.cache_clear()
@@ -351,7 +351,7 @@ def test_the_whole_ledger(run, monkeypatch):
     others += ("collapse-in-sigma-w2-depth", "square-root-law-poor-at-the-edge")
     assert {found[name] for name in laws | set(others)} == {"holds"}
     monkeypatch.setattr(law_claims, "exponent_table", lambda: estimates(1.026))
-    monkeypatch.setattr(law_claims, "power_estimates", lambda field, layers: estimates(1.026)[-2:-1])
+    monkeypatch.setattr(law_claims, "limit_cosine", lambda field: estimates(1.026)[-2])
     monkeypatch.setattr(law_claims, "identity_errors", lambda alpha, theta: IdentityErrors(*[2e-10] * 4))
     monkeypatch.setattr(collapse, "edge_recurrence", lambda kappa, depth: 1.011 * edge_integral(kappa))
     monkeypatch.setattr(collapse, "edge_square_root", lambda kappa: 1.1 * edge_integral(kappa))
@@ -382,11 +382,11 @@ def test_the_competing_fixed_point_of_the_cosine_is_noticed(run, monkeypatch):
 def test_the_limit_cosine_is_the_same_at_other_variances(monkeypatch):
     fields = []
 
-    def read(field, layers):
+    def read(field):
         fields.append(field)
-        return power_estimates(field, layers)
+        return limit_cosine(field)
 
-    monkeypatch.setattr(law_claims, "power_estimates", read)
+    monkeypatch.setattr(law_claims, "limit_cosine", read)
     monkeypatch.setattr(law_claims, "ALPHAS", (0.6,))
     found = list(law_claims._other_variances())
     assert len({field.sigma_v2 for field in fields} - {cells.DEFAULTS["sigma_v2"]}) == 2

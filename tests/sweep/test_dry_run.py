@@ -139,6 +139,12 @@ class TestEstimate:
         assert "above --block-seconds" in notes
         assert "waiting for the driver" in notes
         assert "workers would wait for the longest unit" in notes
+        assert "units in one store" not in notes
+        huge = "\n".join(Estimate([self.found(tmp_path, samples=2**31 - 1)], 1, 1e9).notes())
+        assert "scoring a column reads 412 GB" in huge
+        assert "units in one store, above 1,000,000" in huge
+        assert "objects in one store, above 5,000,000" in huge
+        assert "columns in one store" not in huge
         assert "warning" not in "\n".join(Estimate([found], 2, 1e9).notes())
 
 

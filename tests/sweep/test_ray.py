@@ -12,11 +12,14 @@ import pytest
 
 from limitbench.errors import InputError
 from limitbench.sweep import ray_session
+from limitbench.sweep.dispatch import Lost, Ready
+from limitbench.sweep.dispatch_cost import Idler, idle_job, measure_dispatch
 from limitbench.sweep.executors import Interrupted, Limits
 from limitbench.sweep.progress import Silent
 from limitbench.sweep.ray_executor import RayExecutor
+from limitbench.sweep.ray_pool import RayPool
 from limitbench.sweep.run import run, status
-from limitbench.testing.ray_cluster import is_worker, processes_under
+from limitbench.testing.ray_cluster import is_worker, kill, processes_under
 from limitbench.testing.store import assert_same_numbers
 from limitbench.testing.toy import STUDY
 
@@ -26,6 +29,16 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+def _news(pool, seconds=20.0):
+    """What the pool tells next; nothing if that takes longer."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if news := pool.wait(0.2):
+            return news
+    return []
+
 
 SLOW = {"fault": ["slow"], "width": [4, 8]}
 SLOW_SAMPLES = 64 * 24
@@ -85,6 +98,26 @@ class TestInOneSession:
         assert 3 <= state.blocks_done < state.blocks_total
         run(STUDY, SLOW, samples=640, out=tmp_path)
         assert status(tmp_path)[0].blocks_done == state.blocks_total
+
+    def test_an_idle_actor_that_dies_is_noticed_and_named_like_its_run(self):
+        import ray
+        from ray.util import list_named_actors
+
+        pool = RayPool(idle_job(1)[0], "limitbench-test-idle", worker=Idler)
+        try:
+            pool.start(0)
+            (ready,) = _news(pool)
+            assert ready == Ready(0, ray.nodes()[0]["NodeID"])
+            assert {"namespace": "limitbench", "name": "limitbench-test-idle-0"} in list_named_actors(True)
+            (pid,) = [pid for pid in processes_under({os.getpid()}) if is_worker(pid)]
+            kill(pid)
+            assert _news(pool) == [Lost(0, "process", "a crash, or killed for its memory")]
+        finally:
+            pool.close()
+
+    def test_dispatching_a_unit_costs_the_driver_less_than_two_milliseconds(self):
+        cost = measure_dispatch(units=300, workers=2, rounds=3)
+        assert 0.0 < cost.unit < 1.9e-3, cost
 
     def test_ray_listens_on_the_loopback_interface_only(self):
         import ray

@@ -49,6 +49,19 @@ def start(code, *arguments):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+def gets_on(driver, cluster, done, victim):
+    """Wait until two more blocks are there."""
+    before = len(list(done.glob("*.b*.json")))
+
+    def got_on():
+        if driver.poll() is not None:
+            pytest.fail(f"the run ended before the next kill, of a {victim}: {driver.communicate()[0]}")
+        return cluster.workers() and len(list(done.glob("*.b*.json"))) >= before + 2
+
+    wait_until(got_on, 240)
+    print(f"killing a {victim} after {before} blocks", flush=True)
+
+
 def chaos(folder, blocks, workers, raylets, drivers, seed):
     """One sweep of `blocks` blocks on three nodes, during which so many processes of each kind are killed.
 
@@ -63,15 +76,8 @@ def chaos(folder, blocks, workers, raylets, drivers, seed):
     with LocalCluster(3) as cluster:
         driver = start(ON_RAY, out, samples, cluster.address)
         try:
-            for k, victim in enumerate(victims):
-                before = len(list(done.glob("*.b*.json")))
-
-                def got_on(before=before, k=k, victim=victim):
-                    said = driver.communicate() if driver.poll() is not None else ""
-                    assert driver.poll() is None, f"the run ended before kill {k} ({victim}): {said}"
-                    return cluster.workers() and len(list(done.glob("*.b*.json"))) >= before + 2
-
-                wait_until(got_on, 240)
+            for victim in victims:
+                gets_on(driver, cluster, done, victim)
                 time.sleep(chance.uniform(0.0, 0.2))
                 match victim:
                     case "worker":
@@ -83,7 +89,6 @@ def chaos(folder, blocks, workers, raylets, drivers, seed):
                         driver.kill()
                         driver.communicate()
                         driver = start(ON_RAY, out, samples, cluster.address)
-                print(f"{k}: {victim}, {before} blocks", flush=True)
             said, _ = driver.communicate(timeout=600)
             assert driver.returncode == 0, said
         finally:

@@ -8,9 +8,10 @@ import time
 
 import pytest
 
+from limitbench.sweep import ray_pool
 from limitbench.sweep.ray_executor import RayExecutor
 from limitbench.sweep.run import run, status
-from limitbench.testing.ray_cluster import LocalCluster, kill, wait_until
+from limitbench.testing.ray_cluster import QUICK, LocalCluster, kill, processes_under, wait_until
 from limitbench.testing.store import assert_same_numbers
 from limitbench.testing.toy import STUDY
 
@@ -75,7 +76,6 @@ def test_a_node_that_joins_gets_work_and_nodes_that_are_lost_count_for_nothing(c
     run(STUDY, GRID, samples=64 * 60, out=tmp_path, executor=executor)
     assert_same_numbers(tmp_path / "toy.zarr", undisturbed / "toy.zarr")
     assert added[0].node_id in {event.node for event in executor.of("worker-started")}
-    for e in executor.seen: print(e)
     lost = executor.of("worker-lost")
     assert {event.reason for event in lost} <= {"its node was lost", "it can no longer be reached"}
     assert len(lost) >= 2
@@ -116,7 +116,6 @@ def assert_lost(driver, out, within):
     """The command ends in time, with one line and exit code 3, and what was done is kept."""
     began = time.monotonic()
     _, said = driver.communicate(timeout=within + 60)
-    print(time.monotonic() - began, said)
     assert driver.returncode == 3
     assert time.monotonic() - began < within
     assert said.splitlines()[-1].startswith("stopped: the Ray cluster was lost (")
@@ -125,8 +124,57 @@ def assert_lost(driver, out, within):
     assert status(out)[0].blocks_done > 0
 
 
+OWN_RAY = """
+    import sys
+    from limitbench.sweep import ray_pool
+    from limitbench.sweep.run import run
+    from limitbench.testing.toy import STUDY
+
+    ray_pool.SILENCE_SECONDS = 4.0
+    run(STUDY, {"fault": ["slow"], "width": [4, 8]}, samples=64 * 60, out=sys.argv[1], executor="ray", workers=2)
+"""
+
+
+@pytest.mark.parametrize("part", [pytest.param("gcs_server", marks=pytest.mark.chaos), "raylet"])
+def test_a_ray_of_our_own_that_is_lost_is_started_anew(undisturbed, tmp_path, part):
+    code = [sys.executable, "-c", textwrap.dedent(OWN_RAY), str(tmp_path)]
+    environment = {**os.environ, **QUICK}
+    driver = subprocess.Popen(code, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    wait_for_blocks(tmp_path, 5, driver)
+    (pid,) = [pid for pid in processes_under({driver.pid}) if os.path.basename(_program(pid)) == part]
+    kill(pid)
+    said, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 0, said
+    assert_same_numbers(tmp_path / "toy.zarr", undisturbed / "toy.zarr")
+
+
+def _program(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
+
+
 def test_a_head_that_is_lost_ends_the_run_in_time_with_one_line(cluster, tmp_path):
     driver = start_command(tmp_path, "--address", cluster.address)
     wait_for_blocks(tmp_path, 3, driver)
     cluster.kill_head()
     assert_lost(driver, tmp_path, within=40)
+
+
+@pytest.mark.chaos
+def test_a_node_of_the_driver_that_is_lost_ends_the_run_in_time_with_one_line(tmp_path):
+    with LocalCluster(1) as cluster:
+        driver = start_command(tmp_path, "--address", cluster.address)
+        wait_for_blocks(tmp_path, 3, driver)
+        cluster.kill_raylet(cluster.head)
+        assert_lost(driver, tmp_path, within=60)
+
+
+@pytest.mark.chaos
+def test_a_head_that_is_lost_ends_the_run_within_a_minute_and_a_half(tmp_path):
+    with LocalCluster(1) as cluster:
+        driver = start_command(tmp_path, "--address", cluster.address, silence=ray_pool.SILENCE_SECONDS)
+        wait_for_blocks(tmp_path, 3, driver)
+        cluster.kill_head()
+        assert_lost(driver, tmp_path, within=90)

@@ -110,20 +110,21 @@ def _mesh(
     even powers that Richardson extrapolation needs.
     """
     width = _REFINED_WIDTH * math.sqrt(time)
-
-    def xi(y: Float[np.ndarray, " nodes"]) -> Float[np.ndarray, " nodes"]:
-        return y + _REFINEMENT * width * np.arctan(y / width)
-
-    low, high = xi(np.array([lower - start, upper - start]))
+    low, high = _stretched(np.array([lower - start, upper - start]), width)
     step = (high - low) / nodes
     before, after = math.ceil(-low / step) * refine, math.ceil(high / step) * refine
     target = np.arange(-before, after + 1) * (step / refine)
     guess = np.linspace(lower - start - 4 * step, upper - start + 4 * step, 16 * nodes)
-    y = np.interp(target, xi(guess), guess)
+    y = np.interp(target, _stretched(guess, width), guess)
     for _ in range(4):  # Newton from an interpolated guess: quadratic, to rounding
-        y -= (xi(y) - target) / (1 + _REFINEMENT / (1 + (y / width) ** 2))
+        y -= (_stretched(y, width) - target) / (1 + _REFINEMENT / (1 + (y / width) ** 2))
     y[before] = 0.0
     return start + y, before
+
+
+def _stretched(y: Float[np.ndarray, " nodes"], width: float) -> Float[np.ndarray, " nodes"]:
+    """xi of the distances `y` to the start, w = `width`."""
+    return y + _REFINEMENT * width * np.arctan(y / width)
 
 
 def _step(z: Float[np.ndarray, " nodes"], at: int) -> Float[np.ndarray, " nodes"]:
@@ -150,22 +151,19 @@ def _march(
     if outflow:
         diagonal[-1] += upper[-1]  # the last node has the value of its neighbour
 
-    def implicit(f: Float[np.ndarray, " inner"], h: float) -> Float[np.ndarray, " inner"]:
-        f[-1] += h * inflow
-        *_, solved, info = dgtsv(-h * lower[1:], 1 - h * diagonal, -h * upper[:-1], f)
-        if info:
-            raise ArithmeticError(f"the implicit step of length {h:g} is singular")
-        return np.asarray(solved)
-
     f = f[1:-1].copy()
     mesh = time * (np.arange(steps + 1) / steps) ** 2
     for i, h in enumerate(np.diff(mesh) / 2):
-        if i < _IMPLICIT_STEPS:
-            f = implicit(implicit(f, h), h)
-        else:
+        rannacher = i < _IMPLICIT_STEPS
+        if not rannacher:
             explicit = diagonal * f
             explicit[1:] += lower[1:] * f[:-1]
             explicit[:-1] += upper[:-1] * f[1:]
             explicit[-1] += inflow
-            f = implicit(f + h * explicit, h)
+            f = f + h * explicit
+        for _ in range(2 if rannacher else 1):
+            f[-1] += h * inflow
+            *_, f, info = dgtsv(-h * lower[1:], 1 - h * diagonal, -h * upper[:-1], f)
+            if info:
+                raise ArithmeticError(f"the implicit step of length {h:g} is singular")
     return np.concatenate([[0.0], f, f[-1:] if outflow else [1.0]])

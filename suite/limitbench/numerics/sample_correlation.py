@@ -74,22 +74,19 @@ def fisher_z_expansion(z: Float[np.ndarray, " states"], s_plus: float, s_minus: 
     """
     # Beyond 40 everything has reached its limit, and powers of exp(-z) might overflow.
     z = np.clip(z, -_FAR, _FAR)
-    ratio, moments = _half_sum_moments(z, s_plus, s_minus)
+    ratio, m = _half_sum_moments(z, s_plus, s_minus)
     drift = np.log(ratio) / 2
     tau = np.tanh(z + drift)
     e = 1 - tau * tau
 
-    def m(i: int, j: int) -> Float[np.ndarray, " states"]:
-        return moments[i, j]
-
     # Joint cumulants of the rows (p^2, q^2, pq), scaled to unit second moments. Those odd in pq vanish: exchanging the
     # two inputs sends q to -q. Letters a, b, g stand for p^2, q^2, pq.
-    aa, ab, bb, gg = m(4, 0) - 1, m(2, 2) - 1, m(0, 4) - 1, m(2, 2)
-    aaa = m(6, 0) - 3 * m(4, 0) + 2
-    bbb = m(0, 6) - 3 * m(0, 4) + 2
-    aab = m(4, 2) - 2 * m(2, 2) - m(4, 0) + 2
-    abb = m(2, 4) - 2 * m(2, 2) - m(0, 4) + 2
-    agg, bgg = m(4, 2) - m(2, 2), m(2, 4) - m(2, 2)
+    aa, ab, bb, gg = m[4, 0] - 1, m[2, 2] - 1, m[0, 4] - 1, m[2, 2]
+    aaa = m[6, 0] - 3 * m[4, 0] + 2
+    bbb = m[0, 6] - 3 * m[0, 4] + 2
+    aab = m[4, 2] - 2 * m[2, 2] - m[4, 0] + 2
+    abb = m[2, 4] - 2 * m[2, 2] - m[0, 4] + 2
+    agg, bgg = m[4, 2] - m[2, 2], m[2, 4] - m[2, 2]
     # Derivatives of z' at (1, 1, 0) beyond those of w = ln(A/B)/2.
     d_agg, d_bgg = e / 2 - tau, -e / 2 - tau
     d_aagg = -1.5 * e - tau * e / 2 + 2 * tau

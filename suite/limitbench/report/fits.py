@@ -30,17 +30,13 @@ class Errors:
 
 def errors_of(results: Results, at: Slice, depth: int, observable: str, theory: str) -> Errors:
     """Scores along width at position `depth` of the depth axis."""
-
-    def line(field: str) -> Float[np.ndarray, " widths"]:
-        return np.asarray(results.plane(results.score(field), at, observable, theory)[depth])
-
-    widths = results.widths
-    distance, low, high = line("distance"), line("distance_low"), line("distance_high")
+    fields = ("distance", "distance_low", "distance_high", "wasserstein", "wasserstein_null")
+    distance, low, high, wasserstein, null = (
+        np.asarray(results.plane(results.score(field), at, observable, theory)[depth]) for field in fields
+    )
     with np.errstate(invalid="ignore"):
-        resolved = (
-            np.isfinite(high - low) & (distance > 0) & clear_of_null(line("wasserstein"), line("wasserstein_null"))
-        )
-    return Errors(widths, distance, low, high, resolved)
+        resolved = np.isfinite(high - low) & (distance > 0) & clear_of_null(wasserstein, null)
+    return Errors(results.widths, distance, low, high, resolved)
 
 
 def predicted_errors(

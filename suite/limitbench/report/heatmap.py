@@ -66,13 +66,13 @@ def describe(results: Results, at: Slice, observable: str, theory: str) -> str:
     low = np.unravel_index(np.nanargmin(distance), distance.shape)
     high = np.unravel_index(np.nanargmax(distance), distance.shape)
     holds, scored = int((verdicts == "holds").sum()), int(np.isfinite(distance).sum())
-
-    def at_cell(position: tuple[np.intp, ...]) -> str:
-        index = results.cell_index(at, int(position[1]), int(position[0]))
-        keep = {a: i for a, i in index.items() if a in (results.width_axis, results.depth_axis)}
-        return results.cell_label(keep)
-
+    nearest, furthest = _cell_label(results, at, low), _cell_label(results, at, high)
     return (
-        f"D from {number(max(distance[low], 0.0), 2)} ({at_cell(low)}) to {number(distance[high], 2)} "
-        f"({at_cell(high)}); holds in {holds} of {scored} cells at margin {plain(results.margin)}."
+        f"D from {number(max(distance[low], 0.0), 2)} ({nearest}) to {number(distance[high], 2)} ({furthest}); "
+        f"holds in {holds} of {scored} cells at margin {plain(results.margin)}."
     )
+
+
+def _cell_label(results: Results, at: Slice, position: tuple[np.intp, ...]) -> str:
+    index = results.cell_index(at, int(position[1]), int(position[0]))
+    return results.cell_label({a: i for a, i in index.items() if a in (results.width_axis, results.depth_axis)})

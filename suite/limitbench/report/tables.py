@@ -150,21 +150,18 @@ def detectability_summary(results: Results) -> Table:
     n_star = results.score("n_star")
     known = (~np.isnan(n_star)).any(axis=tuple(range(n_star.ndim - 2)))
     shown = [o for o in range(len(results.observables)) if known[o].any()]
-
-    def text(o: int, t: int) -> str:
-        values = n_star[..., o, t].ravel()
-        values = values[~np.isnan(values)]
-        if not values.size:
-            return "–"
-        return f"{count(np.median(values))} ({count(values.min())} – {count(values.max())})"
-
     rows = [
-        (results.theory_title(theory), *(text(o, t) for o in shown))
+        (results.theory_title(theory), *(_median_and_range(n_star[..., o, t]) for o in shown))
         for t, theory in enumerate(results.theories)
         if known[:, t].any()
     ]
     head = ("theory", *(results.observable_title(results.observables[o]) for o in shown))
     return Table("N*: median over the cells (smallest – largest)", head, rows)
+
+
+def _median_and_range(values: np.ndarray) -> str:
+    values = values[~np.isnan(values)]
+    return f"{count(np.median(values))} ({count(values.min())} – {count(values.max())})" if values.size else "–"
 
 
 def detectability(results: Results, at: Slice, observable: str) -> Table:

@@ -43,11 +43,10 @@ def standings(results: Results, observable: str | None = None, where: dict[str, 
         return []
     index: list[object] = [(where or {}).get(a, slice(None)) for a in results.axes]
     index.append(slice(None) if observable is None else results.observables.index(observable))
-
-    def flat(values: np.ndarray) -> np.ndarray:
-        return values[tuple(index)].reshape(-1, len(results.theories))  # type: ignore[arg-type]
-
-    distance, verdicts, low = flat(results.distance), flat(results.verdicts), flat(results.score("distance_low"))
+    distance, verdicts, low = (
+        values[tuple(index)].reshape(-1, len(results.theories))  # type: ignore[arg-type]
+        for values in (results.distance, results.verdicts, results.score("distance_low"))
+    )
     ranked = [t for t, theory in enumerate(results.theories) if not results.is_check(theory)]
     smallest = np.where(np.isfinite(distance), distance, np.inf)[:, ranked].min(axis=1, initial=np.inf)
     found = []

@@ -12,7 +12,7 @@ from limitbench.networks.base import Network
 from limitbench.sweep.grid import Column
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SampleUnit:
     """One block: networks `number * samples` to `(number + 1) * samples - 1` of a column.
 

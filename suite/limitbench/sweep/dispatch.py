@@ -334,8 +334,10 @@ class Dispatcher:
 
     def _stop_overdue(self) -> None:
         now = self._pool.now()
-        while self._busy and now - (oldest := next(iter(self._busy.items())))[1].since > self._limits.unit_seconds:
-            worker, task = oldest
+        while self._busy:
+            worker, task = next(iter(self._busy.items()))
+            if now < task.since + self._limits.unit_seconds:
+                break
             del self._busy[worker]
             self._failed(worker, task, f"TimeoutError: not finished within {self._limits.unit_seconds:g} s")
             self._tell("worker-stopped", worker, reason="its unit ran out of time")

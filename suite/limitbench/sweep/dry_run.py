@@ -79,6 +79,7 @@ class Survey:
         cells, columns: of the whole grid, cells that the store already has among them.
         whole, left: work of everything, and of what is not in the store; seconds are calibrated.
         array_bytes: bytes of all arrays as they lie in memory.
+        score_bytes: samples that a worker reads to score a column, the largest of all.
         objects: files or objects of the finished store.
         calibration: of the cost model, by the units in the store.
     """
@@ -89,6 +90,7 @@ class Survey:
     whole: Work
     left: Work
     array_bytes: int
+    score_bytes: int
     objects: int
     calibration: Calibration
 
@@ -170,7 +172,7 @@ def _counted(
     same_depths = stored is not None and stored.axis_grid().values[-1] == joined.values[-1]
     size, observables, theories = study.block_samples[sampler], len(study.observables), len(study.theories)
     laws, asked = observables * theories, [set(values) for values in grid.values[:-1]]
-    columns, networks, whole, left = 0, 0, _Sum(), _Sum()
+    columns, networks, most, whole, left = 0, 0, 0, _Sum(), _Sum()
     for column, network in deepest_networks(study, joined):
         wanted = -(-(samples or samples_of(preset, column)) // size) * size
         done, scored = 0, False
@@ -186,7 +188,7 @@ def _counted(
         if found.retried is not None:
             missing, again = found.retried.get(column.slug, (0, False))
             rescored = again or missing > 0
-        columns, networks = columns + 1, networks + wanted
+        columns, networks, most = columns + 1, networks + wanted, max(most, wanted)
         cost = network.cost(sampler) * size * ratio.blocks
         score = score_seconds(column, wanted, laws) * ratio.scores
         whole.add(blocks, 1, cost, score)
@@ -200,7 +202,7 @@ def _counted(
         whole=whole.work(size),
         left=left.work(size),
         array_bytes=depths * (8 * observables * networks + columns * tables),
-        # a block: a chunk an observable and a marker; a column: laws, point masses, scores, verdicts and a marker
+        score_bytes=8 * depths * observables * most,
         objects=_objects(joined, observables, columns, whole.blocks),
         calibration=ratio,
     )

@@ -137,8 +137,10 @@ class Journal:
             _logger.log(level, "%s %s", event, text, extra={"limitbench": line})
 
     def _keep_writing(self) -> None:
-        while not self._over.wait(self._seconds):
+        wait = min(1.0, self._seconds)  # soon, so that a reader finds the first workers at work
+        while not self._over.wait(wait):
             self._write(self._tally.beat("running"))
+            wait = self._seconds
 
     def _write(self, beat: Heartbeat) -> None:
         """Write the fresh lines and the heartbeat; what fails is noted for the end, lines are tried again."""

@@ -85,14 +85,14 @@ def valid_markers(
         found: markers, where they were read before.
         sized: whether to look for the chunks.
     """
-    found = read_markers(paths, DONE) if found is None else found
+    found, wanted = read_markers(paths, DONE) if found is None else found, spec.meaning.hash
     places = {column.slug: position for position, column in stored.axis_grid().columns()}
     columns = {column.slug: column for _, column in spec.axis_grid().columns()}
     size = paths.storage.sizes(paths.store) if found and sized else lambda _: None
     valid = {}
     for name, marker in found.items():
         slug = name.rpartition(".")[0]
-        if slug not in columns or slug not in places or not _stands_for(marker, columns[slug], spec):
+        if slug not in columns or slug not in places or not _stands_for(marker, columns[slug], spec, wanted):
             continue
         if not sized or all(
             size(f"{paths.store}/{chunk}") == expected

@@ -2,7 +2,7 @@
 
 Answers arrive through callbacks, at a cost that does not grow with the number of actors. Whatever asks the cluster's
 control service (creating, killing, counting nodes) is done by a thread of its own: when that service is gone such calls
-hang, and Ray ends the process after a minute, so the run is given up before.
+hang until Ray ends the process, so the run is given up before.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from limitbench.sweep.worker import Job
 NAMESPACE = "limitbench"
 #: Time between two looks at the cluster: its nodes, and whether idle workers still answer.
 CENSUS_SECONDS = 3.0
-#: Silence of the cluster's control service after which it is given up; Ray ends this process after 60 s.
-SILENCE_SECONDS = 40.0
+#: Silence of the cluster's control service after which it is given up; Ray itself ends this process after 60 s, or what
+#: `ray_session` asks for.
+SILENCE_SECONDS = 30.0
 LOST = "the Ray cluster was lost ({}); finished blocks are kept, the same command resumes with another cluster"
 
 

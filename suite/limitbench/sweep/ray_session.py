@@ -17,6 +17,8 @@ CONNECT_SECONDS = 5.0
 JOIN_SECONDS = 15.0
 #: CPUs that a Ray which was started here was asked for; empty where none was.
 _OWN: list[int | None] = []
+#: Ray ends a process to whom its head gives no answer for this long; the dispatcher gives up before, in its own words.
+PATIENCE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "300"}
 ACCEPTED = "the address of a running Ray cluster (HOST:PORT, ray://HOST:PORT or auto)"
 
 
@@ -32,6 +34,8 @@ def ray_session(address: str | None = None, workers: int | None = None) -> Itera
     Raises:
         InputError: the cluster cannot be reached; found out within 20 s.
     """
+    for name, seconds in PATIENCE.items():
+        os.environ.setdefault(name, seconds)  # read when Ray is imported
     import ray
 
     if ray.is_initialized():

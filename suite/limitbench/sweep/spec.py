@@ -184,7 +184,7 @@ def parse_spec(text: object, where: str) -> Spec:
         reason = str(error)
         if isinstance(error, ValidationError):
             problem = error.errors()[0]
-            reason = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+            reason = f"{'.'.join(map(str, problem['loc'])) or 'spec'}: {problem['msg']}"
         raise InputError("store", where, f"a result store with an intact spec ({reason})") from None
 
 
@@ -206,7 +206,7 @@ def _check_grid(spec: Spec) -> None:
         raise ValueError("samples and grid differ")  # before all columns are looked at, which may be many
     for _, column in spec.axis_grid().columns():
         count = spec.samples.get(column.slug, 0)
-        if not 0 < count < 2**32 or count % meaning.block_samples or not column.depths:
+        if not 0 < count < 2**32 or count % meaning.block_samples or max(column.depths) >= 2**31:
             raise ValueError("samples and grid differ")
     if any("/" in name or name in ("", ".", "..") for name in meaning.observables):
         raise ValueError("an observable has no name")

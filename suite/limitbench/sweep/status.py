@@ -168,7 +168,7 @@ class Watcher:
     def listen(self) -> bool:
         """Read the heartbeats alone; True where it is now known of one more driver whether it is alive."""
         with self._storage.guarded():
-            return any([view.listen() for view in self._views.values()])
+            return sum(view.listen() for view in self._views.values()) > 0  # all of them are to listen
 
 
 @dataclass
@@ -256,7 +256,7 @@ class _View:
 
 def _units(spec: Spec) -> dict[str, bool]:
     """Names of all units of a spec, and whether each is a block of samples."""
-    units = {}
+    units: dict[str, bool] = {}
     for _, column in spec.axis_grid().columns():
         units |= {block_id(column, k): True for k in range(spec.samples[column.slug] // spec.meaning.block_samples)}
         units[score_id(column)] = False

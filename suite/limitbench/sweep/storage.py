@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from limitbench.errors import InputError, StoreError
@@ -166,8 +166,7 @@ class Storage(abc.ABC):
 
 def check_name(name: str) -> str:
     """`name` itself; `InputError` where it is absolute or leads out of the root."""
-    parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts or "\0" in name:
+    if not name.strip("/.") or name.startswith("/") or ".." in name.split("/") or "\0" in name:
         raise InputError("name in a store", name, "a relative name without '..'")
     return name
 
@@ -263,7 +262,7 @@ class LocalStorage(Storage):
 
         def size(name: str) -> int | None:
             try:
-                return self.path(name).stat().st_size
+                return os.stat(os.path.join(self.folder, check_name(name))).st_size
             except (OSError, InputError):  # InputError: a name that a damaged marker made up
                 return None
 

@@ -45,6 +45,8 @@ SCORES = (
     "std_error",
     "n_star",
 )
+#: Arrays of the group `run` with one entry a cell.
+RUN = ("n_samples", "n_requested", "attempts", "seconds", "status", "host", "device", "error")
 VERDICTS = ("holds", "fails", "undecided")
 #: How arrays are written.
 CODECS = {"bytes", "vlen-utf8", "zstd", "crc32c"}
@@ -86,8 +88,10 @@ def read_root(paths: Paths) -> tuple[Spec, dict[str, Any]]:
     """Spec and attributes of the store; `InputError` where it is no intact result store."""
     attributes = _root_document(paths)["attributes"]
     spec = parse_spec(attributes.get("spec"), paths.label)
-    if attributes.get("study") != spec.meaning.study:
-        raise InputError("store", paths.label, "a result store of limitbench (its study is not that of its spec)")
+    told = {"study": spec.meaning.study, "spec_hash": spec.meaning.hash, "layout": layout_hash(spec)}
+    for name, value in told.items():
+        if attributes.get(name) != value:
+            raise InputError("store", paths.label, f"a result store with an intact spec ({name} is another one's)")
     return spec, attributes
 
 
@@ -98,6 +102,8 @@ def _root_document(paths: Paths) -> dict[str, Any]:
         json.dumps(document, ensure_ascii=False).encode()  # half a character is a ValueError too
         if not isinstance(document, dict) or not isinstance(document.get("attributes"), dict):
             raise ValueError("no attributes")
+        if (document.get("zarr_format"), document.get("node_type")) != (3, "group"):
+            raise ValueError("no group of zarr 3")
     except (FileNotFoundError, ValueError, RecursionError) as error:
         reason = "no zarr.json" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())[:120]
         raise InputError("store", paths.label, f"a result store of limitbench ({reason})") from None
@@ -348,7 +354,9 @@ def check_chunks(paths: Paths) -> None:
     for name, array in sorted(root.members(max_depth=None)):
         if not isinstance(array, zarr.Array):
             continue
-        for place in itertools.product(*map(range, array.cdata_shape)):
+        with _intact(paths, f"array {name}"):
+            places = list(itertools.product(*map(range, array.cdata_shape)))
+        for place in places:
             chunk = "/".join([name, "c", *map(str, place)])
             with _intact(paths, f"chunks; without {chunk} another run into it makes that anew"):
                 array.blocks[place]
@@ -378,8 +386,9 @@ def check_arrays(paths: Paths, spec: Spec) -> None:
     arrays = {f"samples/{name}": (*shape, sample_length(spec)) for name in names}
     arrays |= {f"laws/{name}": (*shape, theories, len(quantile_levels())) for name in names}
     arrays |= dict.fromkeys(arrays_of(spec.meaning, "scores")[len(names) :], (*shape, len(names), theories))
-    arrays |= dict.fromkeys(("run/n_samples", "run/n_requested", "run/status", "run/host", "run/error"), shape)
+    arrays |= dict.fromkeys((f"run/{name}" for name in RUN), shape)
     arrays["run/skipped"] = (*shape, theories)
+    column = (*(1 for _ in shape[1:]), shape[-1])
     with _intact(paths, "metadata"):
         _check_objects(paths)
         root = open_root(paths, consolidated=True)
@@ -390,6 +399,9 @@ def check_arrays(paths: Paths, spec: Spec) -> None:
             array = root[name]
             if not isinstance(array, zarr.Array) or array.shape != wanted:
                 raise ValueError(f"{name} has another shape than the spec")
+            trailing = (spec.meaning.block_samples,) if name.startswith("samples/") else wanted[len(shape) :]
+            if not name.startswith("run/") and array.chunks != (*column, *trailing):
+                raise ValueError(f"{name} has other chunks than the spec")
 
 
 def _check_objects(paths: Paths) -> None:
@@ -407,8 +419,8 @@ def _check_objects(paths: Paths) -> None:
     with paths.storage.guarded():
         for place, data in paths.storage.read_many(names):
             wanted, found = held[names[place]], json.loads(data or b"{}")
-            fields = ("node_type", "data_type", "fill_value", "dimension_names", "codecs")
-            if not isinstance(found, dict) or any(found.get(field) != wanted.get(field) for field in fields):
+            fields = wanted.keys() - {"shape", "chunk_grid"} if wanted["node_type"] == "array" else ("node_type",)
+            if not isinstance(found, dict) or any(found.get(field) != wanted[field] for field in fields):
                 raise ValueError(f"{names[place]}/zarr.json is missing or not that of {names[place]}")
 
 

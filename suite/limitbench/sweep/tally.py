@@ -161,7 +161,7 @@ class Tally:
             rate_seconds=round(seconds, 3),
             networks_per_second=(now.networks - before.networks) / seconds,
             blocks_per_minute=60 * (now.units - before.units) / seconds,
-            seconds_left=left / speed if speed > 0 else None,
+            seconds_left=left / speed if speed > 0 and state == "running" else None,
             **self._about,
         )
 

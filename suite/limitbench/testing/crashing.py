@@ -35,7 +35,7 @@ class Fuse:
     Use `blow` or `hold` to choose the write, `mend` to let everything through again.
 
     Attributes:
-        written: names of the objects that were changed, in order.
+        written: names of the objects that were written, in order; removals are left out.
     """
 
     def __init__(self) -> None:
@@ -68,24 +68,32 @@ class Fuse:
         """Let a write that waits go on."""
         self._go.set()
 
-    @property
-    def holds(self) -> bool:
-        """Whether a write may wait."""
-        return not self._go.is_set()
+    def pass_by(self, name: str, *, removal: bool = False) -> None:
+        """Called before every change of `name`."""
+        if self._waits(name, removal):
+            self._go.wait()
 
-    def pass_by(self, name: str) -> None:
-        """Called before every write of `name`."""
+    async def pass_by_later(self, name: str, *, removal: bool = False) -> None:
+        """`pass_by` for an event loop, which must go on meanwhile; its one pool thread must stay free too."""
+        if self._waits(name, removal):
+            while not self._go.is_set():
+                await asyncio.sleep(0.001)
+
+    def _waits(self, name: str, removal: bool) -> bool:
         if self.blown and self._error is not None:
             raise self._error
+        chosen = False
         if self._left is not None and self._of(name):
             self._left -= 1
-            if self._left < 0:
-                self.blown, self._left = True, None
-                if self._error is not None:
-                    raise self._error
-                self.reached.set()
-                self._go.wait()
-        self.written.append(name)
+            chosen = self._left < 0
+        if chosen:
+            self.blown, self._left = True, None
+            if self._error is not None:
+                raise self._error
+            self.reached.set()
+        if not removal:
+            self.written.append(name)
+        return chosen
 
 
 def _any(name: str) -> bool:
@@ -135,7 +143,7 @@ class CrashingStorage(Storage):
 
     def remove(self, name: str) -> None:
         """One write."""
-        self.fuse.pass_by(name)
+        self.fuse.pass_by(name, removal=True)
         self.inner.remove(name)
 
     def remove_all(self, folder: str) -> None:
@@ -183,12 +191,8 @@ class _Fused(WrapperStore["Store"]):
     def _with_store(self, store: Store) -> Any:
         return _Fused(store, self._fuse, self._folder)
 
-    async def _pass_by(self, key: str) -> None:
-        name = f"{self._folder}/{key}"
-        if self._fuse.holds:  # zarr's event loop must go on meanwhile
-            await asyncio.to_thread(self._fuse.pass_by, name)
-        else:
-            self._fuse.pass_by(name)
+    async def _pass_by(self, key: str, *, removal: bool = False) -> None:
+        await self._fuse.pass_by_later(f"{self._folder}/{key}", removal=removal)
 
     async def set(self, key: str, value: Buffer) -> None:
         await self._pass_by(key)
@@ -199,7 +203,7 @@ class _Fused(WrapperStore["Store"]):
         await super().set_if_not_exists(key, value)
 
     async def delete(self, key: str) -> None:
-        await self._pass_by(key)
+        await self._pass_by(key, removal=True)
         await super().delete(key)
 
     async def delete_dir(self, prefix: str) -> None:

@@ -17,14 +17,12 @@ from limitbench.studies.evidence import Evidence
 from limitbench.studies.mean_field_resnet.collapse import collapse_claims
 from limitbench.studies.mean_field_resnet.verdicts import relative_claim
 from limitbench.theories.mean_field import MeanField
-from limitbench.theories.mean_field.exponents import ALPHAS, Estimate, exponent_table, power_estimates
+from limitbench.theories.mean_field.exponents import ALPHAS, Estimate, exponent_table, limit_cosine
 
 #: Largest relative deviation of exponents and constants; of what converges as a small power of depth.
 SHARP, SLOW = 0.01, 0.025
 #: Variances (v, w, a, b) beside the paper's at which the limit of the cosine is read too.
 _OTHER_SIGMAS = ((0.5, 1.0, 1.0, 0.1), (4.0, 0.5, 0.0, 1.5))
-#: Blocks of these readings' other rows, which are not used.
-_SHORT = 400
 #: Depth at which powers of l of the parameters' gradients are read.
 _BLOCKS = 20_000
 _SLOW_QUANTITIES = ("B", "limit cosine", "cosine exponent")
@@ -79,8 +77,7 @@ def _other_variances() -> Iterator[Claim]:
         fields = [
             MeanField("full", f"relu-{alpha:.16f}", sigma_v2=v, sigma_w2=w, sigma_a2=a, sigma_b2=b) for alpha in ALPHAS
         ]
-        rows = [row for field in fields for row in power_estimates(field, _SHORT) if row.quantity == "limit cosine"]
-        claim = _powers([_gap(row) for row in rows])
+        claim = _powers([_gap(limit_cosine(field)) for field in fields])
         setting = f"sigma_v^2 = {v:g}, sigma_w^2 = {w:g}, sigma_a^2 = {a:g}, sigma_b^2 = {b:g}"
         yield dataclasses.replace(
             claim, name=f"{claim.name}-at-sigma-v2-{v:g}", text=f"At other variances ({setting}): {claim.text}"
