@@ -18,6 +18,7 @@ from limitbench.networks.deep_linear import DeepLinear
 from limitbench.networks.mean_field import MeanFieldNet
 from limitbench.networks.resnet import ResNet
 from limitbench.networks.shaped_mlp import ShapedMLP
+from limitbench.sweep.dispatch_cost import measure_dispatch
 
 REPETITIONS = 5
 #: Normals of one block of the generator's own rate: 1 MiB of float32, inside the second-level cache.
@@ -161,6 +162,18 @@ def main() -> None:
             f"{width:6} {width:6} {row['exact']:10.6f} {row['dense']:10.4f} {row['speedup']:12.1f} "
             f"{row['normals'] / 1e6:11.0f} {row['share']:6.2f}"
         )
+
+
+class Dispatcher:
+    """What the driver of a sweep spends on a block, with real Ray and blocks that do nothing."""
+
+    timeout = 300
+    number = 1
+
+    def track_driver_cpu_per_block(self) -> float:
+        return finite(1e3 * measure_dispatch().unit)
+
+    track_driver_cpu_per_block.unit = "ms a block"  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ processes with it if it is killed. Needs the extra `cluster` (`ray[default]`: da
 from __future__ import annotations
 
 import argparse
+import ctypes
 import fcntl
 import os
 import shutil
@@ -18,12 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 LOOPBACK = "127.0.0.1"
 OBJECT_STORE_BYTES = 100 * 2**20
 STOP_SECONDS = 60.0
+REAP_SECONDS = 5.0
 
 
 class Refused(Exception):
@@ -86,6 +89,7 @@ def _hold(home: Path, nodes: int, cpus: int, port: int, dashboard_port: int) -> 
     def ended(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    _adopt()
     cluster = Cluster()
     try:
         cluster.add_node(
@@ -116,6 +120,26 @@ def _hold(home: Path, nodes: int, cpus: int, port: int, dashboard_port: int) -> 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave nodes behind
         cluster.shutdown()
+        _reap()
+
+
+def _adopt() -> None:
+    """Processes whose parent dies become children of this one, on Linux, so that none is left behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
+def _reap() -> None:
+    """Wait until every child has ended; kill those that are slow to see that their cluster is gone."""
+    deadline = time.monotonic() + REAP_SECONDS
+    with suppress(ChildProcessError):  # none is left
+        while True:
+            if os.waitpid(-1, os.WNOHANG)[0]:
+                continue
+            if time.monotonic() > deadline and sys.platform == "linux":
+                for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+                    os.kill(int(pid), signal.SIGKILL)
+            time.sleep(0.05)
 
 
 def _environment(home: Path) -> None:

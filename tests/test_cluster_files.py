@@ -138,7 +138,7 @@ def test_ray_accepts_the_cluster_file_and_refuses_it_broken(name):
         (("max_workers",), "many"),
         (("provider", "region"), 2),
         (("auth", "password"), "x"),
-        (("setup_commands",), "pip install limitbench"),
+        (("setup_commands", 0), 3),
         (("available_node_types", "cpu", "min_workers"), "none"),
         (("available_node_types", "cpu", "resources", "CPU"), -1),
         (("available_node_types", "gpu", "spot"), True),

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 STAND_INS = Path(__file__).parent / "slurm"
+COMPLETE = re.compile(r"^ +deep-linear +complete +(\d+) of \1 ", re.M)
 ENVIRONMENT = ". .venv/bin/activate\nexport RAY_AUTH_MODE=token"
 WITH_ADDRESS = 'ip link set lo up && ip address add 192.0.2.1/32 dev lo && exec "$@"'
 
@@ -82,7 +83,7 @@ class Place:
         """Run a script to its end; its output. It must succeed."""
         process = self.start(script, log, **environment)
         try:
-            code = process.wait(120)
+            code = process.wait(240)
         finally:
             _end(process)
         assert code == 0, log.read_text()
@@ -133,7 +134,7 @@ def test_the_local_path_and_a_submitted_job_work_as_printed_and_a_wrong_token_is
     log = tmp_path / "cluster.log"
     cluster = place.start(up, log)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while "\nstop " not in log.read_text():
             assert cluster.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
@@ -149,11 +150,11 @@ def test_the_local_path_and_a_submitted_job_work_as_printed_and_a_wrong_token_is
             }.items()
         ]
         said = place.run(f"{sweep}\n{job}", tmp_path / "sweep.log")
-        assert re.search(r"deep-linear +2 +2 of 2 ", said), said
+        assert COMPLETE.search(said), said
         assert "succeeded" in said
         assert _blocks_done(place.checkout / "results-local") == _blocks_done(place.checkout / "results-job") == 2
 
-        assert [process.wait(60) for process in refused] == [2, 1]
+        assert [process.wait(120) for process in refused] == [2, 1]
         (line,) = (tmp_path / "refused-run.log").read_text().splitlines()
         assert line.startswith("error: address: got '127.0.0.1:6379', expected ")
         assert "its token is missing or wrong here" in line
@@ -173,7 +174,7 @@ def test_the_slurm_path_works_as_printed(place, tmp_path):
     (block,) = _blocks("Slurm")
     said = place.run(block, tmp_path / "slurm.log")
     assert re.search(r"2 of 2 nodes at \S+:\d+\n", said), said
-    assert re.search(r"deep-linear +2 +2 of 2 ", said), said
+    assert COMPLETE.search(said), said
     assert _blocks_done(place.checkout / "results-slurm") == 2
     assert place.left() == {}
     assert not (tmp_path / "requeued").exists()
@@ -196,6 +197,6 @@ def test_at_the_time_limit_slurm_queues_the_job_again_and_it_goes_on(place, tmp_
     said = place.run(
         f". .venv/bin/activate; sbatch --nodes=2 --cpus-per-task=1 {command}; limitbench status out", tmp_path / "2.log"
     )
-    done, total = map(int, re.search(r"(\d+) of (\d+)", said.split("deep-linear")[-1]).groups())
-    assert 2 <= first < done == total
+    assert COMPLETE.search(said), said
+    assert 2 <= first < _blocks_done(place.checkout / "out")
     assert place.left() == {}

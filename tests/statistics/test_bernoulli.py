@@ -12,6 +12,8 @@ from limitbench.statistics.scores import score
 from limitbench.testing.laws import LawContract
 
 RUNS = 300
+#: Bootstrap replicates behind an interval whose coverage is counted.
+REPLICATES = 300
 
 
 def draws(probability, size, seed):
@@ -46,7 +48,7 @@ def test_interval_covers_the_true_distance(reference, true, said):
     truth, missed = abs(true - said) / math.sqrt(true * (1 - true)), 0
     for run in range(RUNS):
         guess = said if reference is None else float(draws(said, reference, 10_000 + run).mean())
-        found = score(draws(true, 2000, run), Bernoulli(guess, reference), seed=run)
+        found = score(draws(true, 2000, run), Bernoulli(guess, reference), seed=run, replicates=REPLICATES)
         missed += not found.distance_low <= truth <= found.distance_high
     assert missed <= RUNS * 0.05 + 4.5 * math.sqrt(RUNS * 0.05 * 0.95)
 
@@ -55,7 +57,7 @@ def test_interval_that_forgets_the_noise_of_the_reference_misses():
     missed = 0
     for run in range(RUNS):
         guess = float(draws(0.3, 500, 10_000 + run).mean())
-        found = score(draws(0.3, 20_000, run), Bernoulli(guess), seed=run)
+        found = score(draws(0.3, 20_000, run), Bernoulli(guess), seed=run, replicates=REPLICATES)
         missed += not found.distance_low <= 0 <= found.distance_high
     assert missed > RUNS * 0.05 + 4.5 * math.sqrt(RUNS * 0.05 * 0.95)
 
@@ -86,7 +88,7 @@ def test_distance_of_equal_laws_is_unbiased_where_few_draws_stand_behind_the_pro
     found = []
     for run in range(200):
         guess = float(draws(0.3, 300, 20_000 + run).mean())
-        found.append(score(draws(0.3, 20_000, run), Bernoulli(guess, 300), seed=run))
+        found.append(score(draws(0.3, 20_000, run), Bernoulli(guess, 300), seed=run, replicates=REPLICATES))
     distances = np.array([s.distance for s in found])
     assert abs(distances.mean()) < 4.5 * distances.std() / math.sqrt(len(distances))
     covered = np.mean([s.distance_low <= 0 <= s.distance_high for s in found])

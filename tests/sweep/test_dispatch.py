@@ -10,9 +10,10 @@ import pytest
 from limitbench.errors import ClusterError
 from limitbench.sweep import dispatch
 from limitbench.sweep.blocks import SampleUnit, ScoreUnit
-from limitbench.sweep.dispatch import Dispatcher, Done, Lost, Pool, Raised, Ready
+from limitbench.sweep.dispatch import Dispatcher
 from limitbench.sweep.executors import Limits
 from limitbench.sweep.grid import Column
+from limitbench.sweep.pool import Done, Lost, Pool, Raised, Ready
 
 COLUMN = Column((("width", 4),), "depth", (2, 4))
 
@@ -29,6 +30,8 @@ class ScriptedPool(Pool):
         self.time, self.order, self.coming = 0.0, itertools.count(), []
         self.alive, self.most, self.submitted, self.killed = set(), 0, [], []
 
+    nodes = 2
+
     def now(self):
         return self.time
 
@@ -43,7 +46,7 @@ class ScriptedPool(Pool):
         self.most = max(self.most, len(self.alive))
         how = self.born(worker)
         if how == "ready":
-            self.tell(1.0, Ready(worker, f"node{worker % 2}"))
+            self.tell(1.0, Ready(worker, f"node{worker % self.nodes}"))
         elif how != "never":
             self.tell(1.0, Lost(worker, how, "it would not start"))
 
@@ -134,6 +137,28 @@ def test_losing_nodes_counts_for_nothing_until_it_happens_over_and_over():
     (failed,), _ = outcomes(pool, [block(0)], limits=Limits(losses=4))
     assert failed.error == "its node was lost 4 times: node gone"
     assert len(pool.submitted) == 4
+
+
+def test_units_that_ray_kills_for_memory_beside_a_greedy_one_finish_while_that_one_is_given_up():
+    class Crowded(ScriptedPool):
+        """One node; a second after the greedy unit began, Ray kills whatever is at work."""
+
+        nodes = 1
+
+        def submit(self, worker, unit, attempt):
+            super().submit(worker, unit, attempt)
+            if unit.number == 0:
+                for other in self.alive:
+                    self.tell(1.0, Lost(other, "memory", "low on memory"))
+
+    pool = Crowded(lambda unit, attempt: (10.0, "done"), room=4)
+    found, _ = outcomes(pool, map(block, range(4)))
+    assert {outcome.unit.number: outcome.receipt is not None for outcome in found} == {
+        0: False, 1: True, 2: True, 3: True
+    }  # fmt: skip
+    assert [outcome.error for outcome in found if outcome.receipt is None] == [
+        "its worker process died every time: low on memory"
+    ]
 
 
 def test_a_unit_out_of_time_is_stopped_with_its_worker_and_others_do_not_wait_for_it():

@@ -12,14 +12,14 @@ import pytest
 
 from limitbench.errors import InputError
 from limitbench.sweep import ray_session
-from limitbench.sweep.dispatch import Lost, Ready
 from limitbench.sweep.dispatch_cost import Idler, idle_job, measure_dispatch
 from limitbench.sweep.executors import Interrupted, Limits
+from limitbench.sweep.pool import Lost, Ready
 from limitbench.sweep.progress import Silent
 from limitbench.sweep.ray_executor import RayExecutor
 from limitbench.sweep.ray_pool import RayPool
 from limitbench.sweep.run import run, status
-from limitbench.testing.ray_cluster import is_worker, kill, processes_under
+from limitbench.testing.ray_cluster import is_worker, kill, processes_under, title
 from limitbench.testing.store import assert_same_numbers
 from limitbench.testing.toy import STUDY
 
@@ -61,7 +61,7 @@ class TestInOneSession:
 
     def test_blocks_that_raise_crash_hang_or_take_too_much_memory_are_set_aside_while_all_others_finish(self, tmp_path):
         grid = {"width": [4], "fault": ["none", "raise", "segfault", "hang", "memory"]}
-        executor = RayExecutor(workers=2, limits=Limits(unit_seconds=5.0, unit_memory=0.5, attempts=2, deaths=2))
+        executor = RayExecutor(workers=2, limits=Limits(unit_seconds=8.0, unit_memory=0.5, attempts=2, deaths=2))
         tree = run(STUDY, grid, samples=64, out=tmp_path, executor=executor)
         states = tree["run"].to_dataset().isel(width=0, depth=0).load()
         assert {str(f): str(s) for f, s in zip(states["fault"].values, states["status"].values, strict=True)} == {
@@ -76,7 +76,7 @@ class TestInOneSession:
         errors = states["error"]
         assert "ArithmeticError: this network always raises" in errors.sel(fault="raise").item()
         assert "its worker process died every time" in errors.sel(fault="segfault").item()
-        assert "not finished within 5 s" in errors.sel(fault="hang").item()
+        assert "not finished within 8 s" in errors.sel(fault="hang").item()
         assert errors.sel(fault="memory").item() == "MemoryError: the block takes more than 0.5 GiB of memory"
 
     def test_ctrl_c_keeps_finished_blocks_and_ends_the_workers(self, tmp_path):
@@ -109,7 +109,7 @@ class TestInOneSession:
             (ready,) = _news(pool)
             assert ready == Ready(0, ray.nodes()[0]["NodeID"])
             assert {"namespace": "limitbench", "name": "limitbench-test-idle-0"} in list_named_actors(True)
-            (pid,) = [pid for pid in processes_under({os.getpid()}) if is_worker(pid)]
+            (pid,) = [pid for pid in processes_under({os.getpid()}) if title(pid).startswith("ray::Idler")]
             kill(pid)
             assert _news(pool) == [Lost(0, "process", "a crash, or killed for its memory")]
         finally:

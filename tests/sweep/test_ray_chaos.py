@@ -93,7 +93,7 @@ def chaos(folder, blocks, workers, raylets, drivers, seed):
             assert driver.returncode == 0, said
         finally:
             driver.kill()
-            driver.communicate()
+            driver.wait()
     assert undisturbed.wait(600) == 0, undisturbed.communicate()
     undisturbed.communicate()
     (state,) = status(out)

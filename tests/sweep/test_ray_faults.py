@@ -11,6 +11,7 @@ import pytest
 from limitbench.sweep import ray_pool
 from limitbench.sweep.ray_executor import RayExecutor
 from limitbench.sweep.run import run, status
+from limitbench.sweep.store import open_results
 from limitbench.testing.ray_cluster import QUICK, LocalCluster, kill, processes_under, wait_until
 from limitbench.testing.store import assert_same_numbers
 from limitbench.testing.toy import STUDY
@@ -57,14 +58,31 @@ def cluster():
         ray.shutdown()
 
 
+SERIAL = """
+    import sys
+    from limitbench.sweep.run import run
+    from limitbench.testing.toy import STUDY
+
+    run(STUDY, {"fault": ["slow"], "width": [4, 8]}, samples=64 * 60, out=sys.argv[1])
+"""
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
+    """Waits for a serial run of the same sweep, which goes on beside the tests, and returns its directory."""
     out = tmp_path_factory.mktemp("undisturbed")
-    run(STUDY, GRID, samples=64 * 60, out=out)
-    return out
+    serial = subprocess.Popen([sys.executable, "-c", textwrap.dedent(SERIAL), str(out)])
+
+    def finished():
+        assert serial.wait(120) == 0
+        return out
+
+    yield finished
+    serial.kill()
+    serial.wait()
 
 
-def test_a_node_that_joins_gets_work_and_nodes_that_are_lost_count_for_nothing(cluster, undisturbed, tmp_path):
+def test_a_node_that_joins_gets_work_and_nodes_that_are_lost_count_for_nothing(undisturbed, cluster, tmp_path):
     added = []
     executor = Watched(
         {
@@ -74,7 +92,7 @@ def test_a_node_that_joins_gets_work_and_nodes_that_are_lost_count_for_nothing(c
         }
     )
     run(STUDY, GRID, samples=64 * 60, out=tmp_path, executor=executor)
-    assert_same_numbers(tmp_path / "toy.zarr", undisturbed / "toy.zarr")
+    assert_same_numbers(tmp_path / "toy.zarr", undisturbed() / "toy.zarr")
     assert added[0].node_id in {event.node for event in executor.of("worker-started")}
     lost = executor.of("worker-lost")
     assert {event.reason for event in lost} <= {"its node was lost", "it can no longer be reached"}
@@ -145,7 +163,7 @@ def test_a_ray_of_our_own_that_is_lost_is_started_anew(undisturbed, tmp_path, pa
     kill(pid)
     said, _ = driver.communicate(timeout=120)
     assert driver.returncode == 0, said
-    assert_same_numbers(tmp_path / "toy.zarr", undisturbed / "toy.zarr")
+    assert_same_numbers(tmp_path / "toy.zarr", undisturbed() / "toy.zarr")
 
 
 def _program(pid):
@@ -178,3 +196,32 @@ def test_a_head_that_is_lost_ends_the_run_within_a_minute_and_a_half(tmp_path):
         wait_for_blocks(tmp_path, 3, driver)
         cluster.kill_head()
         assert_lost(driver, tmp_path, within=90)
+
+
+GREEDY = """
+    import os, sys
+    from ray._private.utils import get_system_memory, get_used_memory
+
+    # Room for two workers and their imports, but not for the 2 GiB of a greedy block.
+    os.environ["RAY_memory_usage_threshold"] = str((get_used_memory() + 2.2 * 2**30) / get_system_memory())
+    os.environ["RAY_memory_monitor_refresh_ms"] = "50"
+    from limitbench.sweep.executors import Limits
+    from limitbench.sweep.ray_executor import RayExecutor
+    from limitbench.sweep.run import run
+    from limitbench.testing.toy import STUDY
+
+    executor = RayExecutor(workers=2, limits=Limits(deaths=4))
+    run(STUDY, {"fault": ["slow", "memory"], "width": [4]}, samples=64 * 20, out=sys.argv[1], executor=executor)
+"""
+
+
+@pytest.mark.chaos  # it needs a machine on which nobody else takes or frees gigabytes meanwhile
+def test_blocks_that_ray_kills_as_the_node_runs_low_on_memory_are_set_aside_and_the_others_finish(tmp_path):
+    code = [sys.executable, "-c", textwrap.dedent(GREEDY), str(tmp_path)]
+    driver = subprocess.run(code, capture_output=True, text=True, timeout=280, check=False)
+    assert driver.returncode == 0, driver.stderr
+    tree = open_results(tmp_path / "toy.zarr")
+    states = tree["run"].to_dataset().isel(width=0, depth=0).load()
+    assert states["status"].sel(fault="slow").item() == "done"
+    assert states["n_samples"].sel(fault="memory").item() == 0
+    assert "killed by Ray, as its node ran low on memory" in states["error"].sel(fault="memory").item()

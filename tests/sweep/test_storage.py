@@ -34,7 +34,7 @@ class TestObjectWithEveryTenthRequestFailing(StorageContract):
     def storage(self, s3, monkeypatch):
         monkeypatch.setattr(lease, "RENEW_SECONDS", 0.3)
         monkeypatch.setattr(lease, "LOOK_SECONDS", 0.1)
-        storage = open_storage(f"{s3.url}/{next(_prefixes)}")
+        storage = open_storage(f"{s3.url}/{next(_prefixes)} ü%20+")
         s3.inject(every(0.1), seed=1)
         return storage
 
@@ -103,6 +103,7 @@ def test_a_bad_url_is_one_line_without_its_credentials(url, message):
     ("endpoint", "accepted"),
     [
         ("http://s3.example.com", "https://..., or AWS_ALLOW_HTTP=true"),
+        ("http://127.0.0.1.example.com", "https://..., or AWS_ALLOW_HTTP=true"),
         ("s3.example.com", "https://HOST"),
         (f"https://{ACCESS_KEY}:{SECRET_KEY}@s3.example.com", "without credentials"),
     ],
@@ -129,6 +130,23 @@ def test_a_bucket_that_is_missing_or_denied_is_refused_without_naming_the_key(s3
         storage.read("x")
     assert ACCESS_KEY not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("ignored", ["create", "update"])
+def test_a_server_that_ignores_conditions_of_writes_is_refused(s3, monkeypatch, ignored):
+    storage = open_storage(f"{s3.url}/{next(_prefixes)}")
+    honest = ObjectStorage.put_if
+
+    def careless(self, name, data, version=None):
+        if ignored == ("update" if version else "create"):
+            self.write(name, data)
+            return self.find(name)[1]
+        return honest(self, name, data, version)
+
+    monkeypatch.setattr(ObjectStorage, "put_if", careless)
+    with pytest.raises(InputError, match=r"expected an object store that honours If-None-Match and If-Match"):
+        storage.check_writable()
+    assert [entry.name for entry in storage.entries("")] == []
 
 
 def test_an_endpoint_that_does_not_answer_is_refused_within_seconds(s3, monkeypatch):

@@ -6,21 +6,22 @@ their own in a simulation. Every step costs the same however many workers there 
 
 from __future__ import annotations
 
-import abc
 import heapq
 import itertools
+import math
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from limitbench.errors import ClusterError
 from limitbench.sweep.blocks import Unit, urgency
 from limitbench.sweep.executors import Event, EventKind, Events, Handler, Limits, Outcome
-from limitbench.sweep.worker import Receipt
+from limitbench.sweep.pool import Done, Lost, News, Pool, Raised, Ready
 
 #: Pause before a unit whose worker died is tried again, doubled with each death up to the longest.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 60.0
+#: After Ray killed a worker for memory, others that it killed with that one may yet be heard of for so long.
+SETTLE_SECONDS = 2.0
 #: Workers that may die before they are ready, in a row and with none alive, before the run is given up.
 MAX_FAILED_STARTS = 6
 #: A worker that is not ready by then is given up and another one is asked for.
@@ -31,85 +32,6 @@ NO_WORKER_SECONDS = 1800.0
 WAIT_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A worker that was started accepts units; it runs on `node`."""
-
-    worker: int
-    node: str
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The unit that was submitted to the worker is finished."""
-
-    worker: int
-    receipt: Receipt
-
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """The unit that was submitted to the worker raised; the worker accepts the next one."""
-
-    worker: int
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The worker is gone, whether it was starting, idle or busy, and nobody had asked for that.
-
-    Attributes:
-        worker: its number.
-        cause: what went with it: its process alone, or the whole node (also where that is not certain).
-        reason: one line for reports.
-    """
-
-    worker: int
-    cause: Literal["process", "node"]
-    reason: str
-
-
-News = Ready | Done | Raised | Lost
-
-
-class Pool(abc.ABC):
-    """Workers by number, and a clock. Nothing here may block but `wait`."""
-
-    @abc.abstractmethod
-    def now(self) -> float:
-        """Seconds on the pool's clock."""
-
-    @abc.abstractmethod
-    def capacity(self) -> int:
-        """Workers that there is room for just now; may change at any time."""
-
-    @abc.abstractmethod
-    def name(self, worker: int) -> str:
-        """What the worker is called in logs."""
-
-    @abc.abstractmethod
-    def start(self, worker: int) -> None:
-        """Begin to start a worker under a number not used before; `Ready` or `Lost` follows."""
-
-    @abc.abstractmethod
-    def submit(self, worker: int, unit: Unit, attempt: int) -> None:
-        """Give a unit to a worker that is ready and idle; `Done`, `Raised` or `Lost` follows."""
-
-    @abc.abstractmethod
-    def wait(self, seconds: float) -> Sequence[News]:
-        """All news there are; if there are none, the first within `seconds`, or nothing.
-
-        Raises:
-            InputError: a worker cannot honour the job.
-            Stopped: the cluster or the store is out of reach.
-        """
-
-    @abc.abstractmethod
-    def kill(self, worker: int) -> None:
-        """End a worker, whatever it does; news of it that are still under way are ignored."""
-
-
 @dataclass(slots=True)
 class _Task:
     """A unit, and how often it ended badly."""
@@ -118,6 +40,7 @@ class _Task:
     failures: int = 0
     deaths: int = 0
     losses: int = 0
+    hungry: bool = False
     since: float = 0.0
 
     @property
@@ -132,7 +55,9 @@ class Dispatcher:
     Attempts are counted by unit, not by worker. A unit that raises or runs out of time has `limits.attempts`; one whose
     worker dies has `limits.deaths`, with growing pauses, because from outside a crash and a kill (out of memory, an
     operator) look alike and the unit was its worker's only occupant. Loss of a node is no fault of the unit and counts
-    for nothing, until it happens again and again. Workers that are gone are replaced.
+    for nothing, until it happens again and again. Where a node runs low on memory, Ray kills several of its workers,
+    guilty or not, so that units which met with that are tried again one at a time on each node: those that take little
+    memory then finish. Workers that are gone are replaced.
 
     Arguments:
         pool: the workers.
@@ -154,6 +79,8 @@ class Dispatcher:
         self._order = itertools.count()
         self._numbers = itertools.count()
         self._queue: list[tuple[bool, float, int, Unit | _Task]] = []
+        self._hungry: list[tuple[bool, float, int, Unit | _Task]] = []  # suspected of taking much memory
+        self._crowded: dict[str, float] = {}  # until when a node accepts none of those
         self._paused: list[tuple[float, int, _Task]] = []
         self._starting: OrderedDict[int, float] = OrderedDict()  # since when
         self._idle: OrderedDict[int, None] = OrderedDict()
@@ -164,7 +91,7 @@ class Dispatcher:
     @property
     def left(self) -> int:
         """Units that have not ended."""
-        return len(self._queue) + len(self._paused) + len(self._busy)
+        return len(self._queue) + len(self._hungry) + len(self._paused) + len(self._busy)
 
     def add(self, units: Iterable[Unit]) -> None:
         """Queue units."""
@@ -205,7 +132,7 @@ class Dispatcher:
         self._pool, self._workerless = pool, pool.now()
 
     def _forget_workers(self) -> None:
-        for workers in (self._starting, self._idle, self._busy, self._nodes):
+        for workers in (self._starting, self._idle, self._busy, self._nodes, self._crowded):
             workers.clear()
 
     def _tell(self, kind: EventKind, worker: int, task: _Task | None = None, reason: str = "") -> None:
@@ -219,7 +146,7 @@ class Dispatcher:
             self._events(Event(kind, name, node, task.unit.id, task.attempts + 1, seconds, reason))
 
     def _push(self, task: _Task) -> None:
-        heapq.heappush(self._queue, (*urgency(task.unit), next(self._order), task))
+        heapq.heappush(self._hungry if task.hungry else self._queue, (*urgency(task.unit), next(self._order), task))
 
     def _pause(self, task: _Task, times: int) -> None:
         seconds = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** (times - 1))
@@ -239,21 +166,36 @@ class Dispatcher:
         return max(0.0, min(until) - self._pool.now())
 
     def _assign(self) -> None:
+        if self._hungry:
+            for worker in list(self._idle):
+                if self._hungry and self._crowded.get(self._nodes[worker], 0.0) <= self._pool.now():
+                    self._crowded[self._nodes[worker]] = math.inf
+                    del self._idle[worker]
+                    self._submit(worker, heapq.heappop(self._hungry)[-1])
         while self._queue and self._idle:
-            worker, _ = self._idle.popitem()
-            item = heapq.heappop(self._queue)[-1]
-            task = item if isinstance(item, _Task) else _Task(item)
-            task.since = self._pool.now()
-            self._busy[worker] = task
-            self._tell("unit-started", worker, task)
-            self._pool.submit(worker, task.unit, task.attempts + 1)
+            self._submit(self._idle.popitem()[0], heapq.heappop(self._queue)[-1])
+
+    def _submit(self, worker: int, item: Unit | _Task) -> None:
+        task = item if isinstance(item, _Task) else _Task(item)
+        task.since = self._pool.now()
+        self._busy[worker] = task
+        self._tell("unit-started", worker, task)
+        self._pool.submit(worker, task.unit, task.attempts + 1)
+
+    def _finished(self, worker: int) -> _Task:
+        """The task of a busy worker, which is busy no more."""
+        task = self._busy.pop(worker)
+        if task.hungry:
+            self._crowded.pop(self._nodes[worker], None)
+        return task
 
     def _grow(self) -> None:
         """Start workers while there is room and work for them."""
         alive = len(self._starting) + len(self._idle) + len(self._busy)
         wanted = min(self._workers or max(1, self._pool.capacity()), self.left) - alive
         # A unit in the queue is there for the next worker that is ready; those at work need none.
-        wanted = min(wanted, len(self._queue) - len(self._starting) - len(self._idle))
+        waiting = len(self._queue) + len(self._hungry)
+        wanted = min(wanted, waiting - len(self._starting) - len(self._idle))
         if wanted > 0 and self._pool.now() >= self._start_after:
             for _ in range(wanted):
                 worker = next(self._numbers)
@@ -270,13 +212,13 @@ class Dispatcher:
                 self._idle[worker] = None
                 self._tell("worker-started", worker)
             case Done(receipt=receipt) if worker in self._busy:
-                task = self._busy.pop(worker)
+                task = self._finished(worker)
                 self._idle[worker] = None
                 self._tell("unit-ended", worker, task)
                 self._assign()  # the books can wait, the worker should not
                 self._end(Outcome(task.unit, receipt, attempts=task.attempts + 1))
             case Raised(error=error) if worker in self._busy:
-                task = self._busy.pop(worker)
+                task = self._finished(worker)
                 self._idle[worker] = None
                 self._failed(worker, task, error)
             case Lost():
@@ -298,13 +240,15 @@ class Dispatcher:
     def _lost(self, news: Lost) -> None:
         worker, reason = news.worker, news.reason
         if self._starting.pop(worker, None) is not None:
-            if news.cause == "process":
+            if news.cause != "node":
                 self._not_started(reason)
             return
         if worker not in self._nodes:
             return
         self._idle.pop(worker, None)
-        task = self._busy.pop(worker, None)
+        task = self._finished(worker) if worker in self._busy else None
+        if news.cause == "memory":
+            self._crowded[self._nodes[worker]] = self._pool.now() + SETTLE_SECONDS
         self._tell("worker-lost", worker, reason=reason)
         if task is not None:
             self._died(worker, task, news)
@@ -316,7 +260,7 @@ class Dispatcher:
         losses, deaths = task.losses + by_node, task.deaths + (not by_node)
         final = losses >= self._limits.losses or deaths >= self._limits.deaths
         self._tell("unit-failed" if final else "unit-retried", worker, task, news.reason)
-        task.losses, task.deaths = losses, deaths
+        task.losses, task.deaths, task.hungry = losses, deaths, task.hungry or news.cause == "memory"
         if final:
             what = f"its node was lost {losses} times" if by_node else "its worker process died every time"
             self._end(Outcome(task.unit, None, f"{what}: {news.reason}", max(1, task.attempts)))
@@ -338,7 +282,7 @@ class Dispatcher:
             worker, task = next(iter(self._busy.items()))
             if now < task.since + self._limits.unit_seconds:
                 break
-            del self._busy[worker]
+            self._finished(worker)
             self._failed(worker, task, f"TimeoutError: not finished within {self._limits.unit_seconds:g} s")
             self._tell("worker-stopped", worker, reason="its unit ran out of time")
             del self._nodes[worker]

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limitbench.sweep.blocks import SampleUnit, Unit, column_blocks
-from limitbench.sweep.dispatch import Dispatcher, News
+from limitbench.sweep.dispatch import Dispatcher
 from limitbench.sweep.executors import Outcome
 from limitbench.sweep.grid import resolve_grid
 from limitbench.sweep.paths import Paths
+from limitbench.sweep.pool import News
 from limitbench.sweep.ray_pool import RayPool
 from limitbench.sweep.ray_session import ray_session
 from limitbench.sweep.ray_worker import SweepWorker
@@ -90,7 +91,7 @@ class _TimedPool(RayPool):
 
 
 def measure_dispatch(units: int = 2000, workers: int = 2, rounds: int = 5) -> DispatchCost:
-    """The cost of dispatching `units` units to `workers` actors on the Ray that is connected, or on one of this machine.
+    """The cost of dispatching `units` units to `workers` actors, on the Ray that is connected or one of this machine.
 
     Takes about a millisecond a unit on a quiet machine, and ten seconds where Ray has yet to start.
     """

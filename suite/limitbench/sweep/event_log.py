@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from limitbench.sweep.storage import LocalStorage, Storage
 
@@ -17,6 +17,7 @@ SEGMENT_LINES = 2000
 Line = Mapping[str, Any]
 
 
+@runtime_checkable
 class Log(Protocol):
     """Takes lines, all or none."""
 

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from limitbench.errors import InputError
 from limitbench.studies.evidence import missing
 from limitbench.sweep.cell_status import run_table as run_table
 from limitbench.sweep.markers import DONE, FAILED, read_markers
 from limitbench.sweep.paths import Paths
 from limitbench.sweep.spec import Spec
-from limitbench.sweep.store import consolidate, open_root, open_study, set_attributes, write_coordinate
+from limitbench.sweep.store import consolidate, open_root, open_study, set_finalised, write_coordinate
 
 if TYPE_CHECKING:
     from limitbench.studies.base import Claim, Study
@@ -22,16 +21,15 @@ CLAIM_FIELDS = ("predicted", "measured", "se", "distance", "seconds")
 
 
 def finalise(study: Study, paths: Paths, spec: Spec) -> None:
-    """Write `/run` and `/claims` from markers and scores, then gather the metadata."""
+    """Write `/run` and `/claims` from markers and scores, then gather the metadata.
+
+    Readers must not rely on either meanwhile: `set_finalised(paths, False)` comes before.
+    """
     root = open_root(paths, consolidated=False, read_only=False)
     done, failed = read_markers(paths, DONE), read_markers(paths, FAILED)
     for name, values in run_table(spec, done, failed).items():
         root[f"run/{name}"][...] = values  # type: ignore[index]
-    try:
-        tree = open_study(paths)
-    except InputError:  # damaged claims, which are made anew below
-        paths.storage.remove_all(f"{paths.store}/claims")
-        tree = open_study(paths)
+    tree = open_study(paths)
     try:
         claims = study.claims(tree)
     except Exception as error:  # a defect of a ledger must not cost a finished run
@@ -41,18 +39,18 @@ def finalise(study: Study, paths: Paths, spec: Spec) -> None:
         claims = [missing("ledger", text, math.nan, "a mended study; the same command computes it again")]
     finally:
         tree.close()
-    _write_claims(root, claims)
+    paths.storage.write_many({f"{paths.store}/{name}": data for name, data in _claims_objects(claims).items()})
     consolidate(root.store)
-    set_attributes(paths, finalised=True)
+    set_finalised(paths, True)
 
 
-def mark_unfinished(paths: Paths) -> None:
-    """Say in the store that its group `run` is behind its markers, as it is while units are being done."""
-    set_attributes(paths, finalised=False)
+def _claims_objects(claims: list[Claim]) -> dict[str, bytes]:
+    """The objects of the group `claims` by name: each array is one chunk, which replaces that of an earlier run."""
+    import zarr
+    from zarr.storage import MemoryStore
 
-
-def _write_claims(root: Any, claims: list[Claim]) -> None:
-    group = root.create_group("claims", overwrite=True)
+    objects: dict[str, Any] = {}
+    group = zarr.create_group(MemoryStore(objects)).create_group("claims")
     write_coordinate(group, "claim", ("claim",), np.array([claim.name for claim in claims], dtype=object))
     for field in CLAIM_FIELDS:
         write_coordinate(
@@ -60,3 +58,4 @@ def _write_claims(root: Any, claims: list[Claim]) -> None:
         )
     for field in ("verdict", "relation", "text", "command"):
         write_coordinate(group, field, ("claim",), np.array([getattr(claim, field) for claim in claims], dtype=object))
+    return {name: data.to_bytes() for name, data in objects.items() if name.startswith("claims/")}

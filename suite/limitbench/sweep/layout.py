@@ -21,7 +21,7 @@ from limitbench.sweep.store import (
     layout_hash,
     mend_coordinates,
     read_root,
-    set_attributes,
+    set_finalised,
     write_metadata,
 )
 
@@ -42,6 +42,11 @@ def read_existing(paths: Paths) -> Spec | None:
         raise InputError("store", paths.label, f"a store of the study {paths.study}, not of {spec.meaning.study}")
     check_arrays(paths, spec)
     return spec
+
+
+def spec_of(paths: Paths) -> Spec | None:
+    """The spec of the store, None where there is no whole one; the rest of the store is not looked at."""
+    return read_root(paths)[0] if paths.storage.exists(paths.root) else None
 
 
 def _worth_keeping(paths: Paths) -> bool:
@@ -66,10 +71,10 @@ def lay_out(paths: Paths, spec: Spec) -> dict[str, Marker]:
         mend_coordinates(paths, spec)
         return valid_markers(paths, spec, stored)
     if layout_hash(stored) != layout_hash(spec):
-        set_attributes(paths, finalised=False)
+        set_finalised(paths, False)
         paths.storage.remove_all(f"{paths.run}/{DONE}")
-        for group in ("samples", "laws", "scores"):
-            paths.storage.remove_all(f"{paths.store}/{group}")
+        for array in (*arrays_of(spec.meaning, "samples"), *arrays_of(spec.meaning, "scores")):
+            paths.storage.remove_all(f"{paths.store}/{array}/c")  # the metadata stay: the store is one all the while
     write_metadata(paths, spec, str(attributes.get("created", "")) or None)
     return valid_markers(paths, spec, stored)
 

@@ -118,6 +118,7 @@ class Ledger:
             self.failures += 1
             self._set_aside.add(unit.id)
             failure = {"block": unit.id, "error": outcome.error, "attempts": outcome.attempts}
+            forget(paths, unit.id)  # one of chunks that are damaged
             mark_failed(paths, unit.id, failure)
             self._reporter.fail(unit.id, outcome.error)
         elif damaged := outcome.receipt.get("damaged"):

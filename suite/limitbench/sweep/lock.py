@@ -25,17 +25,23 @@ def locked(folder: Path, study: str) -> Iterator[FileLock]:
     It works between processes of one machine, and between machines where the file system passes locks on.
 
     Raises:
-        InputError: another run holds it.
+        InputError: another run holds it, or the file system keeps no locks.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / f".{study}.lock"
     while True:
-        handle = os.open(file, os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(file, os.O_CREAT | os.O_RDWR, 0o644)
+        except FileNotFoundError:
+            continue  # another driver that looked whether it can write here removed what it had made
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as error:
             os.close(handle)
             accepted = f"a directory where no other run of {study} is going on"
+            if not isinstance(error, BlockingIOError):
+                file.unlink(missing_ok=True)
+                accepted = f"a directory on a file system that keeps locks (flock: {error.strerror})"
             raise InputError("out", str(folder), accepted) from None
         try:
             current = os.stat(file).st_ino == os.fstat(handle).st_ino

@@ -7,6 +7,7 @@ moment. A conditional write whose answer was lost is recognised by its content.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import itertools
 import os
 import re
@@ -21,7 +22,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from limitbench.errors import InputError, StoreError
 from limitbench.sweep.storage import SCHEMES, Entry, Held, Storage, check_name
@@ -43,7 +44,6 @@ CONCURRENCY = 32
 PAGE = 1000
 _INSTALL = "obstore: pip install 'limitbench[s3]'"
 _STATUS = re.compile(r"status code: (\d{3})")
-_LOOPBACK = ("localhost", "127.", "::1")
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,9 @@ class ObjectStorage(Storage):
         retries = {"max_retries": 50, "retry_timeout": timedelta(seconds=self.patience), "backoff": backoff}
         config: Any = dict(self.settings) or None
         client: Any = {"connect_timeout": "5s", "timeout": "60s", "allow_http": self.allow_http}
-        return from_url(self.url, config=config, client_options=client, retry_config=cast(Any, retries))
+        scheme, _, place = self.url.partition("://")
+        quoted = f"{scheme}://{quote(place)}"  # obstore takes a percent sign for an escape
+        return from_url(quoted, config=config, client_options=client, retry_config=cast(Any, retries))
 
     def pauses(self) -> Iterator[float]:
         """Seconds between one attempt and the next; an attempt that took half of the patience is the last one."""
@@ -276,13 +278,18 @@ class ObjectStorage(Storage):
             list(pool.map(self.write, objects.keys(), objects.values()))
 
     def check_writable(self) -> None:
-        """Makes an object and removes it."""
-        probe = f".limitbench-probe-{uuid.uuid4().hex}"
+        """Makes an object and removes it; conditional writes have to be honoured, the lease stands on them."""
+        probe, hasty = f".limitbench-probe-{uuid.uuid4().hex}", self.hasty
         with self._refusing("a place where objects can be made and removed"):
             try:
-                self.hasty.write(probe, b"")
+                version = hasty.put_if(probe, b"first")
+                second = hasty.put_if(probe, b"second")
+                third = hasty.put_if(probe, b"third", version) if version else None
+                fourth = hasty.put_if(probe, b"fourth", version) if version else None
             finally:
-                self.hasty.remove(probe)
+                hasty.remove(probe)
+        if version is None or second is not None or third is None or fourth is not None:
+            raise InputError("out", self.url, "an object store that honours If-None-Match and If-Match in writes")
 
     @contextlib.contextmanager
     def _refusing(self, accepted: str) -> Iterator[None]:
@@ -327,6 +334,8 @@ def _in_words(text: str, *, denied: bool) -> str:
         return f"access denied{f': {code}' if code else ''}"
     if code == "NoSuchBucket":
         return "no such bucket"
+    if "redirect" in text:
+        return "the bucket is in another region than AWS_REGION says"
     if status:
         return f"{host} answers {status}{f' {code}' if code else ''}"
     return f"no answer from {host}" if host else "no answer"
@@ -379,6 +388,13 @@ def _check_endpoint(endpoint: str) -> bool:
         raise InputError("AWS_ENDPOINT_URL", shown, "https://HOST[:PORT], without credentials")
     if parts.scheme == "https" or allowed:
         return allowed
-    if not parts.hostname.startswith(_LOOPBACK):
+    if not _is_loopback(parts.hostname):
         raise InputError("AWS_ENDPOINT_URL", shown, "https://..., or AWS_ALLOW_HTTP=true for a network you trust")
     return True
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -18,8 +18,8 @@ from typing import Any
 
 from limitbench.errors import ClusterError, InputError, Stopped
 from limitbench.sweep.blocks import Unit
-from limitbench.sweep.dispatch import Done, Lost, News, Pool, Raised, Ready
 from limitbench.sweep.executors import describe
+from limitbench.sweep.pool import Done, Lost, News, Pool, Raised, Ready
 from limitbench.sweep.ray_worker import THREADS, SweepWorker
 from limitbench.sweep.worker import Job
 
@@ -241,7 +241,7 @@ def loss(worker: int, error: BaseException) -> Lost:
     if isinstance(error, ActorUnavailableError | ObjectLostError):
         return Lost(worker, "node", "it can no longer be reached")
     if "low on memory" in text or type(error).__name__ == "OutOfMemoryError":
-        return Lost(worker, "process", "killed by Ray, as its node ran low on memory")
+        return Lost(worker, "memory", "killed by Ray, as its node ran low on memory")
     if isinstance(error, RayActorError) and not error.actor_init_failed:
         return Lost(worker, "process", "a crash, or killed for its memory")
     return Lost(worker, "process", f"{type(error).__name__}: {text[-400:]}")

@@ -112,13 +112,14 @@ def _join(address: str) -> None:
 
 def _on_loopback_alone(address: str) -> bool:
     """Whether the cluster of a loopback address cannot be reached by the outer one, which Ray puts in its place."""
-    import ray
-
     host, _, port = address.rpartition(":")
     if host not in ("127.0.0.1", "localhost") or not port.isdigit() or not 0 < int(port) < 65536:
         return False
     try:
-        socket.create_connection((ray.util.get_node_ip_address(), int(port)), timeout=CONNECT_SECONDS).close()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # sends nothing
+            probe.connect(("8.8.8.8", 53))
+            outer = probe.getsockname()[0]
+        socket.create_connection((outer, int(port)), timeout=CONNECT_SECONDS).close()
     except OSError:
         return True
     return False
@@ -147,9 +148,7 @@ def _check_answers(address: str) -> None:
 def _reason(said: bytes) -> str:
     """Why joining failed, from what Ray said on the way."""
     if b"uthenticat" in said:
-        return (
-            "RAY_AUTH_MODE=token with the cluster's token in RAY_AUTH_TOKEN or ~/.ray/auth_token: missing or wrong here"
-        )
+        return "its token is missing or wrong here: RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or ~/.ray/auth_token"
     if b"ersion mismatch" in said:
         return "its versions of Ray and Python differ from those here"
     return "there is none that this machine can join"

@@ -10,13 +10,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from limitbench.errors import InputError
+from limitbench.errors import InputError, StoreError
 from limitbench.networks.training_data import DIGITS, ImageSet, in_use, using
 from limitbench.sweep.executors import UNIT_SECONDS, Executor, Interrupted, Limits
-from limitbench.sweep.finalise import finalise, mark_unfinished
+from limitbench.sweep.finalise import finalise
 from limitbench.sweep.grid import Grid, check_cells, resolve_grid
 from limitbench.sweep.journal import Journal
-from limitbench.sweep.layout import lay_out, read_existing, units_set_aside
+from limitbench.sweep.layout import lay_out, read_existing, spec_of, units_set_aside
 from limitbench.sweep.ledger import Ledger
 from limitbench.sweep.markers import DONE, read_markers
 from limitbench.sweep.paths import Paths
@@ -26,7 +26,7 @@ from limitbench.sweep.spec import Request, Spec, check_same_meaning, meaning_of,
 from limitbench.sweep.status import StudyStatus as StudyStatus
 from limitbench.sweep.status import status as status
 from limitbench.sweep.storage import open_storage
-from limitbench.sweep.store import open_study
+from limitbench.sweep.store import open_study, set_finalised
 from limitbench.sweep.worker import Job, numerics
 
 if TYPE_CHECKING:
@@ -168,6 +168,8 @@ def _sweep(
             runner.check(device)
             locked.enter_context(storage.guarded())
             held = locked.enter_context(storage.exclusive(study.name))
+            if spec_of(paths) != stored:
+                raise StoreError(f"another run changed {paths.label} just now; the same command goes on from there")
             done = lay_out(paths, spec)
             for note in notes:
                 reporter.note(note)
@@ -177,8 +179,8 @@ def _sweep(
             ledger = Ledger(job, done, reporter, held=held, set_aside=set_aside, retry=retry)
             units = list(ledger.first())
             reporter.start(study.name, sum(spec.samples.values()), ledger.drawn, ledger.seconds_left)
+            set_finalised(paths, False)
             if units:
-                mark_unfinished(paths)
                 watched = Journal(job, units, ledger.seconds_left, executor=runner.name, held=held, note=reporter.note)
                 journal = locked.enter_context(watched)
                 runner.run(job, units, journal.booking(ledger.handle), journal)

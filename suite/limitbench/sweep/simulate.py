@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from limitbench.sweep.blocks import SampleUnit, Unit
-from limitbench.sweep.dispatch import Dispatcher, Done, Lost, News, Pool, Ready
+from limitbench.sweep.dispatch import Dispatcher
 from limitbench.sweep.executors import Limits, Outcome
 from limitbench.sweep.grid import Column
+from limitbench.sweep.pool import Done, Lost, News, Pool, Ready
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class DriverCosts:
     submit: float = 2.0e-4
     wait: float = 5.2e-5
     get: float = 3.3e-4
-    books: float = 8.5e-5
+    books: float = 6.5e-5
 
     @property
     def unit(self) -> float:

@@ -271,7 +271,7 @@ class LocalStorage(Storage):
     def check_writable(self) -> None:
         """Makes a file and removes it, with the folders that it needed."""
         missing: list[Path] = []
-        probe = self.folder / ".limitbench-probe"
+        probe = self.folder / f".limitbench-probe-{uuid.uuid4().hex}"
         try:
             missing = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -282,7 +282,7 @@ class LocalStorage(Storage):
             raise InputError("out", self.root, f"a directory that can be written ({reason})") from None
         finally:
             for folder in missing:
-                if folder.is_dir():
+                with contextlib.suppress(OSError):  # another driver may be using it already
                     folder.rmdir()
 
     def exclusive(self, study: str) -> AbstractContextManager[Held]:

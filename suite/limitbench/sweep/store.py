@@ -110,10 +110,15 @@ def _root_document(paths: Paths) -> dict[str, Any]:
     return document
 
 
-def set_attributes(paths: Paths, **attributes: Any) -> None:
-    """Change attributes of the root group, in one write."""
+def set_finalised(paths: Paths, finalised: bool) -> None:
+    """Say in the root, in one write, whether `run` and `claims` are those of the markers; claims go where not."""
     document = _root_document(paths)
-    document["attributes"] |= attributes
+    if document["attributes"].get("finalised") == finalised:
+        return
+    document["attributes"]["finalised"] = finalised
+    if not finalised:
+        held = document["consolidated_metadata"]["metadata"]
+        document["consolidated_metadata"]["metadata"] = {k: v for k, v in held.items() if k.split("/")[0] != "claims"}
     paths.storage.write(paths.root, json.dumps(document).encode())
 
 

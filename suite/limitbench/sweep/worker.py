@@ -23,13 +23,13 @@ from limitbench.errors import InputError, StoreError
 from limitbench.networks.training_data import using
 from limitbench.numerics.random import stream_seed
 from limitbench.statistics.laws import Law, quantile_levels
-from limitbench.sweep.blocks import SampleUnit, ScoreUnit, Unit, block_batches, one_pass
+from limitbench.sweep.blocks import SampleUnit, ScoreUnit, Unit, block_batches, block_id, one_pass
 from limitbench.sweep.chunks import Chunks
 from limitbench.sweep.grid import LAYER_AXIS
-from limitbench.sweep.markers import mark_done
+from limitbench.sweep.markers import DONE, mark_done, read_some, remove_marker
 from limitbench.sweep.paths import Paths
 from limitbench.sweep.spec import Spec
-from limitbench.sweep.store import SCORES, VERDICTS, layout_hash
+from limitbench.sweep.store import SCORES, VERDICTS, layout_hash, read_root
 
 if TYPE_CHECKING:
     from limitbench.studies.base import Study
@@ -221,6 +221,7 @@ def _score(job: Job, unit: ScoreUnit, chunks: Chunks) -> Receipt:
     arrays = {f"laws/{name}": table for name, table in tables.items()}
     arrays |= {"laws/point_mass": point_mass, "scores/verdict": verdicts}
     arrays |= {f"scores/{name}": values for name, values in numbers.items()}
+    _withdraw(job, unit)
     return {
         "kind": "scores",
         "sizes": chunks.write(arrays, unit.position),
@@ -230,6 +231,22 @@ def _score(job: Job, unit: ScoreUnit, chunks: Chunks) -> Receipt:
         "notes": list(notes),
         "checksums": {path: checksum(values) for path, values in arrays.items()},
     }
+
+
+def _withdraw(job: Job, unit: ScoreUnit) -> None:
+    """Remove the marker of the scores that `unit` replaces: a marker must not outlive its chunks.
+
+    Raises:
+        RuntimeError: they are of a later run or of more blocks, so that this worker comes late.
+    """
+    with job.paths.storage.guarded():
+        present = read_some(job.paths, DONE, [unit.id]).get(unit.id)
+        if present is None or present["key"] == score_key(job.spec, unit):
+            return
+        more = [block_id(unit.column, k) for k in present["key"].get("blocks", ()) if k not in unit.blocks]
+        if read_root(job.paths)[0] != job.spec or read_some(job.paths, DONE, more):
+            raise RuntimeError("the column was scored by another run meanwhile; these scores are out of date")
+        remove_marker(job.paths, DONE, unit.id)
 
 
 def _read_samples(job: Job, unit: ScoreUnit, chunks: Chunks) -> tuple[dict[str, np.ndarray], list[int]]:

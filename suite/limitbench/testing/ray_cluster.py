@@ -116,14 +116,18 @@ def processes_under(parents: set[int]) -> list[int]:
     return found
 
 
-def is_worker(pid: int) -> bool:
-    """Whether the process is an actor of Ray's; one without a task is called after its class, one at work after it."""
+def title(pid: int) -> str:
+    """What the process calls itself; empty where it is gone."""
     try:
         with open(f"/proc/{pid}/cmdline") as file:
-            title = file.read()
+            return file.read()
     except OSError:
-        return False
-    return title.startswith("ray::") and not title.startswith("ray::IDLE")
+        return ""
+
+
+def is_worker(pid: int) -> bool:
+    """Whether the process is an actor of Ray's: called after its class, or after the task that it is doing."""
+    return title(pid).startswith("ray::") and not title(pid).startswith("ray::IDLE") and "Agent" not in title(pid)
 
 
 def kill(pid: int) -> bool:
