@@ -147,6 +147,7 @@ def _environment(home: Path) -> None:
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's switch to the loopback interface, on Linux too
     os.environ["RAY_TMPDIR"] = str(home)  # leaves the address file of another Ray of this user alone
+    os.environ["TMPDIR"] = str(home)  # Ray's dashboard leaves a directory there
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.pop("RAY_ADDRESS", None)
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"

@@ -139,6 +139,8 @@ def small(words: list[str]) -> list[str]:
         return words
     if "--config" in words:
         return [*words[:3], "--no-report", "--executor", "serial"]
+    if "--retry-failed" in words:  # takes its settings from the store
+        return [*words, "--no-report", "--executor", "serial"]
     words = re.sub(r"(--set \w+=)([^, ]+)\S*", r"\1\2", " ".join(words)).split()
     words = re.sub(r" --(samples|preset|workers|executor) \S+", "", " ".join(words)).split()
     named = " ".join(words)

@@ -115,7 +115,7 @@ FILES: dict[str, tuple[str | bytes, str]] = {
     "escape sequence as key": ('"\\e]0;owned\\a": 1\n', "\\x1b]0;owned\\x07"),
     "escape sequence as axis": ('studies: deep-linear\nset: {"\\e]0;owned": [[1]]}\n', "\\x1b]0;owned"),
     "name of 50,000 letters": (f"studies: {'x' * 50_000}\n", "..."),
-    "axis of 50,000 letters": (f"studies: deep-linear\nset: {{{'x' * 50_000}: [[1]]}}\n", "..."),
+    "axis of 50,000 letters": (f"studies: deep-linear\nset:\n  ? {'x' * 50_000}\n  : [[1]]\n", "..."),
     "all and a number": ("all: true\nstudies: 5\n", "'5'"),
     "all and numbers": ("all: true\nstudies: [5, 6]\n", "'5 6'"),
     "all and a mapping": ("all: true\nstudies: {a: 1}\n", "no names of studies"),
@@ -147,6 +147,9 @@ VALUES = {
 ACCEPTED = {
     ("studies", "list of texts"),  # refused as the name of a study
     ("studies", "text"),
+    ("set", "mapping"),  # refused as the name of an axis
+    ("out", "bytes"),
+    ("address", "bytes"),
     ("out", "text"),
     ("data", "text"),
     ("address", "text"),
@@ -261,7 +264,7 @@ LINES = {
     "price with an escape": (("--core-hour-price", "\x1b]0;x\x07"), ("--core-hour-price: got '\\x1b]0;x\\x07'",)),
     "value for a switch": (("--dry-run=yes",), ("dry-run",)),
     "value for another switch": (("--retry-failed=1",), ("retry-failed",)),
-    "retry with samples": (("--retry-failed",), ("samples: got 1", "--retry-failed")),
+    "retry with samples": (("--retry-failed",), ("--set: got", "--retry-failed")),
     "limit without Ray": (("--block-seconds", "5"), ("--block-seconds: got 5", "--executor serial")),
     "unknown scheme": (("--out", "ftp://bucket/x"), ("out: got 'ftp://bucket/x'", "s3://")),
     "web address": (("--out", "https://bucket/x"), ("out: got 'https://bucket/x'", "s3://")),

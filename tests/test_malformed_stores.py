@@ -521,8 +521,10 @@ PLACES: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("case", PLACES)
-@pytest.mark.parametrize("name", ["results", "results/toy.zarr"])
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [("results", case) for case in PLACES] + [("results/toy.zarr", case) for case in ("a file", "a pipe")],
+)
 def test_something_else_in_the_place_of_the_store(
     name: str, case: str, copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -561,7 +563,7 @@ def test_the_helper_notices_a_changed_store_and_a_second_line(
 ) -> None:
     from limitbench import commands
 
-    def careless(directory: str) -> None:
+    def careless(directory: str, **options: object) -> None:
         (copy / "left.txt").write_text("oops")
         raise InputError("a", "b", "c")
 

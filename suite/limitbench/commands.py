@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from limitbench import studies
-from limitbench.errors import NOTHING, InputError
+from limitbench.errors import NOTHING, InputError, one_line
 from limitbench.sweep.paths import Paths
 from limitbench.sweep.storage import is_url, open_storage
 
@@ -156,7 +156,7 @@ def report(directories: Sequence[str], output: str | None) -> None:
         render(list(directories), page)
     except OSError as error:
         raise InputError("--output", page, f"a file that can be written ({error.strerror})") from None
-    Console().print(f"report: {page}", highlight=False, soft_wrap=True)
+    Console().print(f"report: {one_line(page)}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _is_writable_file(page: Path) -> bool:
@@ -338,8 +338,8 @@ def _claims(name: str, tree: xr.DataTree, failures_only: bool = False) -> list[T
         row["distance"] = np.maximum(row["distance"], 0.0)  # debiased, so that noise alone may be below
         numbers = [_number(float(value)) for value in row.values()]
         numbers[0] = f"{RELATION.get(str(measured['relation'].to_numpy()[position]), '')}{numbers[0]}"
-        text = escape(str(measured["text"].to_numpy()[position]))
-        table.add_row(text, *numbers, f"[{VERDICT_STYLE.get(verdict, 'default')}]{verdict}")
+        text = escape(one_line(measured["text"].to_numpy()[position]))
+        table.add_row(text, *numbers, f"[{VERDICT_STYLE.get(verdict, 'default')}]{escape(one_line(verdict))}")
     lacking = 0 if failures_only else claims.sizes["claim"] - measured.sizes["claim"]
     note = f"{lacking} more claims need cells that this run does not have (see the report)" if lacking else ""
     return [table, note] if measured.sizes["claim"] else [note]

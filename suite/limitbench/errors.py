@@ -41,7 +41,8 @@ class InputError(ValueError):
 
     def __init__(self, field: str, value: object, accepted: str) -> None:
         self.field, self.value, self.accepted = field, value, accepted
-        super().__init__(one_line(f"{field}: got {one_line(_repr(value), 500)}, expected {accepted}"))
+        shown = one_line(_repr(value), 500)
+        super().__init__(one_line(f"{one_line(field, 300)}: got {shown}, expected {accepted}"))
 
     def __reduce__(self) -> tuple[type, tuple[str, object, str]]:
         return type(self), (self.field, self.value, self.accepted)

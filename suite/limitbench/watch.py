@@ -148,7 +148,7 @@ def _details(state: StudyStatus, directory: str) -> list[RenderableType]:
         if state.goes_on:
             parts.append(Text("  " + ", ".join(_pace(state))))
         else:
-            parts.append(Text("  the same command goes on with it"))
+            parts.append(Text("  the command that began it goes on with it"))
     if not state.exact:
         parts.append(Text("  a large store: blocks are counted from a listing, without a look at their chunks", "dim"))
     if state.hosts:
@@ -157,7 +157,7 @@ def _details(state: StudyStatus, directory: str) -> list[RenderableType]:
         parts.append(_units(state))
     if state.failures:
         parts.append(_failures(state))
-        parts.append(Text(f"  to do these alone again: {_retry(state, directory)}"))
+        parts.append(Text(f"  to do these alone again:\n  {_retry(state, directory)}"))
     return [*parts, ""]
 
 

@@ -182,14 +182,14 @@ def test_the_slurm_path_works_as_printed(place, tmp_path):
 
 @pytest.mark.chaos
 def test_at_the_time_limit_slurm_queues_the_job_again_and_it_goes_on(place, tmp_path):
-    command = "cluster/slurm.sh deep-linear --set width=16 --set aspect=1 --samples 400000 --no-report --out out"
+    command = "cluster/slurm.sh deep-linear --set width=16 --set aspect=1 --samples 24576 --no-report --out out"
     job = place.start(f". .venv/bin/activate; exec sbatch --nodes=2 --cpus-per-task=1 {command}", tmp_path / "1.log")
     try:
-        while _blocks_done(place.checkout / "out") < 2:
+        while not _blocks_done(place.checkout / "out"):
             assert job.poll() is None, (tmp_path / "1.log").read_text()
             time.sleep(0.05)
         os.kill(job.pid, signal.SIGUSR1)
-        assert job.wait(60) == 130, (tmp_path / "1.log").read_text()
+        assert job.wait(120) == 130, (tmp_path / "1.log").read_text()
     finally:
         _end(job)
     assert (tmp_path / "requeued").read_text().strip() == str(job.pid)
@@ -198,5 +198,5 @@ def test_at_the_time_limit_slurm_queues_the_job_again_and_it_goes_on(place, tmp_
         f". .venv/bin/activate; sbatch --nodes=2 --cpus-per-task=1 {command}; limitbench status out", tmp_path / "2.log"
     )
     assert COMPLETE.search(said), said
-    assert 2 <= first < _blocks_done(place.checkout / "out")
+    assert 1 <= first < _blocks_done(place.checkout / "out")
     assert place.left() == {}

@@ -122,7 +122,7 @@ def mounted(out, *options):
     subprocess.run(["mount", *options, str(out)], check=True)
 
 
-def full(out, *, pages=(8, 66, 69, 76, 84, 96, 110, 126, 134, 143)):
+def full(out, *, pages=(8, 70, 84, 90, 104, 120, 134, 172)):
     """A file system of some MiB with so many pages left; then with room."""
     mounted(out, "-t", "tmpfs", "-o", "size=16m", "tmpfs")
     place, ballast = Path(out) / "results", Path(out) / "ballast"
@@ -146,7 +146,7 @@ def full_on_ray(out):
     mounted(out, "-t", "tmpfs", "-o", "size=16m", "tmpfs")
     place, ballast, lines = Path(out) / "results", Path(out) / "ballast", []
     grid = {"width": [4, 8], "fault": ["none"], "depth": [2, 4]}
-    ballast.write_bytes(bytes((os.statvfs(out).f_bavail - 76) * os.sysconf("SC_PAGE_SIZE")))
+    ballast.write_bytes(bytes((os.statvfs(out).f_bavail - 88) * os.sysconf("SC_PAGE_SIZE")))
     try:
         run(STUDY, grid, samples=128, out=place, executor=RayExecutor(workers=2))
     except StoreError as error:
@@ -175,6 +175,7 @@ def read_only(out):
 
 
 if __name__ == "__main__":
-    studies._MODULES["toy"] = "limitbench.testing.toy"
+    if sys.argv[1] != "full-on-ray":  # Ray's workers are given the study itself
+        studies._MODULES["toy"] = "limitbench.testing.toy"
     what = {"killed": killed, "together": together, "full": full, "full-on-ray": full_on_ray, "read-only": read_only}
     what[sys.argv[1]](sys.argv[2])

@@ -153,7 +153,8 @@ OWN_RAY = """
 """
 
 
-@pytest.mark.parametrize("part", [pytest.param("gcs_server", marks=pytest.mark.chaos), "raylet"])
+@pytest.mark.chaos
+@pytest.mark.parametrize("part", ["gcs_server", "raylet"])
 def test_a_ray_of_our_own_that_is_lost_is_started_anew(undisturbed, tmp_path, part):
     code = [sys.executable, "-c", textwrap.dedent(OWN_RAY), str(tmp_path)]
     environment = {**os.environ, **QUICK}

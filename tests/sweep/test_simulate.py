@@ -35,7 +35,7 @@ def test_a_driver_that_is_the_bottleneck_serves_one_unit_per_cost():
     costs = replace(ACCEPTED, start=0.0, wait=0.0)  # waits are shared by units that come together
     found = simulate(0.1, 2_000, cluster, costs=costs)
     assert found.driver > 0.99
-    assert found.makespan == pytest.approx(2_000 * costs.unit + 0.1, rel=0.02)
+    assert found.makespan == pytest.approx(2_000 * costs.unit + 0.1, rel=0.04)
     assert found.steady == pytest.approx(0.1 / (200 * costs.unit), rel=0.05)
     assert found.backlog > 50
 
@@ -45,7 +45,9 @@ def test_the_smallest_block_is_where_the_share_is_reached():
     seconds = smallest_block_seconds(cluster, ACCEPTED, blocks_each=8, spread=0.2)
     around = [simulate(f * seconds, 400, cluster, costs=ACCEPTED, spread=0.2).steady for f in (0.7, 1.4)]
     assert around[0] < 0.95 <= around[1]
-    assert 0.3 < seconds / (20 * ACCEPTED.unit) < 2.0
+    # a wait holds the latency both ways, and at worst the driver's time for this unit and all others
+    latency = 2 * cluster.latency
+    assert 19 * latency < seconds < 19 * (latency + ACCEPTED.unit) + 20 * ACCEPTED.unit
 
 
 def test_recorded_seconds_are_drawn_from_and_the_longest_come_first():

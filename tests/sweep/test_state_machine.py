@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import errno
 import functools
-import itertools
 import json
 import os
 import threading
@@ -18,6 +17,7 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -28,7 +28,9 @@ from limitbench.sweep import layout, store, worker
 from limitbench.sweep import run as run_module
 from limitbench.sweep import status as status_module
 from limitbench.sweep.blocks import SampleUnit, ScoreUnit, block_id, score_id
+from limitbench.sweep.chunks import Chunks
 from limitbench.sweep.grid import Grid
+from limitbench.sweep.lock import FileLock
 from limitbench.sweep.markers import DONE, FAILED, read_markers
 from limitbench.sweep.paths import Paths
 from limitbench.sweep.run import run
@@ -38,6 +40,8 @@ from limitbench.testing.memory import MemoryStorage
 from limitbench.testing.toy import STUDY, ToyNetwork
 
 BLOCK = 32
+#: Histories, the same ones every time.
+EXAMPLES = 200
 TINY = dataclasses.replace(
     STUDY,
     theories=STUDY.theories[:1],
@@ -46,6 +50,7 @@ TINY = dataclasses.replace(
     presets={"quick": Preset({"width": (8,), "depth": (2,)}, samples=BLOCK)},
 )
 ROOT = "toy.zarr/zarr.json"
+NO_RESULTS = xr.DataTree()
 UNITS = ("toy.zarr/samples/walk/c/", "toy.zarr/laws/walk/c/", "toy.zarr/laws/point_mass/c/")
 UNITS += tuple(f"toy.zarr/scores/{name}/c/" for name in (*store.SCORES, "verdict"))
 #: What a crash or a full disk may wait for.
@@ -105,6 +110,9 @@ def _world(monkeypatch):
     monkeypatch.setattr(run_module, "open_storage", lambda _: world.storage)
     monkeypatch.setattr(status_module, "open_storage", lambda _: world.storage)
     monkeypatch.setattr(run_module, "Journal", NoJournal)
+    monkeypatch.setattr(
+        run_module, "open_study", lambda _: NO_RESULTS
+    )  # a run's own last look; the machine looks for itself
     monkeypatch.setattr(worker, "_draw", draw)
 
 
@@ -217,8 +225,9 @@ class Store(RuleBasedStateMachine):
             # Other depths change what the coordinate of the depths holds: until the root says so, it may be either.
             others = before is not None and not set(depths) <= set(before.grid["depth"]) and not retry
             self.torn = (self.torn or others) and self.spec() == before
-        self.fuse.mend()
-        world.failing = frozenset()
+        finally:
+            self.fuse.mend()
+            world.failing = frozenset()
 
     @precondition(lambda self: ROOT in self.objects)
     @rule(column=st.integers(0, 3), number=st.integers(-1, 1))
@@ -292,7 +301,9 @@ class Store(RuleBasedStateMachine):
             name = chunks[which % len(chunks)]
             _, position, _ = _place(name)
             column = dict(self.spec().axis_grid().columns())[position]
-            if how == "turn" and (not name.startswith(UNITS[0]) or f"toy.run/done/{score_id(column)}.json" in self.objects):
+            if how == "turn" and (
+                not name.startswith(UNITS[0]) or f"toy.run/done/{score_id(column)}.json" in self.objects
+            ):
                 return  # a byte that turned in a column that is scored shows when it is read, by its check sum
             data = self.objects[name]
             if how == "remove":
@@ -401,7 +412,8 @@ class Store(RuleBasedStateMachine):
                     position = next(p for p, column in spec.axis_grid().columns() if column.slug == slug)
                     kept.add(f"toy.zarr/{store.chunk_path('samples/walk', position, int(number))}")
         self.fuse.written.clear()
-        tree = run(TINY, asked, samples=BLOCK, out="memory")
+        run(TINY, asked, samples=BLOCK, out="memory")
+        tree = store.open_study(self.paths)
         spec = self.spec()
         written = Counter(name for name in self.fuse.written if name.startswith(UNITS))
         assert set(written.values()) <= {1}, "a unit was done twice"
@@ -433,30 +445,138 @@ def _checksum(machine, chunk, position, trailing, data):
     key = (array, data, store.layout_hash(machine.spec()))
     if key not in _sums:
         values = store.open_root(machine.paths, consolidated=True)[array]
-        place = (*position, slice(None), slice(trailing[0] * BLOCK, (trailing[0] + 1) * BLOCK)) if len(trailing) == 1 else (*position, ...)
+        place = (
+            (*position, slice(None), slice(trailing[0] * BLOCK, (trailing[0] + 1) * BLOCK))
+            if len(trailing) == 1
+            else (*position, ...)
+        )
         _sums[key] = worker.checksum(np.asarray(values[place]))
     return _sums[key]
 
 
-def _run_machine(examples, steps=10, derandomize=True):
-    _seen.clear()
-    world.storage = CrashingStorage(MemoryStorage())
+def test_nothing_is_lost_and_nothing_doubled_in_any_history(capsys):
+    """`LIMITBENCH_EXAMPLES=2000` asks for so many random histories instead of the same ones every time."""
+    examples = int(os.environ.get("LIMITBENCH_EXAMPLES", "0"))
+    began = time.process_time()
     run_state_machine_as_test(
         Store,
         settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
+            max_examples=examples or EXAMPLES,
+            stateful_step_count=8,
             deadline=None,
-            derandomize=derandomize,
+            derandomize=not examples,
             database=None,
-            phases=[Phase.generate, *([Phase.shrink] if os.environ.get("LIMITBENCH_SHRINK") else [])],
+            phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
     )
+    with capsys.disabled():
+        print(f" {dict(_rates)}, {len(_seen)} states, {time.process_time() - began:.0f} s CPU ", end="")
 
 
-def test_nothing_is_lost_and_nothing_doubled_in_any_history():
-    examples = int(os.environ.get("LIMITBENCH_EXAMPLES", "200"))
-    began = time.process_time()
-    _run_machine(examples, derandomize=examples == 200)
-    print(dict(_rates), f"{time.process_time() - began:.1f} s CPU, {len(_seen)} states")
+# What the machine must notice
+
+
+def _marker_first(monkeypatch):
+    write, mark, waiting = Chunks.write, worker.mark_done, []
+
+    def later(chunks, arrays, position, block=None):
+        before, objects = dict(world.storage.inner.objects), world.storage.inner.objects
+        sizes = write(Chunks(Paths(world.storage.inner, "toy"), chunks._layout), arrays, position, block)
+        objects.clear()
+        objects.update(before)
+        waiting.append(lambda: write(chunks, arrays, position, block))
+        return sizes
+
+    def now(*arguments):
+        mark(*arguments)
+        waiting.pop()()
+
+    monkeypatch.setattr(Chunks, "write", later)
+    monkeypatch.setattr(worker, "mark_done", now)
+
+
+def _growth_that_moves(monkeypatch):
+    def extended(grid, other):
+        merged = (tuple(sorted({*a, *b})) for a, b in zip(grid.values, other.values, strict=True))
+        return Grid(grid.names, tuple(merged))
+
+    monkeypatch.setattr(Grid, "extended", extended)
+
+
+def _no_size_check(monkeypatch):
+    class Anything:
+        __hash__ = None
+
+        def __eq__(self, other):
+            return True
+
+    monkeypatch.setattr(MemoryStorage, "sizes", lambda *_: lambda name: Anything())
+
+
+def _create_that_replaces(monkeypatch):
+    monkeypatch.setattr(MemoryStorage, "create", lambda storage, name, data: storage.write(name, data) is None)
+
+
+def _no_lock(monkeypatch):
+    monkeypatch.setattr(MemoryStorage, "exclusive", lambda *_: nullcontext(FileLock()))
+
+
+def _scores_that_keep_their_marker(monkeypatch):
+    monkeypatch.setattr(worker, "_withdraw", lambda *_: None)
+
+
+def _metadata_that_stay_large(monkeypatch):
+    monkeypatch.setattr(layout, "mend_metadata", lambda *_: None)
+
+
+def _depths_that_keep_their_chunks(monkeypatch):
+    remove = MemoryStorage.remove
+    monkeypatch.setattr(MemoryStorage, "remove", lambda storage, name: "/c/" in name or remove(storage, name))
+
+
+def _drive(crash=None, **options):
+    plain = {"widths": [4], "depths": [2], "blocks": 1, "failing": (), "retry": False}
+    return lambda machine: machine.drive(crash=crash, **{**plain, **options})
+
+
+def _step(name, **options):
+    return lambda machine: getattr(machine, name)(**options)
+
+
+@pytest.mark.parametrize(
+    ("broken", "history"),
+    [
+        (_marker_first, [_drive(("samples", 1, False))]),
+        (_growth_that_moves, [_drive(widths=[8]), _drive(("units", 0, False), widths=[4, 8])]),
+        (_no_size_check, [_drive(), _step("damage", which=13, how="remove")]),
+        (
+            _create_that_replaces,
+            [
+                _drive(),
+                _step("give_to_a_worker_that_is_late", column=0, number=0),
+                _step("late_worker", which=0, after=None),
+            ],
+        ),
+        (_no_lock, [_drive(), _step("second_driver")]),
+        (_scores_that_keep_their_marker, [_drive(), _drive(("units", 7, False), blocks=2)]),
+        (_metadata_that_stay_large, [_drive(), _drive(("any", 75, False), depths=[4])]),
+        (_depths_that_keep_their_chunks, [_drive(), _drive(("units", 99, False), depths=[4], failing=(0,))]),
+    ],
+)
+def test_a_broken_rule_is_noticed(monkeypatch, broken, history):
+    def live():
+        machine = Store()
+        for step in history:
+            step(machine)
+            machine.markers_prove_their_data()
+            machine.samples_are_right()
+            machine.status_says_what_is_done()
+        machine.teardown()
+
+    _seen.clear()
+    live()
+    _seen.clear()
+    broken(monkeypatch)
+    with pytest.raises((AssertionError, InputError, pytest.fail.Exception)):
+        live()

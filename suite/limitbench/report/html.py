@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +13,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from limitbench.errors import InputError
+from limitbench.errors import InputError, StoreError
 from limitbench.report.panels import DETAILS, MOST_TABLED_SCORES, Detail, Panels
 from limitbench.report.provenance import spec_text
 from limitbench.report.results import Results
@@ -67,6 +69,10 @@ def render(
         part.write_text(page, encoding="utf-8")
         part.replace(output)
     except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(f"{output} cannot be written ({error.strerror})") from None
         raise InputError("output", str(output), f"a file that can be written ({error.strerror})") from None
     return output
 

@@ -12,6 +12,8 @@ from limitbench.report.words import standings
 from limitbench.studies.evidence import STANDARD_ERRORS
 
 MOST_ROWS = 400
+#: Columns named beside a reason why their blocks failed.
+MOST_NAMED = 6
 
 
 @dataclass(frozen=True)
@@ -193,21 +195,25 @@ def skipped(results: Results) -> Table:
 
 
 def failures(results: Results) -> Table:
-    """Columns whose blocks failed, with the error as it was raised."""
-    rows: list[tuple[str, ...]] = []
+    """Why blocks failed and were set aside: each reason as it was raised, with the columns that it struck."""
+    struck: dict[str, list[str]] = {}
     run = results.run
     if "error" in run:
         errors = run["error"].transpose(*results.axes).to_numpy()
-        status = run["status"].transpose(*results.axes).to_numpy() if "status" in run else np.full(errors.shape, "")
-        attempts = run["attempts"].transpose(*results.axes).to_numpy() if "attempts" in run else np.zeros(errors.shape)
         shared = results.axes.index(results.depth_axis) if results.depth_axis else None
         for cell in np.ndindex(*errors.shape):
             if str(errors[cell]).strip() and (shared is None or cell[shared] == 0):  # depths share their blocks
                 index = dict(zip(results.axes, cell, strict=True))
                 label = results.cell_label({a: i for a, i in index.items() if a != results.depth_axis}, all_axes=True)
-                rows.append((label, str(status[cell]), str(errors[cell]).strip(), number(attempts[cell], 2)))
-    note = f"The first {MOST_ROWS} of {len(rows)}." if len(rows) > MOST_ROWS else ""
-    return Table("Blocks that failed", ("column", "status", "error", "attempts"), rows[:MOST_ROWS], labels=3, note=note)
+                struck.setdefault(str(errors[cell]).strip(), []).append(label or "the only one")
+    rows: list[tuple[str, ...]] = []
+    for reason, labels in sorted(struck.items(), key=lambda item: -len(item[1])):
+        more = f" and {len(labels) - MOST_NAMED} more" if len(labels) > MOST_NAMED else ""
+        rows.append((reason, "; ".join(labels[:MOST_NAMED]) + more, str(len(labels))))
+    note = "The command under provenance tries them again, as does --retry-failed with nothing else."
+    if len(rows) > MOST_ROWS:
+        note = f"The first {MOST_ROWS} of {len(rows)} reasons. {note}"
+    return Table("Blocks that were set aside", ("reason", "where", "columns"), rows[:MOST_ROWS], labels=2, note=note)
 
 
 def throughput(results: Results) -> Table:

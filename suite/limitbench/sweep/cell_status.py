@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,13 +42,18 @@ def run_table(spec: Spec, done: Mapping[str, Marker], failed: Mapping[str, Marke
         table["status"][position] = STATUSES.index(_status(len(ended), len(broken), len(names)))
         for name in ("host", "device"):
             table[name][position] = ", ".join(sorted({m[name] for m in ended}))
-        table["error"][position] = "; ".join(m["error"] for m in broken)
+        table["error"][position] = "; ".join(_reasons(m["error"] for m in broken))
         skipped: dict[str, Any] = done.get(names[-1], {}).get("skipped", {})
         for t, theory in enumerate(theories):
             reasons = skipped.get(theory, [])
             if len(reasons) == cells:
                 table["skipped"][position][:, t] = reasons
     return table
+
+
+def _reasons(errors: Iterable[str]) -> list[str]:
+    """Each error once, with the number of blocks that it struck where there are several."""
+    return [error if n == 1 else f"{error} ({n} blocks)" for error, n in Counter(errors).items()]
 
 
 def _status(done: int, failed: int, total: int) -> str:

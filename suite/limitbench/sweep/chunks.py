@@ -51,8 +51,10 @@ class Chunks:
     def _root(self) -> bytes:
         """The root's object, which must be of the right layout."""
         data = self._paths.storage.read(self._paths.root)
-        if json.loads(data)["attributes"]["layout"] != self._layout:
-            raise RuntimeError("the store was laid out anew by another run; this worker's chunks are no part of it")
+        if (data, self._layout) != _last.get("fitting"):  # that of a large grid takes long to parse
+            if json.loads(data)["attributes"]["layout"] != self._layout:
+                raise RuntimeError("the store was laid out anew by another run; this worker's chunks are no part of it")
+            _last["fitting"] = (data, self._layout)
         return data
 
     def write(

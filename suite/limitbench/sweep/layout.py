@@ -19,7 +19,7 @@ from limitbench.sweep.store import (
     check_arrays,
     chunk_path,
     layout_hash,
-    mend_coordinates,
+    mend_metadata,
     read_root,
     set_finalised,
     write_metadata,
@@ -68,7 +68,7 @@ def lay_out(paths: Paths, spec: Spec) -> dict[str, Marker]:
     paths.storage.sweep(paths.run)
     stored, attributes = read_root(paths)
     if stored == spec:
-        mend_coordinates(paths, spec)
+        mend_metadata(paths, spec)
         return valid_markers(paths, spec, stored)
     if layout_hash(stored) != layout_hash(spec):
         set_finalised(paths, False)

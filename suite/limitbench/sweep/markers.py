@@ -112,7 +112,7 @@ def _encode(content: Mapping[str, Any]) -> bytes:
 def _parse(state: str, data: bytes | None) -> Marker | None:
     try:
         content: Marker = json.loads(data or b"")
-        _KINDS[state].model_validate(content)
+        _KINDS[state].model_validate_json(data or b"")  # refuses half a character, which Python's parser lets through
     except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
         return None
     return content

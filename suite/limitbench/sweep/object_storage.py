@@ -7,10 +7,7 @@ moment. A conditional write whose answer was lost is recognised by its content.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import itertools
-import os
-import re
 import socket
 import time
 import uuid
@@ -22,10 +19,12 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from limitbench.errors import InputError, StoreError
-from limitbench.sweep.storage import SCHEMES, Entry, Held, Storage, check_name
+from limitbench.sweep.object_address import check_url, place_from_environment
+from limitbench.sweep.object_failure import in_words, is_final
+from limitbench.sweep.storage import Entry, Held, Storage, check_name
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -43,7 +42,6 @@ CONCURRENCY = 32
 #: Objects named in one listing or bulk request.
 PAGE = 1000
 _INSTALL = "obstore: pip install 'limitbench[s3]'"
-_STATUS = re.compile(r"status code: (\d{3})")
 
 
 @dataclass(frozen=True)
@@ -80,19 +78,12 @@ class ObjectStorage(Storage):
             InputError: no such scheme, no bucket, a URL with credentials, obstore is missing, or the bucket does not
                 exist, denies access or does not answer within about `FIRST_PATIENCE` seconds.
         """
-        checked = _check_url(url)
+        checked = check_url(url)
         try:
             import obstore  # noqa: F401
         except ImportError:
             raise InputError("out", checked, _INSTALL) from None
-        endpoint = _variable("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT") if checked[:2] == "s3" else ""
-        settings = {
-            "endpoint": endpoint,
-            "region": _variable("AWS_REGION", "AWS_DEFAULT_REGION"),
-            "virtual_hosted_style_request": _variable("AWS_VIRTUAL_HOSTED_STYLE_REQUEST"),
-        }
-        chosen = tuple((k, v) for k, v in settings.items() if v) if checked[:2] == "s3" else ()
-        storage = cls(checked, chosen, _check_endpoint(endpoint), PATIENCE)
+        storage = cls(checked, *place_from_environment(checked), PATIENCE)
         with storage._refusing(f"an object store that can be reached from {socket.gethostname()}"):
             next(iter(storage.hasty._list("")), None)
         return storage
@@ -309,36 +300,7 @@ class ObjectStorage(Storage):
 
     def failure(self, error: BaseException) -> str | None:
         """What the server said or that it said nothing, in words of ours: its answers repeat the caller's key."""
-        from obstore import exceptions
-
-        if isinstance(error, FileNotFoundError):
-            return "no such bucket" if "NoSuchBucket" in str(error) else None
-        if not isinstance(error, exceptions.BaseError) or isinstance(error, exceptions.InvalidPathError):
-            return None
-        return _in_words(str(error), denied=type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError"))
-
-
-def is_final(error: Exception) -> bool:
-    """Whether the server refused for good."""
-    status = "".join(_STATUS.findall(str(error))[:1])
-    return status[:1] == "4" and status not in ("408", "409", "429")
-
-
-def _in_words(text: str, *, denied: bool) -> str:
-    host = "".join(re.findall(r"https?://([^/\s@]+)[/\s]", text)[:1])
-    code = "".join(re.findall(r"<Code>(\w+)</Code>", text)[:1])
-    status = "".join(_STATUS.findall(text)[:1])
-    if "/latest/api/token" in text or "/latest/meta-data" in text or "metadata.google" in text:
-        return "no credentials in the environment"
-    if denied or status in ("401", "403"):
-        return f"access denied{f': {code}' if code else ''}"
-    if code == "NoSuchBucket":
-        return "no such bucket"
-    if "redirect" in text:
-        return "the bucket is in another region than AWS_REGION says"
-    if status:
-        return f"{host} answers {status}{f' {code}' if code else ''}"
-    return f"no answer from {host}" if host else "no answer"
+        return in_words(error)
 
 
 def _version(meta: Mapping[str, Any]) -> Version:
@@ -354,47 +316,3 @@ def _batches(items: Iterable[T]) -> Iterator[list[T]]:
     source = iter(items)
     while batch := list(itertools.islice(source, PAGE)):
         yield batch
-
-
-def _variable(*names: str) -> str:
-    return next((os.environ[name] for name in names if os.environ.get(name)), "")
-
-
-def _check_url(url: str) -> str:
-    """The URL without a slash at its end; messages never repeat what may be a credential."""
-    schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-    scheme, _, rest = url.partition("://")
-    shown = f"{scheme}://...{rest[rest.rindex('@') :]}" if "@" in rest else url.partition("?")[0]
-    if scheme not in SCHEMES:
-        raise InputError("out", shown, f"a directory, or a URL that begins with {schemes}")
-    if "@" in rest or "?" in rest or "#" in rest:
-        raise InputError("out", shown, "a URL without credentials or queries: the environment holds the credentials")
-    bucket, _, prefix = rest.strip("/").partition("/")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", bucket) or rest.startswith("/"):
-        raise InputError("out", shown, f"a URL with a bucket, such as {scheme}://BUCKET/PREFIX")
-    if prefix and (any(part in ("", ".", "..") for part in prefix.split("/")) or not prefix.isprintable()):
-        raise InputError("out", shown, "a URL whose path has no '.', '..' or empty parts")
-    return f"{scheme}://{bucket}/{prefix}".rstrip("/")
-
-
-def _check_endpoint(endpoint: str) -> bool:
-    """Whether requests may go without TLS."""
-    allowed = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes")
-    if not endpoint:
-        return allowed
-    parts = urlsplit(endpoint)
-    shown = f"{parts.scheme}://{(parts.netloc or '').rpartition('@')[2]}"
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
-        raise InputError("AWS_ENDPOINT_URL", shown, "https://HOST[:PORT], without credentials")
-    if parts.scheme == "https" or allowed:
-        return allowed
-    if not _is_loopback(parts.hostname):
-        raise InputError("AWS_ENDPOINT_URL", shown, "https://..., or AWS_ALLOW_HTTP=true for a network you trust")
-    return True
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

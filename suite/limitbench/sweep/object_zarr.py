@@ -35,7 +35,7 @@ class PersistentStore(ObjectStore):
     async def _persistently(self, request: Callable[[], Awaitable[T]]) -> T:
         from obstore.exceptions import GenericError
 
-        from limitbench.sweep.object_storage import is_final
+        from limitbench.sweep.object_failure import is_final
 
         pauses = self._storage.pauses()
         while True:

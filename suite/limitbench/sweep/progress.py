@@ -9,6 +9,8 @@ from typing import Protocol, runtime_checkable
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from limitbench.errors import one_line
+
 
 @runtime_checkable
 class Reporter(Protocol):
@@ -124,7 +126,7 @@ class Terminal:
         self._print(f"{self._title}: {text}")
 
     def _print(self, text: str, style: str | None = None) -> None:
-        self._console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(one_line(text), style=style, highlight=False, markup=False, soft_wrap=True)
 
     def _stop(self) -> None:
         if self._bar is not None:

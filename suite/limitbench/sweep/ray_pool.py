@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import queue
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,8 +26,10 @@ from limitbench.sweep.worker import Job
 
 #: Namespace of the actors' names.
 NAMESPACE = "limitbench"
+#: Jobs up to this size need not lie in Ray's object store.
+INLINE_BYTES = 64 * 2**10
 #: Time between two looks at the cluster: its nodes, and whether idle workers still answer.
-CENSUS_SECONDS = 3.0
+CENSUS_SECONDS = 2.0
 #: Silence of the cluster's control service after which it is given up; Ray itself ends this process after 60 s, or what
 #: `ray_session` asks for.
 SILENCE_SECONDS = 30.0
@@ -50,10 +53,14 @@ class RayPool(Pool):
         self, job: Job, label: str, memory: float | None = None, worker: type[SweepWorker] = SweepWorker
     ) -> None:
         import ray
+        from ray import cloudpickle
 
         self._label = label
         self._gpu = job.spec.meaning.device == "cuda"
-        self._arguments = (ray.put(job), memory)
+        # Small jobs travel with each call: what lies in the object store is lost with the driver's own raylet, and the
+        # attempt to find it again ends this process.
+        small = len(cloudpickle.dumps(job)) < INLINE_BYTES  # type: ignore[no-untyped-call]
+        self._arguments = (job if small else ray.put(job), memory)
         self._class: Any = ray.remote(worker)
         self._known: set[int] = set()  # started, and not yet lost or killed
         self._actors: dict[int, Any] = {}
@@ -62,7 +69,7 @@ class RayPool(Pool):
             queue.SimpleQueue()
         )
         self._requests: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._capacity = 0
+        self._capacity, self._connected = 0, True
         self._heard = time.monotonic()
         counted = threading.Event()
         self._requests.put(counted.set)
@@ -103,6 +110,8 @@ class RayPool(Pool):
                 answers.append(self._answers.get_nowait())
         except queue.Empty:
             pass
+        if not self._connected:
+            raise ClusterError(LOST.format("the raylet of this machine is gone"))
         if self._silent():
             raise ClusterError(LOST.format("its head does not answer"))
         found = (understand(worker, answer) for worker, understand, answer in answers if worker in self._known)
@@ -140,6 +149,8 @@ class RayPool(Pool):
 
     def _count(self) -> None:
         import ray
+
+        self._connected = raylet_listens()
 
         nodes: list[dict[str, Any]] = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
         kind = "GPU" if self._gpu else "CPU"
@@ -213,6 +224,27 @@ class RayPool(Pool):
             raise cause from None
         self.kill(worker)
         return loss(worker, cause)
+
+
+def raylet_listens() -> bool:
+    """Whether the raylet through which this process takes part in the cluster accepts connections.
+
+    Ray notices only when the head does, and then the next request to the raylet ends this process.
+    """
+    import ray._private.worker as worker
+
+    name = getattr(getattr(worker, "_global_node", None), "raylet_socket_name", None)
+    if not isinstance(name, str) or not hasattr(socket, "AF_UNIX"):
+        return True
+    try:
+        with socket.socket(socket.AF_UNIX) as raylet:
+            raylet.settimeout(5.0)
+            raylet.connect(name.removeprefix("unix://"))
+    except (ConnectionRefusedError, FileNotFoundError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def loss(worker: int, error: BaseException) -> Lost:

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 
 from limitbench.errors import InputError
 
@@ -88,6 +89,8 @@ def _quiet() -> Iterator[None]:
 def _start(workers: int | None) -> None:
     import ray
 
+    token = Path.home() / ".ray" / "auth_token"
+    made_here = not token.exists()
     with _loopback():
         ray.init(
             address="local",
@@ -96,6 +99,9 @@ def _start(workers: int | None) -> None:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
+    if made_here:
+        with suppress(OSError):
+            token.chmod(0o600)  # Ray makes it for everybody to read
 
 
 def _join(address: str) -> None:

@@ -193,11 +193,11 @@ class LocalStorage(Storage):
         return LocalStore(self.path(folder), read_only=read_only)
 
     def read(self, name: str) -> bytes:
-        """Content of a file."""
-        try:
-            return self.path(name).read_bytes()
-        except (NotADirectoryError, IsADirectoryError):
-            raise FileNotFoundError(name) from None
+        """Content of a regular file; of anything else there is none, and reading a pipe would never end."""
+        path = self.path(name)
+        if not path.is_file():
+            raise FileNotFoundError(name)
+        return path.read_bytes()
 
     def write(self, name: str, data: bytes) -> None:
         """Temp + fsync + rename."""
@@ -241,7 +241,12 @@ class LocalStorage(Storage):
         """Remove the folder too; of one that is a link, the link: what lies elsewhere is not ours to remove."""
         path = self.path(folder)
         with contextlib.suppress(FileNotFoundError):
-            path.unlink() if path.is_symlink() else shutil.rmtree(path)
+            if path.is_symlink():
+                path.unlink()
+            elif path.is_dir():
+                shutil.rmtree(path)
+            elif path.exists():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
 
     def entries(self, folder: str) -> Iterator[Entry]:
         """Walks the folder; files that vanish meanwhile are left out."""

@@ -195,12 +195,15 @@ def write_metadata(paths: Paths, spec: Spec, created: str | None = None) -> None
     paths.storage.write(paths.root, root)
 
 
-def mend_coordinates(paths: Paths, spec: Spec) -> None:
-    """Write the coordinates of a store that holds `spec` anew where they are damaged or lost."""
-    wanted = {f"{paths.store}/{name}": data for name, data in metadata(spec).items() if "/c/" in name}
-    for name, data in list(paths.storage.read_many(wanted)):
-        if data != wanted[name]:
-            paths.storage.write(name, wanted[name])
+def mend_metadata(paths: Paths, spec: Spec) -> None:
+    """Write what the root of a store that holds `spec` calls for anew: metadata of arrays, and coordinates.
+
+    They are damaged, lost, or those of a larger store where growing was cut short and is not taken up again.
+    """
+    wanted = {f"{paths.store}/{name}": data for name, data in metadata(spec).items()}
+    wanted.pop(paths.root)
+    found = paths.storage.read_many(wanted)
+    paths.storage.write_many({name: wanted[name] for name, data in found if data != wanted[name]})
 
 
 def _group(root: zarr.Group, name: str, spec: Spec, **coordinates: Sequence[str] | np.ndarray) -> zarr.Group:
@@ -319,7 +322,11 @@ def open_study(paths: Paths) -> xr.DataTree:
             if list(values) != sorted(values)
         }
         with _intact(paths, "arrays"):
-            return tree.map_over_datasets(lambda data: _readable(data, order, increasing))
+            try:
+                return tree.map_over_datasets(lambda data: _readable(data, order, increasing))
+            except Exception:
+                check_chunks(paths)
+                raise
 
 
 @contextmanager

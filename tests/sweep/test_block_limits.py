@@ -1,0 +1,53 @@
+"""A block that takes more memory than it may fails with a clear error, and its process lives on."""
+
+import mmap
+import os
+import resource
+
+import numpy as np
+import pytest
+import torch
+
+from limitbench.sweep.block_limits import memory_limit
+
+pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads /proc")
+
+QUARTER = 2**28  # bytes
+
+
+def test_what_numpy_and_torch_ask_for_beyond_the_limit_is_refused_and_said():
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    for take in (
+        lambda: np.ones(QUARTER // 8),
+        lambda: torch.ones(QUARTER),
+        lambda: [b"x" * 2**20 for _ in range(256)],
+    ):
+        with (
+            pytest.raises(MemoryError, match=r"^the block takes more than 0.125 GiB of memory$"),
+            memory_limit(0.125),
+        ):
+            take()
+        assert resource.getrlimit(resource.RLIMIT_DATA) == before
+        assert np.ones(QUARTER // 8).size  # the process may take it again
+
+
+def hold(size):
+    """Fill memory that is shared, which the system counts under no limit, and keep it."""
+    with mmap.mmap(-1, size) as shared:
+        for page in range(0, size, 4096):
+            shared[page] = 1
+        while True:
+            os.getpid()
+
+
+def test_memory_that_the_system_does_not_refuse_is_noticed_while_it_is_held():
+    with pytest.raises(MemoryError, match=r"more than 0\.125 GiB"), memory_limit(0.125):
+        hold(QUARTER)
+
+
+def test_a_block_within_its_limit_and_its_other_errors_pass_through():
+    for gib in (None, 0.5):
+        with memory_limit(gib):
+            assert np.ones(2**20).sum() == 2**20
+        with pytest.raises(ArithmeticError, match=r"^as it was$"), memory_limit(gib):
+            raise ArithmeticError("as it was")
