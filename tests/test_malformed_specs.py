@@ -218,20 +218,20 @@ def _accepted_or_refused(folder: Path, content: bytes) -> None:
     assert re.fullmatch(r".+: got .+, expected .+", line)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(options=OPTIONS)
 def test_made_up_options_are_accepted_or_refused_in_one_line(options: dict, tmp_path_factory) -> None:
     folder = tmp_path_factory.getbasetemp()
     _accepted_or_refused(folder, yaml.safe_dump(options, allow_unicode=False).encode())
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(content=st.binary(max_size=60) | st.text("{}[]:,&*!|>'\"%@#-? \n\tab01~", max_size=40).map(str.encode))
 def test_made_up_bytes_are_accepted_or_refused_in_one_line(content: bytes, tmp_path_factory) -> None:
     _accepted_or_refused(tmp_path_factory.getbasetemp(), content)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(text=st.text(max_size=50))
 def test_a_message_is_one_printable_line(text: str) -> None:
     assert one_line(text).isprintable()

@@ -90,7 +90,12 @@ def unchanged() -> Iterator[None]:
 def refuses(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """The one line with which a command refuses the store, which is as it was."""
     with unchanged():
-        code = main(arguments)
+        return line_of(capsys, *arguments)
+
+
+def line_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line with which a command refuses the store."""
+    code = main(arguments)
     printed = capsys.readouterr()
     assert code == BAD_INPUT, printed
     assert printed.out == ""
@@ -101,15 +106,16 @@ def refuses(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def readers_refuse(capsys: pytest.CaptureFixture[str]) -> None:
-    refuses(capsys, "report", "results", "-o", "page.html")
-    with pytest.raises(InputError, match=r"^[^\n]+: got [^\n]+, expected [^\n]+$"), unchanged():
+    line_of(capsys, "report", "results", "-o", "page.html")
+    with pytest.raises(InputError, match=r"^[^\n]+: got [^\n]+, expected [^\n]+$"):
         open_results("results")
 
 
 def everything_refuses(capsys: pytest.CaptureFixture[str]) -> None:
-    refuses(capsys, "status", "results")
-    readers_refuse(capsys)
-    refuses(capsys, *RUN)
+    with unchanged():
+        line_of(capsys, "status", "results")
+        readers_refuse(capsys)
+        line_of(capsys, *RUN)
 
 
 def works(capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
@@ -147,7 +153,7 @@ DAMAGES: dict[str, Change] = {
     "a folder": lambda data: FOLDER,
     "gone": lambda data: GONE,
 }
-FEW = ("cut in half", "an empty object", "a folder", "gone")
+FEW = ("cut in half", "an empty object", "gone")
 #: Metadata without which a store says nothing.
 METADATA = (
     "samples/zarr.json",
@@ -421,7 +427,7 @@ def test_marker_that_proves_nothing_counts_as_absent(
     assert (state.blocks_done, state.blocks_failed, state.samples) == (1, 0, 0)
 
 
-@pytest.mark.parametrize("case", ["cut in half", "the other's", "of no chunks", "of chunks elsewhere"])
+@pytest.mark.parametrize("case", ["cut in half", "of chunks elsewhere"])
 def test_block_whose_marker_proves_nothing_is_drawn_again(
     case: str, copy: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -477,8 +483,7 @@ def test_damaged_coordinates_and_claims_are_made_anew_by_the_next_run(
     assert "mean zero" in Path("page.html").read_text()
 
 
-@pytest.mark.parametrize("name", ["claims/zarr.json", "claims/text/zarr.json"])
-@pytest.mark.parametrize("kind", ["cut in half", "gone"])
+@pytest.mark.parametrize(("name", "kind"), [("claims/zarr.json", "gone"), ("claims/text/zarr.json", "cut in half")])
 def test_metadata_of_claims_are_not_needed(
     name: str, kind: str, copy: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -122,14 +122,14 @@ def mounted(out, *options):
     subprocess.run(["mount", *options, str(out)], check=True)
 
 
-def full(out, *, pages=(8, 70, 84, 90, 104, 120, 134, 172)):
+def full(out, *, pages=(8, 70, 84, 90, 104, 134, 155)):
     """A file system of some MiB with so many pages left; then with room."""
     mounted(out, "-t", "tmpfs", "-o", "size=16m", "tmpfs")
     place, ballast = Path(out) / "results", Path(out) / "ballast"
     arguments = ("run", "toy", "--executor", "serial", "--out", str(place), *GRID)
+    page = os.sysconf("SC_PAGE_SIZE")
     for left in pages:
         shutil.rmtree(place, ignore_errors=True)
-        page = os.sysconf("SC_PAGE_SIZE")
         free = os.statvfs(out).f_bavail - left
         ballast.write_bytes(bytes(free * page))
         code, lines = command(*arguments)
@@ -139,6 +139,12 @@ def full(out, *, pages=(8, 70, 84, 90, 104, 120, 134, 172)):
         again, _ = command(*arguments)
         kept = shutil.copytree(place, Path(out).parent / f"kept-{left}")
         told(left=left, code=code, lines=lines, phase=where, partial=left_behind, again=again, kept=str(kept))
+    (place / "report.html").unlink()
+    ballast.write_bytes(bytes(os.statvfs(out).f_bavail * page))
+    code, lines = command("report", str(place))
+    left_behind = [path.name for path in place.glob("report*")]
+    ballast.unlink()
+    told(code=code, lines=lines, partial=left_behind, again=command("report", str(place))[0])
 
 
 def full_on_ray(out):

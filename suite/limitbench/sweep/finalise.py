@@ -12,7 +12,7 @@ from limitbench.sweep.cell_status import run_table as run_table
 from limitbench.sweep.markers import DONE, FAILED, read_markers
 from limitbench.sweep.paths import Paths
 from limitbench.sweep.spec import Spec
-from limitbench.sweep.store import consolidate, open_root, open_study, set_finalised, write_coordinate
+from limitbench.sweep.store import consolidate, metadata, open_study, read_root, write_coordinate
 
 if TYPE_CHECKING:
     from limitbench.studies.base import Claim, Study
@@ -21,15 +21,13 @@ CLAIM_FIELDS = ("predicted", "measured", "se", "distance", "seconds")
 
 
 def finalise(study: Study, paths: Paths, spec: Spec) -> None:
-    """Write `/run` and `/claims` from markers and scores, then gather the metadata.
+    """Write `/run` and `/claims` from markers and scores.
 
-    Readers must not rely on either meanwhile: `set_finalised(paths, False)` comes before.
+    Readers must not rely on either meanwhile: `set_finalised(paths, False)` comes before. Both are made in memory and
+    written whole; the object of the root, which holds all metadata, comes last.
     """
-    root = open_root(paths, consolidated=False, read_only=False)
-    done, failed = read_markers(paths, DONE), read_markers(paths, FAILED)
-    for name, values in run_table(spec, done, failed).items():
-        root[f"run/{name}"][...] = values  # type: ignore[index]
-    tree = open_study(paths)
+    table = run_table(spec, read_markers(paths, DONE), read_markers(paths, FAILED))
+    tree = open_study(paths, table)
     try:
         claims = study.claims(tree)
     except Exception as error:  # a defect of a ledger must not cost a finished run
@@ -39,23 +37,37 @@ def finalise(study: Study, paths: Paths, spec: Spec) -> None:
         claims = [missing("ledger", text, math.nan, "a mended study; the same command computes it again")]
     finally:
         tree.close()
-    paths.storage.write_many({f"{paths.store}/{name}": data for name, data in _claims_objects(claims).items()})
-    consolidate(root.store)
-    set_finalised(paths, True)
+    _, attributes = read_root(paths)
+    objects = {
+        f"{paths.store}/{name}": data
+        for name, data in _objects(spec, str(attributes.get("created", "")), table, claims).items()
+    }
+    root = objects.pop(paths.root)
+    paths.storage.write_many(objects)
+    paths.storage.write(paths.root, root)
 
 
-def _claims_objects(claims: list[Claim]) -> dict[str, bytes]:
-    """The objects of the group `claims` by name: each array is one chunk, which replaces that of an earlier run."""
+def _objects(spec: Spec, created: str, table: dict[str, np.ndarray], claims: list[Claim]) -> dict[str, bytes]:
+    """The objects of the groups `run` and `claims` and of the root, by name: every array is one chunk."""
     import zarr
+    from zarr.core.buffer import default_buffer_prototype
     from zarr.storage import MemoryStore
 
-    objects: dict[str, Any] = {}
-    group = zarr.create_group(MemoryStore(objects)).create_group("claims")
-    write_coordinate(group, "claim", ("claim",), np.array([claim.name for claim in claims], dtype=object))
-    for field in CLAIM_FIELDS:
-        write_coordinate(
-            group, field, ("claim",), np.array([getattr(claim, field) for claim in claims], dtype="float64")
-        )
-    for field in ("verdict", "relation", "text", "command"):
-        write_coordinate(group, field, ("claim",), np.array([getattr(claim, field) for claim in claims], dtype=object))
-    return {name: data.to_bytes() for name, data in objects.items() if name.startswith("claims/")}
+    buffer = default_buffer_prototype().buffer
+    objects: dict[str, Any] = {name: buffer.from_bytes(data) for name, data in metadata(spec, created).items()}
+    root = zarr.open_group(MemoryStore(objects), mode="r+", zarr_format=3, use_consolidated=False)
+    with zarr.config.set({"array.write_empty_chunks": True}):  # each replaces that of an earlier run
+        for name, values in table.items():
+            root[f"run/{name}"][...] = values  # type: ignore[index]
+        group = root.create_group("claims")
+        write_coordinate(group, "claim", ("claim",), np.array([claim.name for claim in claims], dtype=object))
+        for field in CLAIM_FIELDS:
+            numbers = np.array([getattr(claim, field) for claim in claims], dtype="float64")
+            write_coordinate(group, field, ("claim",), numbers)
+        for field in ("verdict", "relation", "text", "command"):
+            words = np.array([getattr(claim, field) for claim in claims], dtype=object)
+            write_coordinate(group, field, ("claim",), words)
+    root.attrs["finalised"] = True
+    consolidate(root.store)
+    made = {name: data.to_bytes() for name, data in objects.items()}
+    return {name: data for name, data in made.items() if name.split("/")[0] in ("run", "claims", "zarr.json")}

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: Schemes of object stores.
 SCHEMES = ("s3", "gs", "az")
 
+#: Times a folder that vanishes is made again.
+_TRIALS = 20
 #: What goes wrong with a file system rather than with a block.
 _OUTSIDE = {
     errno.ENOSPC,
@@ -279,8 +281,14 @@ class LocalStorage(Storage):
         probe = self.folder / f".limitbench-probe-{uuid.uuid4().hex}"
         try:
             missing = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
-            self.folder.mkdir(parents=True, exist_ok=True)
-            probe.touch()
+            for trial in range(_TRIALS):
+                try:
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                    probe.touch()
+                    break
+                except FileNotFoundError:  # another driver that looked too removed the folder that it had made
+                    if trial == _TRIALS - 1:
+                        raise
             probe.unlink()
         except (OSError, ValueError) as error:  # ValueError: a NUL character
             reason = getattr(error, "strerror", None) or error

@@ -297,8 +297,8 @@ def open_results(path: str | Path) -> xr.DataTree:
     return open_study(stores[0])
 
 
-def open_study(paths: Paths) -> xr.DataTree:
-    """`open_results` of the store at `paths`."""
+def open_study(paths: Paths, table: Mapping[str, np.ndarray] | None = None) -> xr.DataTree:
+    """`open_results` of the store at `paths`, with `table` (`run_table`) as its group `run` where it is known."""
     import xarray as xr
 
     with paths.storage.guarded():
@@ -310,8 +310,9 @@ def open_study(paths: Paths) -> xr.DataTree:
         with _intact(paths, "coordinates and claims, which another run into it makes anew"):
             tree = xr.open_datatree(store, engine="zarr", consolidated=True, chunks=None)
             _check_coordinates(tree, spec)
-        if not attributes.get("finalised"):  # a run that is going on or was cut short: its markers know
+        if table is None and not attributes.get("finalised"):  # going on or cut short: its markers know
             table = run_table(spec, read_markers(paths, DONE), read_markers(paths, FAILED))
+        if table is not None:
             present = tree["run"].to_dataset()
             tree["run"] = xr.DataTree(present.assign({k: present[k].copy(data=v) for k, v in table.items()}))
         order = {name: i for i, name in enumerate((*spec.meaning.observables, "point_mass", *SCORES, "verdict"))}
