@@ -125,15 +125,12 @@ def examples(text: str) -> list[list[str]]:
 
 
 def first_values(words: list[str]) -> dict[str, object]:
-    """For axes of several values: the first one in the quick presets of all of this command's studies with that axis."""
-    chosen = [studies.get(name) for name in studies.names() if name in words or "--all" in words]
-    found: dict[str, object] = {}
-    for axis in dict.fromkeys(axis.name for study in chosen for axis in study.axes):
-        listed = [s.presets["quick"].grid.get(axis, ()) for s in chosen if axis in {own.name for own in s.axes}]
-        common = [value for value in listed[0] if all(value in values for values in listed)]
-        if common and max(map(len, listed)) > 1:
-            found[axis] = common[0]
-    return found
+    """For axes of several values: the first one that every quick preset of this command's studies has."""
+    named = [name for name in studies.names() if name in words or "--all" in words]
+    grids = [studies.get(name).presets["quick"].grid for name in named]
+    values = {axis: list(values) for grid in reversed(grids) for axis, values in grid.items() if len(values) > 1}
+    taken = {a: [v for v in values[a] if all(v in grid.get(a, (v,)) for grid in grids)] for a in values}
+    return {axis: values[0] for axis, values in taken.items() if values}
 
 
 def small(words: list[str]) -> list[str]:

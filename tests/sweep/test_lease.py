@@ -11,7 +11,7 @@ import time
 import pytest
 
 from limitbench.errors import InputError, StoreError
-from limitbench.sweep import lease
+from limitbench.sweep import lease, process
 from limitbench.sweep.storage import open_storage
 
 NAME = ".toy.lock"
@@ -72,7 +72,7 @@ def test_a_lease_that_is_renewed_is_refused_at_once(storage):
         other.join()
 
 
-@pytest.mark.skipif(not lease._machine(), reason="finds processes through /proc")
+@pytest.mark.skipif(not process.machine(), reason="finds processes through /proc")
 def test_the_lease_of_a_dead_process_of_this_machine_is_taken_at_once(storage, monkeypatch):
     monkeypatch.setattr(lease, "TTL_SECONDS", 60.0)
     program = (
@@ -88,10 +88,10 @@ def test_the_lease_of_a_dead_process_of_this_machine_is_taken_at_once(storage, m
 
 def test_a_process_of_another_machine_with_a_dead_number_is_not_taken_for_dead():
     dead = {"pid": 2**22 + 1, "process": "1"}
-    assert lease._is_dead(dead | {"machine": lease._machine()}) == bool(lease._machine())
+    assert lease._is_dead(dead | {"machine": process.machine()}) == bool(process.machine())
     assert not lease._is_dead(dead | {"machine": "another boot"})
     assert not lease._is_dead({})
-    ours = {"machine": lease._machine(), "pid": os.getpid(), "process": lease._began(os.getpid())}
+    ours = {"machine": process.machine(), "pid": os.getpid(), "process": process.began(os.getpid())}
     assert not lease._is_dead(ours)
 
 

@@ -41,7 +41,7 @@ from limitbench.testing.toy import STUDY, ToyNetwork
 
 BLOCK = 32
 #: Histories, the same ones every time.
-EXAMPLES = 200
+EXAMPLES = 70
 TINY = dataclasses.replace(
     STUDY,
     theories=STUDY.theories[:1],
@@ -110,9 +110,7 @@ def _world(monkeypatch):
     monkeypatch.setattr(run_module, "open_storage", lambda _: world.storage)
     monkeypatch.setattr(status_module, "open_storage", lambda _: world.storage)
     monkeypatch.setattr(run_module, "Journal", NoJournal)
-    monkeypatch.setattr(
-        run_module, "open_study", lambda _: NO_RESULTS
-    )
+    monkeypatch.setattr(run_module, "open_study", lambda _: NO_RESULTS)
     monkeypatch.setattr(worker, "_draw", draw)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from limitbench import watch
 from limitbench.cli import COMPLETE, QUARANTINED, main
-from limitbench.sweep import heartbeat
+from limitbench.sweep import heartbeat, process
 from limitbench.sweep import status as module
 from limitbench.sweep.heartbeat import Heartbeat, Listener
 from limitbench.sweep.run import run
@@ -98,7 +98,7 @@ def test_a_live_run_is_seen_by_its_process_and_from_afar_and_so_is_its_death(tmp
             assert words in shown
 
         with monkeypatch.context() as afar:
-            afar.setattr(heartbeat, "_machine", lambda: "one that sees no process here")
+            afar.setattr(process, "machine", lambda: "one that sees no process here")
             assert state_of(tmp_path).state == "running"
             assert state_of(tmp_path).told_by == "its heartbeat, which changed while watched"
 
@@ -115,7 +115,7 @@ def test_a_live_run_is_seen_by_its_process_and_from_afar_and_so_is_its_death(tmp
             stamp = time.time() + 3600 * skew
             os.utime(tmp_path / "toy.run" / "driver.json", (stamp, stamp))
             with monkeypatch.context() as afar:
-                afar.setattr(heartbeat, "_machine", lambda: "one that sees no process here")
+                afar.setattr(process, "machine", lambda: "one that sees no process here")
                 assert state_of(tmp_path).state == "stopped"
                 assert "of watching" in state_of(tmp_path).told_by
     finally:
@@ -295,14 +295,14 @@ class TestListening:
             assert listener.hear(a_beat(beat=number), None).life == life
 
     def test_a_process_number_that_is_used_again_is_not_the_driver(self):
-        mine = heartbeat.this_process()
+        mine = process.this_process()
         assert Listener().hear(a_beat(**mine), None).life == "alive"
         assert Listener().hear(a_beat(**{**mine, "process": "1"}), None).life == "gone"
 
 
 def test_a_run_without_a_worker_is_waiting(failed, tmp_path):
     out = copy(failed, tmp_path)
-    beat = a_beat(workers=0, **heartbeat.this_process())
+    beat = a_beat(workers=0, **process.this_process())
     (out / "toy.run" / "driver.json").write_text(beat.model_dump_json())
     state = state_of(out)
     assert (state.state, state.reason) == ("waiting", "no worker is ready")

@@ -6,17 +6,15 @@ driver is alive where its process can be seen, or where the number of the beat g
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from limitbench.sweep.paths import Paths
+from limitbench.sweep.process import is_alive
 
 #: Seconds between two beats.
 BEAT_SECONDS = 5.0
@@ -140,37 +138,6 @@ def read_heartbeat(paths: Paths) -> Heartbeat | None:
         return None
 
 
-def this_process() -> dict[str, str | int]:
-    """Names this process so that others can find out whether it is alive: host, pid, machine, process."""
-    pid = os.getpid()
-    return {"host": socket.gethostname(), "pid": pid, "machine": _machine(), "process": _began(pid)}
-
-
-def is_alive(beat: Heartbeat) -> bool | None:
-    """Whether the driver's process is there; None where this process cannot see it."""
-    if not beat.machine or not beat.process or beat.machine != _machine():
-        return None
-    return _began(beat.pid) == beat.process
-
-
-def _machine() -> str:
-    """Names the processes that this one can see: equal only inside one boot and one container; "" where unknown."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
-
-
-def _began(pid: int) -> str:
-    """Start time of a process that is alive, "" otherwise: numbers of processes are used again."""
-    try:
-        state, *others = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if state in "ZX" else others[18]
-
-
 @dataclass(frozen=True)
 class Verdict:
     """What is known of a driver.
@@ -197,7 +164,7 @@ class Listener:
         """Judge a heartbeat that was just read; `stamp` is the storage's time of its last change."""
         if beat.state != "running":
             return Verdict("ended", "its last heartbeat")
-        alive = is_alive(beat)
+        alive = is_alive(beat.pid, beat.machine, beat.process)
         if alive is not None:
             return Verdict("alive" if alive else "gone", "its process on this machine")
         if stamp is not None and datetime.now(UTC) - stamp > LONG_AGO:

@@ -38,7 +38,8 @@ from limitbench.sweep import heartbeat
 from limitbench.sweep.blocks import SampleUnit, Unit
 from limitbench.sweep.event_log import open_log
 from limitbench.sweep.executors import Event, Handler, Outcome, describe
-from limitbench.sweep.heartbeat import DriverState, Heartbeat, heartbeat_name, this_process
+from limitbench.sweep.heartbeat import DriverState, Heartbeat, heartbeat_name
+from limitbench.sweep.process import this_process
 from limitbench.sweep.storage import Held
 from limitbench.sweep.tally import Tally
 from limitbench.sweep.worker import Job, environment

@@ -9,18 +9,16 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limitbench.errors import InputError, StoreError
+from limitbench.sweep.process import is_alive, this_process
 
 if TYPE_CHECKING:
     from limitbench.sweep.object_storage import ObjectStorage, Version
@@ -40,10 +38,7 @@ class Lease:
         self._storage, self._study, self._name = storage, study, f".{study}.lock"
         self._record: dict[str, Any] = {
             "owner": uuid.uuid4().hex,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "machine": _machine(),
-            "process": _began(os.getpid()),
+            **this_process(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "renewals": 0,
         }
@@ -170,25 +165,7 @@ def _who(record: dict[str, Any]) -> str:
     return f"{record.get('host', 'unknown host')}, pid {record.get('pid', 'unknown')}"
 
 
-def _machine() -> str:
-    """Names the processes that this one can see: equal only inside one boot and one container; "" where unknown."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
-
-
-def _began(pid: int) -> str:
-    """Start time of a process that is alive, "" otherwise: numbers of processes are used again."""
-    try:
-        state, *others = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if state in "ZX" else others[18]
-
-
 def _is_dead(record: dict[str, Any]) -> bool:
     """Whether the holder is known to have ended: only of processes that this one can see."""
-    visible = record.get("machine") and record["machine"] == _machine()
-    return bool(visible) and _began(int(record.get("pid", 0))) != record.get("process")
+    pid, machine, began = (record.get(name) for name in ("pid", "machine", "process"))
+    return isinstance(pid, int) and is_alive(pid, str(machine or ""), str(began or "")) is False

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from limitbench.errors import InputError
 
+#: Times that a folder may vanish before its lock file is made.
+MOST_VANISHED = 20
+
 
 class FileLock:
     """A lock that the operating system keeps: it cannot be lost."""
@@ -27,13 +30,16 @@ def locked(folder: Path, study: str) -> Iterator[FileLock]:
     Raises:
         InputError: another run holds it, or the file system keeps no locks.
     """
-    file = folder / f".{study}.lock"
+    file, vanished = folder / f".{study}.lock", 0
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(file, os.O_CREAT | os.O_RDWR, 0o644)
-        except FileNotFoundError:
-            continue  # another driver that looked whether it can write here removed what it had made
+        except FileNotFoundError:  # another driver that looked whether it can write here removed what it had made
+            vanished += 1
+            if vanished > MOST_VANISHED:
+                raise
+            continue
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
