@@ -65,6 +65,13 @@ def test_axes_are_parsed_to_numbers_where_they_are_numbers() -> None:
     assert [type(v) for v in parsed["width"] + parsed["rate"]] == [int, int, float, float]
 
 
+def test_studies_named_on_the_command_line_win_over_all_of_them_in_the_file(tmp_path: Path) -> None:
+    config = tmp_path / "sweep.yaml"
+    config.write_text("all: true\nsamples: 64\n")
+    options = run_options({"studies": ("deep-linear",)}, config)
+    assert (options.studies, options.every, options.samples) == (("deep-linear",), False, 64)
+
+
 def test_command_line_wins_over_the_file_axis_by_axis(tmp_path: Path) -> None:
     file = tmp_path / "sweep.yaml"
     file.write_text("studies: deep-linear\nset: {width: [16, 32], aspect: 1}\nsamples: 512\nseed: 3\nno-report: true\n")

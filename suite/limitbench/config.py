@@ -165,6 +165,8 @@ def run_options(given: Mapping[str, Any], config: Path | None = None) -> RunOpti
         if not isinstance(merged["set"], dict):
             raise InputError("set", merged["set"], str(RunOptions.model_fields["grid"].description))
         written["set"] = {**merged["set"], **written["set"]}
+    if written.keys() & {"studies", "all"}:  # which studies to run is one choice
+        merged = {name: value for name, value in merged.items() if name not in ("studies", "all")}
     merged.update(written)
     try:
         return RunOptions.model_validate(merged)

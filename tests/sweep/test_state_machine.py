@@ -425,6 +425,9 @@ class Store(RuleBasedStateMachine):
         assert (tree["run"]["n_samples"].to_numpy() == tree["run"]["n_requested"].to_numpy()).all()
         assert tree["claims"]["claim"].to_numpy().tolist() == ["mean"]
         assert not read_markers(self.paths, FAILED)
+        held = json.loads(self.objects[ROOT])["consolidated_metadata"]["metadata"]
+        shapes = {name: json.loads(self.objects[f"toy.zarr/{name}/zarr.json"]).get("shape") for name in held}
+        assert shapes == {name: found.get("shape") for name, found in held.items()}
         assert not self.inner.drivers
 
 

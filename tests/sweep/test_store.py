@@ -294,6 +294,7 @@ def test_damaged_and_foreign_stores_are_refused_and_nothing_changes(tmp_path, wh
     ("options", "field"),
     [
         ({"study": "no-such-study"}, "study"),
+        ({"study": dataclasses.replace(STUDY, name="../toy")}, "name of a study"),
         ({"preset": "huge"}, "preset"),
         ({"grid": {"width": []}}, "width"),
         ({"samples": -5}, "samples"),

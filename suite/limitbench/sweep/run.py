@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import time
@@ -94,6 +95,8 @@ def run(
         Stopped: the store or the cluster is out of reach; finished blocks are kept.
     """
     study = _study(study)
+    if not re.fullmatch(r"\w[\w.-]*", study.name):
+        raise InputError("name of a study", study.name, "letters, digits, - _ and . : it names files")
     if preset not in study.presets:
         raise InputError("preset", preset, "one of " + ", ".join(study.presets))
     options = request(
