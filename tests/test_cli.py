@@ -66,9 +66,9 @@ def test_axes_are_parsed_to_numbers_where_they_are_numbers() -> None:
 
 
 def test_studies_named_on_the_command_line_win_over_all_of_them_in_the_file(tmp_path: Path) -> None:
-    config = tmp_path / "sweep.yaml"
-    config.write_text("all: true\nsamples: 64\n")
-    options = run_options({"studies": ("deep-linear",)}, config)
+    file = tmp_path / "sweep.yaml"
+    file.write_text("all: true\nsamples: 64\n")
+    options = config.run_options({"studies": ("deep-linear",)}, file)
     assert (options.studies, options.every, options.samples) == (("deep-linear",), False, 64)
 
 

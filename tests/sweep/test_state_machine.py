@@ -41,7 +41,7 @@ from limitbench.testing.toy import STUDY, ToyNetwork
 
 BLOCK = 32
 #: Histories, the same ones every time.
-EXAMPLES = 70
+EXAMPLES = 100
 TINY = dataclasses.replace(
     STUDY,
     theories=STUDY.theories[:1],
