@@ -11,7 +11,7 @@ CPUS ?= 1
 export OMP_NUM_THREADS ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: help run test chaos lint bench cluster-local cluster-local-stop wheel wheel-check clean
+.PHONY: help run test test-cluster chaos lint bench cluster-local cluster-local-stop wheel wheel-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -27,11 +27,15 @@ run: $(READY)  ## quick preset of every study on local Ray; report in $(OUT)/rep
 	$(BIN)/limitbench run --all --preset quick --out $(OUT)
 
 # Tests that start Ray run by themselves: two clusters at once would fight for the cores.
-test: $(READY)  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray and not chaos"
+test: $(READY)  ## all tests of one machine
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray and not cluster and not chaos"
 	$(BIN)/python -m pytest -m "ray and not chaos"
 
-chaos: $(READY)  ## the long tests of faults: ten minutes of kills on a local cluster
+test-cluster: $(READY)  ## tests of several nodes and hosts, of lost ones, and of longer histories of a store
+	$(BIN)/python -m pytest -m "cluster and not chaos"
+	LIMITBENCH_EXAMPLES=200 $(BIN)/python -m pytest --hypothesis-seed=5 tests/sweep/test_state_machine.py -k any_history
+
+chaos: $(READY)  ## dozens of kills in one sweep, memory that runs out, time limits of jobs: ten minutes and more
 	$(BIN)/python -m pytest -m chaos
 
 lint: $(READY)  ## ruff and mypy

@@ -18,8 +18,8 @@ import pytest
 from limitbench import studies
 from limitbench.cli import BAD_INPUT, COMPLETE, STOPPED, main
 from limitbench.errors import InputError
+from limitbench.sweep.results import open_results
 from limitbench.sweep.run import status
-from limitbench.sweep.store import open_results
 from limitbench.testing.store import assert_same_numbers, files
 
 pytestmark = pytest.mark.timeout(60, func_only=True)

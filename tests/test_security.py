@@ -25,9 +25,9 @@ from limitbench.cli import BAD_INPUT, COMPLETE, QUARANTINED, main
 from limitbench.errors import InputError
 from limitbench.report.html import render
 from limitbench.studies.base import Claim
+from limitbench.sweep.results import open_results
 from limitbench.sweep.run import run
 from limitbench.sweep.storage import LocalStorage
-from limitbench.sweep.store import open_results
 from limitbench.testing.toy import STUDY
 
 pytestmark = pytest.mark.timeout(120, func_only=True)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from limitbench.networks.unshaped_mlp import UnshapedMLP
     from limitbench.report import render
     from limitbench.statistics import laws, observables
+    from limitbench.sweep.results import open_results
     from limitbench.sweep.run import run, status
-    from limitbench.sweep.store import open_results
 
 #: Public name -> the module it lives in.
 _HOME = {
@@ -46,7 +46,7 @@ _HOME = {
     "Stopped": "limitbench.errors",
     "TrainedNet": "limitbench.networks.trained",
     "UnshapedMLP": "limitbench.networks.unshaped_mlp",
-    "open_results": "limitbench.sweep.store",
+    "open_results": "limitbench.sweep.results",
     "predict": "limitbench.advice.predict",
     "render": "limitbench.report",
     "run": "limitbench.sweep.run",

@@ -298,7 +298,7 @@ def _estimate(
 
 
 def _require_stores(directory: str) -> None:
-    from limitbench.sweep.store import find_stores
+    from limitbench.sweep.results import find_stores
 
     try:
         stores = find_stores(open_storage(directory))

@@ -1,7 +1,7 @@
 """Drivers as processes of their own, forked from one that has imported everything: a round costs no second start.
 
 `python drivers.py killed OUT` kills drivers at random moments until the store in OUT is complete; `python drivers.py
-together OUT` starts two at the same moment, ten times; `python drivers.py full OUT` and `read-only OUT` need a mount
+together OUT` starts two at the same moment, five times; `python drivers.py full OUT` and `read-only OUT` need a mount
 namespace of their own. Each prints one line of JSON a round.
 """
 
@@ -84,7 +84,7 @@ def killed(out):
 
 def together(out):
     """Two drivers at the same moment, of which one extends the grid that the other asks for."""
-    for number in range(10):
+    for number in range(5):
         folder = Path(out) / str(number) / "made" / "by both"
         start, children = os.pipe(), []
         for k, widths in enumerate(("4", "4,8")):

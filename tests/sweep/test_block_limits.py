@@ -20,7 +20,7 @@ def test_what_numpy_and_torch_ask_for_beyond_the_limit_is_refused_and_said():
     for take in (
         lambda: np.ones(QUARTER // 8),
         lambda: torch.ones(QUARTER),
-        lambda: [b"x" * 2**20 for _ in range(256)],
+        lambda: [bytes(2**26) for _ in range(8)],  # each too large for what the process has freed before
     ):
         with (
             pytest.raises(MemoryError, match=r"^the block takes more than 0.125 GiB of memory$"),

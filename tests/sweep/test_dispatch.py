@@ -2,7 +2,7 @@
 
 import heapq
 import itertools
-import time
+import sys
 from collections import Counter
 
 import pytest
@@ -246,16 +246,25 @@ def test_the_cost_of_a_unit_does_not_grow_with_the_number_of_workers():
             self.alive.add(worker)
             self.tell(0.0, Ready(worker, "node"))
 
-    def seconds(workers):
+    def steps(workers):
         pool = Instant(room=workers)
         dispatcher = Dispatcher(pool, lambda outcome: ())
         dispatcher.add(map(block, range(4 * workers)))
         while len(pool.alive) < workers:
             dispatcher._grow()
             dispatcher._take(pool.wait(0.0)[0])
-        began = time.process_time()
-        dispatcher.work()
-        return (time.process_time() - began) / (4 * workers)
+        taken = 0
 
-    few, many = (min(seconds(workers) for _ in range(3)) for workers in (50, 1000))
-    assert many < 3 * few
+        def count(frame, event, argument):
+            nonlocal taken
+            taken += 1
+
+        sys.setprofile(count)
+        try:
+            dispatcher.work()
+        finally:
+            sys.setprofile(None)
+        return taken / (4 * workers)
+
+    few, many = steps(50), steps(1000)
+    assert many < 1.2 * few

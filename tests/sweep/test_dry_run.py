@@ -1,7 +1,6 @@
 """A dry run says what a run will do, before it and while it is half done, and leaves no trace."""
 
 import json
-import time
 import tracemalloc
 
 import pytest
@@ -161,7 +160,7 @@ def test_the_command_prints_totals_and_a_price_and_makes_no_directory(tmp_path, 
     assert cli.main(["run", "shaped-relu", "--dry-run", "--set", "width=0", "--out", str(out)]) == 2
 
 
-def test_memory_is_that_of_one_column_and_time_that_of_a_million_blocks_in_seconds(tmp_path):
+def test_memory_is_that_of_one_column_however_many_blocks_there_are(tmp_path):
     peaks = []
     for values in (10, 40):
         axes = {"width": list(range(1, values + 1)), "depth": [2]}
@@ -172,7 +171,3 @@ def test_memory_is_that_of_one_column_and_time_that_of_a_million_blocks_in_secon
         assert found.columns == values
         assert found.whole.blocks == values * 2**25
     assert peaks[1] < 2 * peaks[0] < 2e6
-    axes = {"width": list(range(1, 5_001)), "depth": [2]}
-    began = time.process_time()
-    assert surveyed(tmp_path, axes, samples=64).whole.units == 10_000
-    assert time.process_time() - began < 2.0  # 0.1 s unchecked and where nothing else goes on

@@ -17,7 +17,7 @@ from limitbench.testing.ray_cluster import LocalCluster, kill, wait_until
 from limitbench.testing.store import assert_same_numbers
 
 pytestmark = [
-    pytest.mark.ray,
+    pytest.mark.cluster,
     pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="finds processes through /proc"),
     # Ray leaves the pipes of its processes and its log files to the garbage collector.
     pytest.mark.filterwarnings("ignore:.*:ResourceWarning"),

@@ -10,14 +10,14 @@ import pytest
 
 from limitbench.sweep import ray_pool
 from limitbench.sweep.ray_executor import RayExecutor
+from limitbench.sweep.results import open_results
 from limitbench.sweep.run import run, status
-from limitbench.sweep.store import open_results
 from limitbench.testing.ray_cluster import QUICK, LocalCluster, kill, processes_under, wait_until
 from limitbench.testing.store import assert_same_numbers
 from limitbench.testing.toy import STUDY
 
 pytestmark = [
-    pytest.mark.ray,
+    pytest.mark.cluster,
     pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="finds processes through /proc"),
     # Ray leaves the pipes of its processes and its log files to the garbage collector.
     pytest.mark.filterwarnings("ignore:.*:ResourceWarning"),

@@ -8,7 +8,7 @@ from limitbench.testing.store import assert_same_numbers
 from limitbench.testing.toy import STUDY
 
 pytestmark = [
-    pytest.mark.ray,
+    pytest.mark.cluster,
     # Ray leaves the pipes of its processes and its log files to the garbage collector.
     pytest.mark.filterwarnings("ignore:.*:ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

@@ -24,7 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from limitbench.errors import InputError, StoreError
 from limitbench.studies.base import Preset
-from limitbench.sweep import layout, store, worker
+from limitbench.sweep import layout, results, store, worker
 from limitbench.sweep import run as run_module
 from limitbench.sweep import status as status_module
 from limitbench.sweep.blocks import SampleUnit, ScoreUnit, block_id, score_id
@@ -41,7 +41,7 @@ from limitbench.testing.toy import STUDY, ToyNetwork
 
 BLOCK = 32
 #: Histories, the same ones every time.
-EXAMPLES = 100
+EXAMPLES = 60
 TINY = dataclasses.replace(
     STUDY,
     theories=STUDY.theories[:1],
@@ -371,12 +371,12 @@ class Store(RuleBasedStateMachine):
         """Readers see right numbers or none, whenever they come."""
         if ROOT not in self.objects:
             with pytest.raises(InputError, match="result store"):
-                store.open_study(self.paths)
+                results.open_study(self.paths)
             return
         if self.damaged & self.objects.keys():
             return  # a chunk that cannot be decoded is an error when it is read
         try:
-            tree = store.open_study(self.paths)
+            tree = results.open_study(self.paths)
         except InputError as refused:
             if not self.torn or "another run into it makes anew" not in str(refused):
                 raise AssertionError("the store cannot be read") from refused
@@ -412,7 +412,7 @@ class Store(RuleBasedStateMachine):
                     kept.add(f"toy.zarr/{store.chunk_path('samples/walk', position, int(number))}")
         self.fuse.written.clear()
         run(TINY, asked, samples=BLOCK, out="memory")
-        tree = store.open_study(self.paths)
+        tree = results.open_study(self.paths)
         spec = self.spec()
         written = Counter(name for name in self.fuse.written if name.startswith(UNITS))
         assert set(written.values()) <= {1}, "a unit was done twice"

@@ -15,8 +15,8 @@ from limitbench.errors import InputError
 from limitbench.sweep import run as run_module
 from limitbench.sweep import worker
 from limitbench.sweep.lock import locked
+from limitbench.sweep.results import open_results
 from limitbench.sweep.run import run, status
-from limitbench.sweep.store import open_results
 from limitbench.testing.store import assert_same_numbers, files
 from limitbench.testing.toy import STUDY
 
@@ -78,7 +78,7 @@ def test_a_full_disk_stops_a_run_with_one_line_and_room_completes_it(tmp_path, n
     assert _is_stopped_by_a_full_disk(page["lines"][0])
 
 
-@pytest.mark.ray
+@pytest.mark.cluster
 def test_a_full_disk_stops_a_run_on_ray_and_costs_no_block_an_attempt(tmp_path, namespace, whole):
     (found,) = drive("full-on-ray", tmp_path / "disk", *namespace)
     assert len(found["lines"]) == 1
@@ -104,7 +104,7 @@ def test_a_store_that_is_read_only_refuses_runs_and_serves_readers(tmp_path, nam
 
 def test_two_drivers_at_the_same_moment_are_one_and_a_refusal(tmp_path):
     rounds = drive("together", tmp_path)
-    assert len(rounds) == 10
+    assert len(rounds) == 5
     for found in rounds:
         (good, _), (bad, lines) = sorted(found["answers"], key=lambda answer: answer[0])
         assert (good, len(lines)) == (0, 1), found

@@ -12,9 +12,10 @@ from limitbench.sweep.blocks import SampleUnit
 from limitbench.sweep.executors import Interrupted
 from limitbench.sweep.paths import paths_of
 from limitbench.sweep.progress import Silent
+from limitbench.sweep.results import open_results
 from limitbench.sweep.run import run, status
 from limitbench.sweep.storage import LocalStorage
-from limitbench.sweep.store import open_results, read_root
+from limitbench.sweep.store import read_root
 from limitbench.testing.store import StoreContract, assert_same_numbers, files
 from limitbench.testing.toy import STUDY, ToyNetwork
 

@@ -21,10 +21,10 @@ from limitbench.report.selectors import slug
 from limitbench.report.svg import Drawings
 from limitbench.report.view import StudyView
 from limitbench.studies.base import Study
+from limitbench.sweep.intact import check_chunks
 from limitbench.sweep.markers import DONE, Marker, read_markers
 from limitbench.sweep.paths import Paths, paths_of
 from limitbench.sweep.storage import is_url, open_storage
-from limitbench.sweep.store import check_chunks
 
 #: A page shows as much of its studies as fits into this many bytes.
 SIZE_LIMIT = 1_000_000
@@ -91,7 +91,7 @@ def stores(directory: str | Path) -> list[Paths]:
 
 def load(paths: Paths, studies: Sequence[Study] = ()) -> Results:
     """One store with its study's words: those of `studies`, else of the built-in one of its name."""
-    from limitbench.sweep.store import open_study
+    from limitbench.sweep.results import open_study
 
     tree = open_study(paths)
     with paths.storage.guarded():

@@ -11,8 +11,9 @@ from limitbench.studies.evidence import missing
 from limitbench.sweep.cell_status import run_table as run_table
 from limitbench.sweep.markers import DONE, FAILED, read_markers
 from limitbench.sweep.paths import Paths
+from limitbench.sweep.results import open_study
 from limitbench.sweep.spec import Spec
-from limitbench.sweep.store import consolidate, metadata, open_study, read_root, write_coordinate
+from limitbench.sweep.store import consolidate, metadata, read_root, write_coordinate
 
 if TYPE_CHECKING:
     from limitbench.studies.base import Claim, Study

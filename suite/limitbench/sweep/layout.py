@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from limitbench.errors import InputError
 from limitbench.sweep.blocks import block_id, score_id
 from limitbench.sweep.grid import Column
+from limitbench.sweep.intact import check_arrays
 from limitbench.sweep.markers import DONE, FAILED, Marker, read_markers, remove_marker
 from limitbench.sweep.paths import Paths
 from limitbench.sweep.spec import Spec
 from limitbench.sweep.store import (
     arrays_of,
-    check_arrays,
     chunk_path,
     layout_hash,
     mend_metadata,

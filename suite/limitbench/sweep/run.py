@@ -22,12 +22,13 @@ from limitbench.sweep.ledger import Ledger
 from limitbench.sweep.markers import DONE, read_markers
 from limitbench.sweep.paths import Paths
 from limitbench.sweep.progress import Reporter, Silent
+from limitbench.sweep.results import open_study
 from limitbench.sweep.serial import SerialExecutor
 from limitbench.sweep.spec import Request, Spec, check_same_meaning, meaning_of, plan, request
 from limitbench.sweep.status import StudyStatus as StudyStatus
 from limitbench.sweep.status import status as status
 from limitbench.sweep.storage import open_storage
-from limitbench.sweep.store import open_study, set_finalised
+from limitbench.sweep.store import set_finalised
 from limitbench.sweep.worker import Job, numerics
 
 if TYPE_CHECKING:

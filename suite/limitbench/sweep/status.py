@@ -16,12 +16,14 @@ from typing import Literal
 from limitbench.errors import InputError
 from limitbench.sweep.blocks import block_id, score_id
 from limitbench.sweep.heartbeat import Heartbeat, Listener, UnitInFlight, Verdict, heartbeat_name, read_heartbeat
+from limitbench.sweep.intact import check_arrays
 from limitbench.sweep.layout import valid_markers
 from limitbench.sweep.markers import DONE, FAILED, Marker, read_some
 from limitbench.sweep.paths import Paths
+from limitbench.sweep.results import find_stores
 from limitbench.sweep.spec import Spec
 from limitbench.sweep.storage import Entry, open_storage
-from limitbench.sweep.store import check_arrays, find_stores, read_root
+from limitbench.sweep.store import read_root
 
 #: Markers that are read one by one; of a larger store they are counted from the listing.
 MOST_READ = 20_000

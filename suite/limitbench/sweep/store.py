@@ -9,28 +9,21 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import itertools
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from limitbench.errors import InputError, StoreError
+from limitbench.errors import InputError
 from limitbench.statistics.laws import quantile_levels
 from limitbench.sweep.cell_status import STATUSES as STATUSES
-from limitbench.sweep.cell_status import run_table
 from limitbench.sweep.grid import cell_depth
-from limitbench.sweep.markers import DONE, FAILED, read_markers
-from limitbench.sweep.paths import Paths, paths_of
+from limitbench.sweep.paths import Paths
 from limitbench.sweep.spec import Meaning, Spec, parse_spec
-from limitbench.sweep.storage import Storage, open_storage
 
 if TYPE_CHECKING:
-    import xarray as xr
     import zarr
 
 SCORES = (
@@ -86,7 +79,7 @@ def layout_hash(spec: Spec) -> str:
 
 def read_root(paths: Paths) -> tuple[Spec, dict[str, Any]]:
     """Spec and attributes of the store; `InputError` where it is no intact result store."""
-    attributes = _root_document(paths)["attributes"]
+    attributes = root_document(paths)["attributes"]
     spec = parse_spec(attributes.get("spec"), paths.label)
     told = {"study": spec.meaning.study, "spec_hash": spec.meaning.hash, "layout": layout_hash(spec)}
     for name, value in told.items():
@@ -95,7 +88,8 @@ def read_root(paths: Paths) -> tuple[Spec, dict[str, Any]]:
     return spec, attributes
 
 
-def _root_document(paths: Paths) -> dict[str, Any]:
+def root_document(paths: Paths) -> dict[str, Any]:
+    """The object of the root as it is stored; `InputError` where it is none of ours."""
     try:
         with paths.storage.guarded():
             document = json.loads(paths.storage.read(paths.root))
@@ -112,7 +106,7 @@ def _root_document(paths: Paths) -> dict[str, Any]:
 
 def set_finalised(paths: Paths, finalised: bool) -> None:
     """Say in the root, in one write, whether `run` and `claims` are those of the markers; claims go where not."""
-    document = _root_document(paths)
+    document = root_document(paths)
     if document["attributes"].get("finalised") == finalised:
         return
     document["attributes"]["finalised"] = finalised
@@ -272,184 +266,6 @@ def consolidate(store: Any) -> None:
         zarr.consolidate_metadata(store)
 
 
-def open_results(path: str | Path) -> xr.DataTree:
-    """Open the results of one study, lazily, with verdicts and statuses as words and every axis increasing.
-
-    Arguments:
-        path: a `<study>.zarr`, or a directory or URL that holds exactly one.
-
-    Returns:
-        Groups `samples`, `laws`, `scores`, `run` and, once a run has finished, `claims`. Every group has the axes of
-        the grid as coordinates. Samples beyond a cell's `n_samples` are NaN.
-
-    Raises:
-        InputError: no result store, more than one, damaged metadata or coordinates. A damaged chunk of another array
-            is an error of zarr's own once it is read.
-        StoreError: the storage is out of reach.
-    """
-    if str(path).rstrip("/").endswith(".zarr"):
-        return open_study(paths_of(path))
-    stores = find_stores(open_storage(path))
-    if len(stores) != 1:
-        accepted = "a result store, or a directory with exactly one"
-        names = ": " + ", ".join(paths.store for paths in stores) if stores else ""
-        raise InputError("store", str(path), accepted + names)
-    return open_study(stores[0])
-
-
-def open_study(paths: Paths, table: Mapping[str, np.ndarray] | None = None) -> xr.DataTree:
-    """`open_results` of the store at `paths`, with `table` (`run_table`) as its group `run` where it is known."""
-    import xarray as xr
-
-    with paths.storage.guarded():
-        if not paths.storage.exists(paths.root) and paths.store not in paths.storage.folders():
-            raise InputError("store", paths.label, "an existing result store")
-        spec, attributes = read_root(paths)
-        check_arrays(paths, spec)
-        store: Any = paths.storage.zarr(paths.store, read_only=True)
-        with _intact(paths, "coordinates and claims, which another run into it makes anew"):
-            tree = xr.open_datatree(store, engine="zarr", consolidated=True, chunks=None)
-            _check_coordinates(tree, spec)
-        if table is None and not attributes.get("finalised"):  # going on or cut short: its markers know
-            table = run_table(spec, read_markers(paths, DONE), read_markers(paths, FAILED))
-        if table is not None:
-            present = tree["run"].to_dataset()
-            tree["run"] = xr.DataTree(present.assign({k: present[k].copy(data=v) for k, v in table.items()}))
-        order = {name: i for i, name in enumerate((*spec.meaning.observables, "point_mass", *SCORES, "verdict"))}
-        grid = spec.axis_grid()
-        increasing = {
-            name: sorted(range(len(values)), key=values.__getitem__)
-            for name, values in grid.as_dict().items()
-            if list(values) != sorted(values)
-        }
-        with _intact(paths, "arrays"):
-            try:
-                return tree.map_over_datasets(lambda data: _readable(data, order, increasing))
-            except Exception:
-                check_chunks(paths)
-                raise
-
-
-@contextmanager
-def _intact(paths: Paths, what: str) -> Iterator[None]:
-    """Inside, an error that is not the storage's means a damaged store: zarr and xarray raise many types."""
-    try:
-        with paths.storage.guarded():
-            yield
-    except (InputError, StoreError):
-        raise
-    except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-        raise InputError("store", paths.label, f"a result store with intact {what} ({reason})") from None
-
-
-def _check_coordinates(tree: xr.DataTree, spec: Spec) -> None:
-    """Raises `ValueError` where a coordinate is not that of the spec: a lost chunk reads as fill values."""
-    meaning, grid = spec.meaning, spec.axis_grid()
-    trailing = {"observable": meaning.observables, "theory": meaning.theories, "quantile": quantile_levels()}
-    wanted: dict[str, Any] = {**trailing, **grid.as_dict()}
-    for group in ("samples", "laws", "scores", "run"):
-        found = tree[group].coords
-        for name in grid.names if group in ("samples", "run") else (*grid.names, "observable", "theory"):
-            if name not in found:
-                raise ValueError(f"{group}/{name} is missing")
-        for name in wanted.keys() & set(map(str, found)):
-            if found[name].to_numpy().tolist() != list(wanted[name]):
-                raise ValueError(f"{group}/{name} is not that of the spec")
-
-
-def check_chunks(paths: Paths) -> None:
-    """Raises `InputError` that names the first chunk that cannot be read. Reads the whole store."""
-    import zarr
-
-    with paths.storage.guarded():
-        root = open_root(paths, consolidated=True)
-    for name, array in sorted(root.members(max_depth=None)):
-        if not isinstance(array, zarr.Array):
-            continue
-        with _intact(paths, f"array {name}"):
-            places = list(itertools.product(*map(range, array.cdata_shape)))
-        for place in places:
-            chunk = "/".join([name, "c", *map(str, place)])
-            with _intact(paths, f"chunks; without {chunk} another run into it makes that anew"):
-                array.blocks[place]
-
-
-def find_stores(storage: Storage) -> list[Paths]:
-    """Result stores directly under the root: named like a built-in study, or with markers beside them."""
-    from limitbench import studies
-
-    with storage.guarded():
-        folders = storage.folders()
-    known = {*studies.names(), *(name.removesuffix(".run") for name in folders if name.endswith(".run"))}
-    names = [name.removesuffix(".zarr") for name in folders if name.endswith(".zarr")]
-    return [Paths(storage, name) for name in names if name in known]
-
-
 def chunk_path(array: str, position: tuple[int, ...], *trailing: int) -> str:
     """Path of a chunk under the store: the column's position, 0 along depth, then the trailing dimensions."""
     return "/".join([array, "c", *map(str, (*position, 0, *trailing))])
-
-
-def check_arrays(paths: Paths, spec: Spec) -> None:
-    """Raises `InputError` where an array of the store is missing or its metadata are damaged."""
-    import zarr
-
-    shape, names, theories = spec.axis_grid().shape, spec.meaning.observables, len(spec.meaning.theories)
-    arrays = {f"samples/{name}": (*shape, sample_length(spec)) for name in names}
-    arrays |= {f"laws/{name}": (*shape, theories, len(quantile_levels())) for name in names}
-    arrays |= dict.fromkeys(arrays_of(spec.meaning, "scores")[len(names) :], (*shape, len(names), theories))
-    arrays |= dict.fromkeys((f"run/{name}" for name in RUN), shape)
-    arrays["run/skipped"] = (*shape, theories)
-    column = (*(1 for _ in shape[1:]), shape[-1])
-    with _intact(paths, "metadata"):
-        _check_objects(paths)
-        root = open_root(paths, consolidated=True)
-        for name in ("samples", "laws", "scores", "run"):
-            if not isinstance(root[name], zarr.Group):
-                raise ValueError(f"{name} is no group")
-        for name, wanted in arrays.items():
-            array = root[name]
-            if not isinstance(array, zarr.Array) or array.shape != wanted:
-                raise ValueError(f"{name} has another shape than the spec")
-            trailing = (spec.meaning.block_samples,) if name.startswith("samples/") else wanted[len(shape) :]
-            if not name.startswith("run/") and array.chunks != (*column, *trailing):
-                raise ValueError(f"{name} has other chunks than the spec")
-
-
-def _check_objects(paths: Paths) -> None:
-    """Raises `ValueError` where an array's own metadata are not those that the root holds of it, or of no kind of ours.
-
-    A store says which codecs read it, and codecs are code: only those that stores are written with are accepted.
-    Shapes may differ, as they do where growing was cut short; claims may be missing: every run makes them anew.
-    """
-    held: dict[str, Any] = _root_document(paths)["consolidated_metadata"]["metadata"]
-    for name, found in held.items():
-        codecs = {codec["name"] for codec in found.get("codecs", ())}
-        if found["node_type"] == "array" and not (codecs <= CODECS and found["data_type"] in DATA_TYPES):
-            raise ValueError(f"{name} is written in another way than limitbench does it")
-    names = {f"{paths.store}/{name}/zarr.json": name for name in held if name.split("/")[0] != "claims"}
-    with paths.storage.guarded():
-        for place, data in paths.storage.read_many(names):
-            wanted, found = held[names[place]], json.loads(data or b"{}")
-            fields = wanted.keys() - {"shape", "chunk_grid"} if wanted["node_type"] == "array" else ("node_type",)
-            if not isinstance(found, dict) or any(found.get(field) != wanted[field] for field in fields):
-                raise ValueError(f"{names[place]}/zarr.json is missing or not that of {names[place]}")
-
-
-def _readable(data: xr.Dataset, order: Mapping[str, int], increasing: Mapping[str, list[int]]) -> xr.Dataset:
-    data = data.isel({name: positions for name, positions in increasing.items() if name in data.dims})
-    changed: dict[Any, tuple[Any, np.ndarray, Any]] = {}
-    for name, variable in data.variables.items():
-        meanings = variable.attrs.get("flag_meanings")
-        if variable.dtype.kind in "TO":
-            changed[name] = (variable.dims, np.array(variable.to_numpy().tolist(), dtype=str), variable.attrs)
-        elif isinstance(meanings, str):
-            words = np.array([*meanings.split(), ""])  # the fill value -1 finds the empty word
-            attributes = {k: v for k, v in variable.attrs.items() if not str(k).startswith("flag_")}
-            changed[name] = (variable.dims, words[variable.to_numpy()], attributes)
-    data = data.assign({k: v for k, v in changed.items() if k not in data.coords})
-    data = data.assign_coords({k: v for k, v in changed.items() if k in data.coords})
-    names: list[str] = sorted(str(name) for name in data)
-    names.sort(key=lambda name: order.get(name, len(order)))
-    return data[names]

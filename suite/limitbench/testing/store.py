@@ -23,9 +23,9 @@ import xarray as xr
 from limitbench.errors import InputError
 from limitbench.studies.base import Study
 from limitbench.sweep.executors import Executor
+from limitbench.sweep.results import open_results
 from limitbench.sweep.run import run, status
 from limitbench.sweep.serial import SerialExecutor
-from limitbench.sweep.store import open_results
 
 #: Groups whose numbers may depend on nothing but the spec.
 NUMBERS = ("samples", "laws", "scores")
