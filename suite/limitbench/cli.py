@@ -19,7 +19,7 @@ from typer.main import get_command
 from limitbench.advice.command import predict
 from limitbench.errors import NOTHING, InputError, Stopped
 
-#: Exit codes: every block is stored; some blocks were quarantined; the input cannot be accepted; something outside the
+#: Exit codes: every block is stored; some blocks were set aside; the input cannot be accepted; something outside the
 #: run stopped it; Ctrl-C.
 COMPLETE, QUARANTINED, BAD_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
 

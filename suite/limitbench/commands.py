@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from rich.table import Table
 from limitbench import studies
 from limitbench.errors import NOTHING, InputError, one_line
 from limitbench.sweep.paths import Paths
-from limitbench.sweep.storage import is_url, open_storage
+from limitbench.sweep.storage import SCHEMES, is_url, open_storage
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -175,11 +176,14 @@ def _chosen(options: RunOptions) -> list[Study]:
             if (value := getattr(options, field)) is not None:
                 name = field.replace("_", "-")
                 raise InputError(f"--{name}", value, "nothing with --executor serial, which runs in this process")
+    if options.core_hour_price is not None and not options.dry_run:
+        raise InputError("--core-hour-price", options.core_hour_price, "nothing without --dry-run")
     if not options.retry_failed:
         return [studies.get(name) for name in names]
-    for field, value in (("--set", options.grid), ("--samples", options.samples)):
-        if value:
-            raise InputError(field, value, "nothing with --retry-failed, which goes by what the store holds")
+    for field in ("grid", "samples", "preset", "sampler", "seed", "margin"):
+        if field in options.model_fields_set and (value := getattr(options, field)) != {}:
+            name = "--set" if field == "grid" else f"--{field}"
+            raise InputError(name, value, "nothing with --retry-failed, which goes by what the store holds")
     from limitbench.sweep.layout import read_existing
 
     storage = open_storage(options.out)
@@ -203,12 +207,18 @@ def _check_out(options: RunOptions) -> None:
     if is_url(options.out):
         open_storage(options.out).check_writable()
         return
+    if options.out.startswith(tuple(f"{scheme}:" for scheme in SCHEMES)):  # one slash is missing, or both
+        accepted = "s3://BUCKET/PREFIX, or a directory (./NAME where its name begins so)"
+        raise InputError("--out", options.out, accepted)
     out = Path(options.out).absolute()
     try:
         # Each name by itself too: below a directory that is yet to be made, the system does not look at the rest.
         for name in (str(out), *(f"{out.anchor}{part}" for part in out.parts[1:])):
             with suppress(FileNotFoundError, NotADirectoryError):
                 os.lstat(name)
+        present = next(folder for folder in (out, *out.parents) if folder.exists())
+        if not present.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     except (OSError, ValueError) as error:
         raise InputError("--out", options.out, f"a directory ({getattr(error, 'strerror', error)})") from None
     if not options.no_report and (out / PAGE).is_dir():

@@ -3,6 +3,7 @@
 import mmap
 import os
 import resource
+import threading
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def test_what_numpy_and_torch_ask_for_beyond_the_limit_is_refused_and_said():
         lambda: [bytes(2**26) for _ in range(8)],  # each too large for what the process has freed before
     ):
         with (
-            pytest.raises(MemoryError, match=r"^the block takes more than 0.125 GiB of memory$"),
+            pytest.raises(MemoryError, match=r"^the block takes more than 0.125 GiB of memory \(--block-memory\)$"),
             memory_limit(0.125),
         ):
             take()
@@ -43,6 +44,11 @@ def hold(size):
 def test_memory_that_the_system_does_not_refuse_is_noticed_while_it_is_held():
     with pytest.raises(MemoryError, match=r"more than 0\.125 GiB"), memory_limit(0.125):
         hold(QUARTER)
+
+
+def test_a_limit_too_small_for_a_thread_is_named():
+    with pytest.raises(MemoryError, match=r"more than 0\.001 GiB of memory \(--block-memory\)$"), memory_limit(0.001):
+        threading.Thread(target=print).start()
 
 
 def test_a_block_within_its_limit_and_its_other_errors_pass_through():

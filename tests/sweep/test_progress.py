@@ -29,7 +29,7 @@ def test_plain_lines_where_there_is_no_terminal():
     assert lines[:2] == ["rounded up", "toy: 800 of 1,000 networks to draw"]
     assert lines[2].startswith("toy: 300 of 1,000 networks, ")
     assert lines[2].endswith(" s left")
-    assert lines[-2:] == ["quarantined width=4.b000001: ArithmeticError: no", "toy: 1,000 networks in the store"]
+    assert lines[-2:] == ["set aside width=4.b000001: ArithmeticError: no", "toy: 1,000 networks in the store"]
     assert "\x1b" not in text.getvalue()
 
 

@@ -77,7 +77,10 @@ class TestInOneSession:
         assert "ArithmeticError: this network always raises" in errors.sel(fault="raise").item()
         assert "its worker process died every time" in errors.sel(fault="segfault").item()
         assert "not finished within 8 s" in errors.sel(fault="hang").item()
-        assert errors.sel(fault="memory").item() == "MemoryError: the block takes more than 0.5 GiB of memory"
+        assert (
+            errors.sel(fault="memory").item()
+            == "MemoryError: the block takes more than 0.5 GiB of memory (--block-memory)"
+        )
 
     def test_ctrl_c_keeps_finished_blocks_and_ends_the_workers(self, tmp_path):
         class StopAtThird(Silent):

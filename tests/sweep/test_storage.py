@@ -104,7 +104,8 @@ def test_a_bad_url_is_one_line_without_its_credentials(url, message):
     [
         ("http://s3.example.com", "https://..., or AWS_ALLOW_HTTP=true"),
         ("http://127.0.0.1.example.com", "https://..., or AWS_ALLOW_HTTP=true"),
-        ("s3.example.com", "https://HOST"),
+        ("s3.example.com", "got 's3.example.com', expected https://HOST"),
+        ("http://[::1", "got 'http://[::1', expected https://HOST"),
         (f"https://{ACCESS_KEY}:{SECRET_KEY}@s3.example.com", "without credentials"),
     ],
 )
@@ -149,14 +150,16 @@ def test_a_server_that_ignores_conditions_of_writes_is_refused(s3, monkeypatch, 
     assert [entry.name for entry in storage.entries("")] == []
 
 
-def test_an_endpoint_that_does_not_answer_is_refused_within_seconds(s3, monkeypatch):
+def test_an_endpoint_that_does_not_answer_stops_every_command_within_seconds(s3, monkeypatch, capsys):
     monkeypatch.setattr(object_storage, "FIRST_PATIENCE", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         silent = f"http://127.0.0.1:{server.getsockname()[1]}"
     monkeypatch.setenv("AWS_ENDPOINT_URL", silent)
     began = time.monotonic()
-    with pytest.raises(InputError, match=r"^out: got .* \(no answer from 127.0.0.1:\d+\)$"):
-        open_storage(f"{s3.url}/x")
+    for begin in (["run", "deep-linear", "--executor", "serial", "--out"], ["status"], ["report"]):
+        assert main([*begin, f"{s3.url}/x"]) == STOPPED
+        said = capsys.readouterr().err
+        assert re.fullmatch(r"stopped: s3://\S+/x is out of reach from \S+ \(no answer from 127.0.0.1:\d+\)\n", said)
     assert time.monotonic() - began < 10
 
 

@@ -19,8 +19,11 @@ GIB = 2**30
 LOOK_SECONDS = 0.2
 #: Time that a block over the limit has to end by an exception; then its process is killed.
 GRACE_SECONDS = 10.0
-#: What allocators say that raise no `MemoryError`: torch on the CPU, and on a GPU.
-REFUSED = re.compile(r"can't allocate memory|Cannot allocate memory|std::bad_alloc|CUDA out of memory", re.IGNORECASE)
+#: What those say that raise no `MemoryError`: torch on the CPU, and on a GPU; a thread that finds no room for its stack.
+REFUSED = re.compile(
+    r"can't allocate memory|Cannot allocate memory|std::bad_alloc|CUDA out of memory|can't start new thread",
+    re.IGNORECASE,
+)
 
 
 @contextmanager
@@ -36,7 +39,7 @@ def memory_limit(gib: float | None) -> Iterator[None]:
         return
     import resource
 
-    reason = f"the block takes more than {gib:g} GiB of memory"
+    reason = f"the block takes more than {gib:g} GiB of memory (--block-memory)"
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limits = [held["VmData"] + int(gib * GIB), *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
     watch = _Watch(_resident(held) + int(gib * GIB))

@@ -248,7 +248,8 @@ class Dispatcher:
         self._idle.pop(worker, None)
         task = self._finished(worker) if worker in self._busy else None
         if news.cause == "memory":
-            self._crowded[self._nodes[worker]] = self._pool.now() + SETTLE_SECONDS
+            node = self._nodes[worker]  # one of those may be at work there: until it ends, as before
+            self._crowded[node] = max(self._crowded.get(node, 0.0), self._pool.now() + SETTLE_SECONDS)
         self._tell("worker-lost", worker, reason=reason)
         if task is not None:
             self._died(worker, task, news)

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from limitbench.errors import InputError
 from limitbench.studies.evidence import missing
 from limitbench.sweep.cell_status import run_table as run_table
+from limitbench.sweep.intact import damaged_chunks
 from limitbench.sweep.markers import DONE, FAILED, read_markers
 from limitbench.sweep.paths import Paths
 from limitbench.sweep.results import open_study
 from limitbench.sweep.spec import Spec
+from limitbench.sweep.storage import Held
 from limitbench.sweep.store import consolidate, metadata, read_root, write_coordinate
 
 if TYPE_CHECKING:
@@ -21,23 +24,32 @@ if TYPE_CHECKING:
 CLAIM_FIELDS = ("predicted", "measured", "se", "distance", "seconds")
 
 
-def finalise(study: Study, paths: Paths, spec: Spec) -> None:
-    """Write `/run` and `/claims` from markers and scores.
+def finalise(study: Study, paths: Paths, spec: Spec, held: Held) -> list[str]:
+    """Write `/run` and `/claims` from markers and scores; names of chunks that turned out damaged and were removed.
 
-    Readers must not rely on either meanwhile: `set_finalised(paths, False)` comes before. Both are made in memory and
-    written whole; the object of the root, which holds all metadata, comes last.
+    Where there are such, nothing is written: the units that they belong to are to do again. Readers must not rely on
+    either group meanwhile: `set_finalised(paths, False)` comes before. Both are made in memory and written whole; the
+    object of the root, which holds all metadata, comes last.
     """
     table = run_table(spec, read_markers(paths, DONE), read_markers(paths, FAILED))
-    tree = open_study(paths, table)
+    try:
+        tree = open_study(paths, table)
+    except InputError:
+        if damaged := _remove_damaged(paths):
+            return damaged
+        raise
     try:
         claims = study.claims(tree)
     except Exception as error:  # a defect of a ledger must not cost a finished run
         if paths.storage.failure(error):
             raise
+        if damaged := _remove_damaged(paths):
+            return damaged
         text = f"The ledger could not be computed: {type(error).__name__}: {error}."
         claims = [missing("ledger", text, math.nan, "a mended study; the same command computes it again")]
     finally:
         tree.close()
+    held.check(ask=True)  # claims may have taken long
     _, attributes = read_root(paths)
     objects = {
         f"{paths.store}/{name}": data
@@ -45,7 +57,16 @@ def finalise(study: Study, paths: Paths, spec: Spec) -> None:
     }
     root = objects.pop(paths.root)
     paths.storage.write_many(objects)
+    held.check(ask=True)
     paths.storage.write(paths.root, root)
+    return []
+
+
+def _remove_damaged(paths: Paths) -> list[str]:
+    damaged = damaged_chunks(paths)
+    for name in damaged:
+        paths.storage.remove(f"{paths.store}/{name}")
+    return damaged
 
 
 def _objects(spec: Spec, created: str, table: dict[str, np.ndarray], claims: list[Claim]) -> dict[str, bytes]:

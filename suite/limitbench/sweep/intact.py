@@ -48,6 +48,17 @@ def check_coordinates(tree: xr.DataTree, spec: Spec) -> None:
 
 def check_chunks(paths: Paths) -> None:
     """Raises `InputError` that names the first chunk that cannot be read. Reads the whole store."""
+    for chunk, error in _unreadable(paths):
+        with intact(paths, f"chunks; another run into it makes {chunk} anew"):
+            raise error
+
+
+def damaged_chunks(paths: Paths) -> list[str]:
+    """Names of the chunks of samples, laws and scores that cannot be read. Reads the whole store."""
+    return [chunk for chunk, _ in _unreadable(paths) if chunk.split("/")[0] in ("samples", "laws", "scores")]
+
+
+def _unreadable(paths: Paths) -> Iterator[tuple[str, Exception]]:
     import zarr
 
     with paths.storage.guarded():
@@ -58,9 +69,13 @@ def check_chunks(paths: Paths) -> None:
         with intact(paths, f"array {name}"):
             places = list(itertools.product(*map(range, array.cdata_shape)))
         for place in places:
-            chunk = "/".join([name, "c", *map(str, place)])
-            with intact(paths, f"chunks; without {chunk} another run into it makes that anew"):
-                array.blocks[place]
+            try:
+                with paths.storage.guarded():
+                    array.blocks[place]
+            except StoreError:
+                raise
+            except Exception as error:
+                yield "/".join([name, "c", *map(str, place)]), error
 
 
 def check_arrays(paths: Paths, spec: Spec) -> None:

@@ -146,7 +146,8 @@ class Ledger:
         sums = tuple(dict(zip(self._observables, page.done[k], strict=True)) for k in finished)
         unit = ScoreUnit(page.column, page.position, finished, sums, self._score_seconds(page))
         fresh = page.scored == score_key(self.job.spec, unit)
-        return [] if fresh or not finished else [unit]
+        fewer = self._retry and page.scored is not None and not set(page.scored.get("blocks", ())) <= page.done.keys()
+        return [] if fresh or fewer or not finished else [unit]
 
     def _block(self, page: _Page, number: int) -> SampleUnit:
         return SampleUnit(page.column, page.position, number, self._size, page.network_seconds * self._size)

@@ -34,6 +34,7 @@ def locked(folder: Path, study: str) -> Iterator[FileLock]:
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            made = not file.exists()
             handle = os.open(file, os.O_CREAT | os.O_RDWR, 0o644)
         except FileNotFoundError:  # another driver that looked whether it can write here removed what it had made
             vanished += 1
@@ -46,7 +47,8 @@ def locked(folder: Path, study: str) -> Iterator[FileLock]:
             os.close(handle)
             accepted = f"a directory where no other run of {study} is going on"
             if not isinstance(error, BlockingIOError):
-                file.unlink(missing_ok=True)
+                if made:
+                    file.unlink(missing_ok=True)
                 accepted = f"a directory on a file system that keeps locks (flock: {error.strerror})"
             raise InputError("out", str(folder), accepted) from None
         try:

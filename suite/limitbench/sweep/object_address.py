@@ -49,8 +49,11 @@ def _check_endpoint(endpoint: str) -> bool:
     allowed = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes")
     if not endpoint:
         return allowed
-    parts = urlsplit(endpoint)
-    shown = f"{parts.scheme}://{(parts.netloc or '').rpartition('@')[2]}"
+    shown = f"...{endpoint[endpoint.rindex('@') :]}" if "@" in endpoint else endpoint.partition("?")[0]
+    try:
+        parts = urlsplit(endpoint)
+    except ValueError:  # half an IPv6 address
+        raise InputError("AWS_ENDPOINT_URL", shown, "https://HOST[:PORT], without credentials") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
         raise InputError("AWS_ENDPOINT_URL", shown, "https://HOST[:PORT], without credentials")
     if parts.scheme == "https" or allowed:

@@ -13,6 +13,11 @@ def is_final(error: Exception) -> bool:
     return status[:1] == "4" and status not in ("408", "409", "429")
 
 
+def is_outage(reason: str) -> bool:
+    """Whether a reason of `in_words` is that the store is out of reach for now, rather than what it was asked for."""
+    return re.match(r"no answer|\S* answers (5\d\d|408|429)", reason) is not None
+
+
 def in_words(error: BaseException) -> str | None:
     """Why the store failed, without anything that its answer repeats; None where `error` is no failure of the store."""
     from obstore import exceptions

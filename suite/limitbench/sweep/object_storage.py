@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 from limitbench.errors import InputError, StoreError
 from limitbench.sweep.object_address import check_url, place_from_environment
-from limitbench.sweep.object_failure import in_words, is_final
+from limitbench.sweep.object_failure import in_words, is_final, is_outage
 from limitbench.sweep.storage import Entry, Held, Storage, check_name
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class ObjectStorage(Storage):
 
         Raises:
             InputError: no such scheme, no bucket, a URL with credentials, obstore is missing, or the bucket does not
-                exist, denies access or does not answer within about `FIRST_PATIENCE` seconds.
+                exist or denies access.
+            StoreError: there is no answer within about `FIRST_PATIENCE` seconds.
         """
         checked = check_url(url)
         try:
@@ -290,6 +291,8 @@ class ObjectStorage(Storage):
             reason = self.failure(error)
             if reason is None:
                 raise
+            if is_outage(reason):
+                raise StoreError(f"{self.url} is out of reach from {socket.gethostname()} ({reason})") from None
             raise InputError("out", self.url, f"{accepted} ({reason})") from None
 
     def exclusive(self, study: str) -> AbstractContextManager[Held]:

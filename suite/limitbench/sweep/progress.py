@@ -26,7 +26,7 @@ class Reporter(Protocol):
         """A unit of `networks` (0 for scores) that was estimated at `seconds` is finished."""
 
     def fail(self, name: str, error: str) -> None:
-        """A unit is quarantined."""
+        """A unit is set aside."""
 
     def note(self, text: str) -> None:
         """Something the user should know."""
@@ -113,8 +113,8 @@ class Terminal:
         return f"{self._done:,} of {self._total:,} networks, {rate:,.0f} networks/s"
 
     def fail(self, name: str, error: str) -> None:
-        """Say which unit is quarantined and why."""
-        self._print(f"quarantined {name}: {error}", style="red")
+        """Say which unit is set aside and why."""
+        self._print(f"set aside {name}: {error}", style="red")
 
     def note(self, text: str) -> None:
         """Print a line."""

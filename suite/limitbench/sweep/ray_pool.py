@@ -70,7 +70,8 @@ class RayPool(Pool):
         )
         self._requests: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._capacity, self._connected = 0, True
-        self._heard = time.monotonic()
+        self._heard = self._waited = time.monotonic()
+        self._asked: set[int] = set()  # idle workers that have not answered yet
         counted = threading.Event()
         self._requests.put(counted.set)
         self._steering = threading.Thread(target=self._steer, name="ray control", daemon=True)
@@ -103,13 +104,16 @@ class RayPool(Pool):
 
     def wait(self, seconds: float) -> Sequence[News]:
         """News from the actors."""
-        answers = []
+        answers, began = [], time.monotonic()
+        if began - self._waited > 2 * CENSUS_SECONDS:  # this process was stopped: the silence was its own
+            self._heard = began
         try:
             answers.append(self._answers.get(timeout=max(seconds, 1e-3)))
             while True:
                 answers.append(self._answers.get_nowait())
         except queue.Empty:
             pass
+        self._waited = time.monotonic()
         if not self._connected:
             raise ClusterError(LOST.format("the raylet of this machine is gone"))
         if self._silent():
@@ -157,7 +161,9 @@ class RayPool(Pool):
         self._capacity = int(sum(node["Resources"].get(kind, 0.0) for node in nodes))
         self._heard = time.monotonic()
         for worker, since in list(self._idle.items()):
-            if self._heard - since > CENSUS_SECONDS and (actor := self._actors.get(worker)) is not None:
+            asked = self._heard - since <= CENSUS_SECONDS or worker in self._asked
+            if not asked and (actor := self._actors.get(worker)) is not None:
+                self._asked.add(worker)
                 self._expect(worker, actor.alive.remote(), self._answered)
 
     def _create(self, worker: int) -> None:
@@ -215,6 +221,7 @@ class RayPool(Pool):
         return Raised(worker, describe(cause))
 
     def _answered(self, worker: int, answer: Future[Any]) -> News | None:
+        self._asked.discard(worker)
         error = answer.exception()
         return None if error is None else self._lost(worker, error)
 

@@ -33,8 +33,11 @@ def ray_session(address: str | None = None, workers: int | None = None) -> Itera
         workers: CPUs that a Ray of our own offers; all if left out.
 
     Raises:
-        InputError: the cluster cannot be reached; found out within 20 s.
+        InputError: the cluster cannot be reached, found out within 20 s; or Ray's token cannot be read.
     """
+    mode = os.environ.get("RAY_AUTH_MODE", "token")
+    if mode.lower() not in ("token", "disabled"):  # Ray takes any other word for "disabled"
+        raise InputError("RAY_AUTH_MODE", mode, "token or disabled")
     for name, seconds in PATIENCE.items():
         os.environ.setdefault(name, seconds)  # read when Ray is imported
     import ray
@@ -88,17 +91,22 @@ def _quiet() -> Iterator[None]:
 
 def _start(workers: int | None) -> None:
     import ray
+    from ray.exceptions import AuthenticationError
 
     token = Path.home() / ".ray" / "auth_token"
     made_here = not token.exists()
-    with _loopback():
-        ray.init(
-            address="local",
-            num_cpus=max(workers or 0, os.cpu_count() or 1),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+    try:
+        with _loopback():
+            ray.init(
+                address="local",
+                num_cpus=max(workers or 0, os.cpu_count() or 1),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+    except AuthenticationError:
+        place = os.environ.get("RAY_AUTH_TOKEN_PATH") or str(token)
+        raise InputError("RAY_AUTH_TOKEN_PATH", place, "a file that holds Ray's token, or RAY_AUTH_TOKEN") from None
     if made_here:
         with suppress(OSError):
             token.chmod(0o600)  # Ray makes it for everybody to read

@@ -28,7 +28,7 @@ def open_results(path: str | Path) -> xr.DataTree:
 
     Returns:
         Groups `samples`, `laws`, `scores`, `run` and, once a run has finished, `claims`. Every group has the axes of
-        the grid as coordinates. Samples beyond a cell's `n_samples` are NaN.
+        the grid as coordinates. Samples that were not drawn are NaN: those beyond `n_samples`, or of blocks set aside.
 
     Raises:
         InputError: no result store, more than one, damaged metadata or coordinates. A damaged chunk of another array

@@ -24,10 +24,11 @@ from limitbench.sweep.paths import Paths
 from limitbench.sweep.progress import Reporter, Silent
 from limitbench.sweep.results import open_study
 from limitbench.sweep.serial import SerialExecutor
+from limitbench.sweep.signals import terminable
 from limitbench.sweep.spec import Request, Spec, check_same_meaning, meaning_of, plan, request
 from limitbench.sweep.status import StudyStatus as StudyStatus
 from limitbench.sweep.status import status as status
-from limitbench.sweep.storage import open_storage
+from limitbench.sweep.storage import Held, open_storage
 from limitbench.sweep.store import set_finalised
 from limitbench.sweep.worker import Job, numerics
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 EXECUTORS = ("serial", "ray")
 #: Axis of the studies that train networks on images.
 DATA_AXIS = "data"
+#: Times that a run makes chunks anew which it finds damaged at its end.
+MOST_MENDS = 3
 
 
 def run(
@@ -168,33 +171,46 @@ def _sweep(
     storage.check_writable()
     began = time.monotonic()
     try:
-        with runner, ExitStack() as locked:
+        with runner, terminable(), storage.guarded():  # Ray sets a handler of its own when it starts
             runner.check(device)
-            locked.enter_context(storage.guarded())
-            held = locked.enter_context(storage.exclusive(study.name))
-            if spec_of(paths) != stored:
-                raise StoreError(f"another run changed {paths.label} just now; the same command goes on from there")
-            done = lay_out(paths, spec)
-            for note in notes:
-                reporter.note(note)
-            trained = set(spec.grid.get(DATA_AXIS, ())) - {DIGITS}
-            job = Job(_by_name(study), spec, paths, None if mix else numerics(), in_use() if trained else None)
-            set_aside = units_set_aside(paths, done)
-            ledger = Ledger(job, done, reporter, held=held, set_aside=set_aside, retry=retry)
-            units = list(ledger.first())
-            reporter.start(study.name, sum(spec.samples.values()), ledger.drawn, ledger.seconds_left)
-            set_finalised(paths, False)
-            if units:
-                watched = Journal(job, units, ledger.seconds_left, executor=runner.name, held=held, note=reporter.note)
-                journal = locked.enter_context(watched)
-                runner.run(job, units, journal.booking(ledger.handle), journal)
-            held.check(ask=True)
-            finalise(study, paths, spec)
+            with storage.exclusive(study.name) as held:
+                if spec_of(paths) != stored:
+                    raise StoreError(f"another run changed {paths.label} just now; the same command goes on from there")
+                for note in notes:
+                    reporter.note(note)
+                trained = set(spec.grid.get(DATA_AXIS, ())) - {DIGITS}
+                job = Job(_by_name(study), spec, paths, None if mix else numerics(), in_use() if trained else None)
+                for _ in range(1 + MOST_MENDS):
+                    ledger, damaged = _pass(study, job, runner, reporter, held, retry)
+                    if not damaged:
+                        break
+                    reporter.note(f"{', '.join(damaged[:3])} cannot be read ({len(damaged)} chunks): made anew")
+                else:
+                    raise StoreError(f"{paths.label} is damaged again and again ({damaged[0]})")
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; finished blocks are kept, the same command resumes {paths.label}") from None
-    failures = f", {ledger.failures} units quarantined" if ledger.failures else ""
+    failures = f", {ledger.failures} units set aside" if ledger.failures else ""
     reporter.finish(f"{ledger.drawn:,} networks in the store, {time.monotonic() - began:.1f} s{failures}")
     return open_study(paths)
+
+
+def _pass(
+    study: Study, job: Job, runner: Executor, reporter: Reporter, held: Held, retry: bool
+) -> tuple[Ledger, list[str]]:
+    """Do what is missing and finalise; the books, and the chunks that turned out damaged and are to be made anew."""
+    paths, spec = job.paths, job.spec
+    done = lay_out(paths, spec)
+    ledger = Ledger(job, done, reporter, held=held, set_aside=units_set_aside(paths, done), retry=retry)
+    units = list(ledger.first())
+    reporter.start(study.name, sum(spec.samples.values()), ledger.drawn, ledger.seconds_left)
+    set_finalised(paths, False)
+    with ExitStack() as watched:
+        if units:
+            journal = Journal(job, units, ledger.seconds_left, executor=runner.name, held=held, note=reporter.note)
+            watched.enter_context(journal)
+            runner.run(job, units, journal.booking(ledger.handle), journal)
+        held.check(ask=True)
+        return ledger, finalise(study, paths, spec, held)
 
 
 def _study(study: str | Study) -> Study:

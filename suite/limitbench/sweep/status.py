@@ -284,13 +284,13 @@ def _state(
         return "stopped", "" if done < total else "before its claims were computed"
     match verdict.life:
         case "alive":
-            return ("running", "") if beat.workers else ("waiting", "no worker is ready")
+            return ("running", "") if beat.workers or beat.blocks_done else ("waiting", "no worker is ready")
         case "unknown":
             return "unknown", ""
         case "gone":
             return "stopped", "its driver ended without a word: killed, or its machine was lost"
     if beat.state == "finished":
-        return ("failed", "") if failed else ("stopped", "what it had finished is damaged")
+        return ("failed", "") if failed else ("stopped", "its driver ended with units left to do, or damaged")
     words = {"interrupted": "interrupted by Ctrl-C", "crashed": f"a defect: {beat.reason}"}
     return "stopped", words.get(beat.state, beat.reason)
 

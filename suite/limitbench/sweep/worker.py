@@ -90,14 +90,27 @@ def numerics() -> dict[str, str]:
 
 
 def check_worker(job: Job) -> None:
-    """Raises `InputError` where this process cannot honour the device, the versions or the images of the job."""
+    """Raises `InputError` where this process cannot honour the device, the versions, the study or images of the job."""
     check_device(job.spec.meaning.device)
+    _check_study(job)
     with using(*(job.data or (None,))):
         pass
     for name, wanted in (job.required or {}).items():
         if numerics()[name] != wanted:
             accepted = f"{wanted}, as on the driver, or --mix-versions"
             raise InputError(f"{name} of worker {socket.gethostname()}", numerics()[name], accepted)
+
+
+def _check_study(job: Job) -> None:
+    """Raises `InputError` where this process has no such study, or draws and scores it in another way."""
+    study, meaning = job.resolve_study(), job.spec.meaning
+    networks = [study.network(column.cells[-1]) for _, column in job.spec.axis_grid().columns()]
+    here = {"study_version": study.version, **{network.family: network.version for network in networks}}
+    there = {"study_version": meaning.study_version, **meaning.families}
+    for name, version in here.items():
+        if there.get(name) != version:
+            accepted = f"{there.get(name)}, as on the driver: the same limitbench on every node"
+            raise InputError(f"{name} of worker {socket.gethostname()}", version, accepted)
 
 
 def execute(job: Job, unit: Unit, attempt: int = 1) -> Receipt:
@@ -222,9 +235,11 @@ def _score(job: Job, unit: ScoreUnit, chunks: Chunks) -> Receipt:
     arrays |= {"laws/point_mass": point_mass, "scores/verdict": verdicts}
     arrays |= {f"scores/{name}": values for name, values in numbers.items()}
     _withdraw(job, unit)
+    sizes = chunks.write(arrays, unit.position)
+    _check_alone(job, unit)
     return {
         "kind": "scores",
-        "sizes": chunks.write(arrays, unit.position),
+        "sizes": sizes,
         "column": dict(unit.column.point),
         "key": score_key(job.spec, unit),
         "skipped": skipped,
@@ -247,6 +262,18 @@ def _withdraw(job: Job, unit: ScoreUnit) -> None:
         if read_root(job.paths)[0] != job.spec or read_some(job.paths, DONE, more):
             raise RuntimeError("the column was scored by another run meanwhile; these scores are out of date")
         remove_marker(job.paths, DONE, unit.id)
+
+
+def _check_alone(job: Job, unit: ScoreUnit) -> None:
+    """Raises `RuntimeError` where other scores were marked while these were written, over which they may lie now.
+
+    The others' marker goes, as it proves nothing any more.
+    """
+    with job.paths.storage.guarded():
+        present = read_some(job.paths, DONE, [unit.id]).get(unit.id)
+        if present is not None and present["key"] != score_key(job.spec, unit):
+            remove_marker(job.paths, DONE, unit.id)
+            raise RuntimeError("the column was scored by another run meanwhile; its scores will be made again")
 
 
 def _read_samples(job: Job, unit: ScoreUnit, chunks: Chunks) -> tuple[dict[str, np.ndarray], list[int]]:
