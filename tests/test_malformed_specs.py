@@ -5,6 +5,7 @@ One line, exit code 2, nothing written, whatever the bytes are; what Hypothesis 
 
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -265,7 +266,6 @@ LINES = {
     "value for a switch": (("--dry-run=yes",), ("dry-run",)),
     "value for another switch": (("--retry-failed=1",), ("retry-failed",)),
     "retry with samples": (("--retry-failed",), ("--set: got", "--retry-failed")),
-    "retry with a seed": (("--retry-failed", "--seed", "0"), ("--set: got", "--retry-failed")),
     "price alone": (("--core-hour-price", "1"), ("--core-hour-price: got 1.0", "--dry-run")),
     "one slash": (("--out", "s3:/a"), ("--out: got 's3:/a'", "s3://BUCKET/PREFIX")),
     "limit without Ray": (("--block-seconds", "5"), ("--block-seconds: got 5", "--executor serial")),
@@ -314,6 +314,37 @@ def test_object_store_without_obstore(
 
 def test_retry_where_there_is_no_store(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refused(capsys, "run", "deep-linear", "--executor", "serial", "--retry-failed")
+
+
+@pytest.mark.parametrize("option", ["samples 1", "preset quick", "sampler exact", "seed 0", "margin 0.05"])
+def test_retry_takes_nothing_that_the_store_holds(
+    option: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refused(capsys, "run", "deep-linear", "--retry-failed", *f"--{option}".split())
+    assert f"--{option.split()[0]}: got" in line
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_a_file_is_no_place_for_results(
+    out: str, more: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    assert main([*RUN, "--out", str(tmp_path / out), *more]) == BAD_INPUT
+    assert "expected a directory (Not a directory)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "value"), [("RAY_AUTH_MODE", "bogus"), ("RAY_AUTH_TOKEN_PATH", "/nonexistent")])
+def test_a_token_of_ray_that_is_not_there(name: str, value: str, tmp_path: Path) -> None:
+    environment = {key: text for key, text in os.environ.items() if key not in ("RAY_AUTH_TOKEN", "RAY_ADDRESS")}
+    environment |= {"RAY_AUTH_MODE": "token", name: value}
+    line = "import sys; from limitbench.cli import main; sys.exit(main())"
+    words = ["run", "deep-linear", "--workers", "1", "--out", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-c", line, *words], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == BAD_INPUT
+    assert re.fullmatch(rf"error: {name}: got '{value}', expected .*\n", done.stderr)
 
 
 def test_a_dry_run_writes_nothing(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:

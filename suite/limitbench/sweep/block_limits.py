@@ -19,7 +19,7 @@ GIB = 2**30
 LOOK_SECONDS = 0.2
 #: Time that a block over the limit has to end by an exception; then its process is killed.
 GRACE_SECONDS = 10.0
-#: What those say that raise no `MemoryError`: torch on the CPU, and on a GPU; a thread that finds no room for its stack.
+#: What those say that raise no `MemoryError`: torch on the CPU, and on a GPU; a thread without room for its stack.
 REFUSED = re.compile(
     r"can't allocate memory|Cannot allocate memory|std::bad_alloc|CUDA out of memory|can't start new thread",
     re.IGNORECASE,
