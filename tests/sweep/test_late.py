@@ -1,4 +1,4 @@
-"""Who comes late, or is told to stop, changes nothing: drivers that lost the store, workers of a driver that is gone."""
+"""Who comes late or is told to stop changes nothing: drivers that lost the store, workers whose driver is gone."""
 
 import dataclasses
 import fcntl
