@@ -31,9 +31,8 @@ test: $(READY)  ## all tests of one machine
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray and not cluster and not chaos"
 	$(BIN)/python -m pytest -m "ray and not chaos"
 
-test-cluster: $(READY)  ## tests of several nodes and hosts, of lost ones, and of longer histories of a store
+test-cluster: $(READY)  ## tests of several nodes and hosts, object stores, full disks, long histories
 	$(BIN)/python -m pytest -m "cluster and not chaos"
-	LIMITBENCH_EXAMPLES=200 $(BIN)/python -m pytest --hypothesis-seed=5 tests/sweep/test_state_machine.py -k any_history
 
 chaos: $(READY)  ## dozens of kills in one sweep, memory that runs out, time limits of jobs: ten minutes and more
 	$(BIN)/python -m pytest -m chaos

@@ -103,6 +103,7 @@ def chaos(folder, blocks, workers, raylets, drivers, seed):
     assert not list(out.rglob("*.partial"))
 
 
+@pytest.mark.chaos
 def test_six_processes_and_two_drivers_killed_in_one_sweep_leave_no_trace(tmp_path):
     chaos(tmp_path, blocks=160, workers=4, raylets=2, drivers=2, seed=1)
 

@@ -26,6 +26,8 @@ from limitbench.testing.toy import STUDY
 GRID, SAMPLES = {"width": [4], "depth": [2], "fault": ["slow"]}, 320
 LARGER, MORE = {"width": [4, 8], "depth": [2], "fault": ["slow"]}, 384
 
+pytestmark = pytest.mark.cluster
+
 COMMAND = ["run", "toy", "--samples", str(SAMPLES), "--executor", "serial", "--no-report"]
 COMMAND += [word for name, (value,) in GRID.items() for word in ("--set", f"{name}={value}")]
 #: The command line in a process of its own, with a lease of a few seconds and the toy among the studies; it starts

@@ -41,7 +41,7 @@ from limitbench.testing.toy import STUDY, ToyNetwork
 
 BLOCK = 32
 #: Histories, the same ones every time.
-EXAMPLES = 60
+EXAMPLES = 200
 TINY = dataclasses.replace(
     STUDY,
     theories=STUDY.theories[:1],
@@ -453,6 +453,7 @@ def _checksum(machine, chunk, position, trailing, data):
     return _sums[key]
 
 
+@pytest.mark.cluster
 def test_nothing_is_lost_and_nothing_doubled_in_any_history(capsys):
     """`LIMITBENCH_EXAMPLES=2000` asks for so many random histories instead of the same ones every time."""
     examples = int(os.environ.get("LIMITBENCH_EXAMPLES", "0"))

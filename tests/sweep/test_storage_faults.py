@@ -63,6 +63,7 @@ def _is_stopped_by_a_full_disk(line):
     return line.startswith("stopped: ") and "No space left on device" in line
 
 
+@pytest.mark.cluster
 def test_a_full_disk_stops_a_run_with_one_line_and_room_completes_it(tmp_path, namespace, whole):
     *rounds, page = drive("full", tmp_path / "disk", *namespace)
     assert len(rounds) >= 6
@@ -132,6 +133,7 @@ def test_a_store_that_another_driver_changed_after_the_plan_was_made_is_not_cut_
     assert open_results(tmp_path)["samples"]["width"].to_numpy().tolist() == [4, 8]
 
 
+@pytest.mark.cluster
 def test_drivers_killed_at_random_moments_lose_nothing(tmp_path):
     *kills, last = drive("killed", tmp_path / "store")
     assert len(kills) == 10

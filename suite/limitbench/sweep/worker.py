@@ -92,9 +92,8 @@ def numerics() -> dict[str, str]:
 def check_worker(job: Job) -> None:
     """Raises `InputError` where this process cannot honour the device, the versions, the study or images of the job."""
     check_device(job.spec.meaning.device)
-    _check_study(job)
     with using(*(job.data or (None,))):
-        pass
+        _check_study(job)
     for name, wanted in (job.required or {}).items():
         if numerics()[name] != wanted:
             accepted = f"{wanted}, as on the driver, or --mix-versions"
