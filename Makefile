@@ -29,7 +29,7 @@ run: $(READY)  ## quick preset of every study on local Ray; report in $(OUT)/rep
 # Tests that start Ray run by themselves: two clusters at once would fight for the cores.
 test: $(READY)  ## all tests of one machine
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray and not cluster and not chaos"
-	$(BIN)/python -m pytest -m "ray and not chaos"
+	$(BIN)/python -m pytest -m "ray and not cluster and not chaos"
 
 test-cluster: $(READY)  ## tests of several nodes and hosts, object stores, full disks, long histories
 	$(BIN)/python -m pytest -m "cluster and not chaos"

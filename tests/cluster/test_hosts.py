@@ -43,7 +43,7 @@ ENVIRONMENT = {
     "RAY_health_check_failure_threshold": "3",
 }
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280), pytest.mark.skipif(bool(why_not()), reason=why_not())]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600), pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
 
 def join(net: Hosts, host: int) -> subprocess.Popen[str]:

@@ -159,6 +159,7 @@ def _wait_for_blocks(out, count, driver):
         time.sleep(0.01)
 
 
+@pytest.mark.cluster
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="finds workers through /proc")
 def test_a_run_killed_at_any_moment_resumes_to_the_same_numbers(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"

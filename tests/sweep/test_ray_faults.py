@@ -174,6 +174,7 @@ def _program(pid):
         return ""
 
 
+@pytest.mark.chaos
 def test_a_head_that_is_lost_ends_the_run_in_time_with_one_line(cluster, tmp_path):
     driver = start_command(tmp_path, "--address", cluster.address)
     wait_for_blocks(tmp_path, 3, driver)

@@ -454,6 +454,7 @@ def _checksum(machine, chunk, position, trailing, data):
 
 
 @pytest.mark.cluster
+@pytest.mark.timeout(900)
 def test_nothing_is_lost_and_nothing_doubled_in_any_history(capsys):
     """`LIMITBENCH_EXAMPLES=2000` asks for so many random histories instead of the same ones every time."""
     examples = int(os.environ.get("LIMITBENCH_EXAMPLES", "0"))
