@@ -28,7 +28,7 @@ def finalise(study: Study, paths: Paths, spec: Spec, held: Held) -> list[str]:
     """Write `/run` and `/claims` from markers and scores; names of chunks that turned out damaged and were removed.
 
     Where there are such, nothing is written: the units that they belong to are to do again. Readers must not rely on
-    either group meanwhile: `set_finalised(paths, False)` comes before. Both are made in memory and written whole; the
+    either group meanwhile: `mark_unfinished` comes before. Both are made in memory and written whole; the
     object of the root, which holds all metadata, comes last.
     """
     table = run_table(spec, read_markers(paths, DONE), read_markers(paths, FAILED))

@@ -19,9 +19,9 @@ from limitbench.sweep.store import (
     arrays_of,
     chunk_path,
     layout_hash,
+    mark_unfinished,
     mend_metadata,
     read_root,
-    set_finalised,
     write_metadata,
 )
 
@@ -71,7 +71,7 @@ def lay_out(paths: Paths, spec: Spec) -> dict[str, Marker]:
         mend_metadata(paths, spec)
         return valid_markers(paths, spec, stored)
     if layout_hash(stored) != layout_hash(spec):
-        set_finalised(paths, False)
+        mark_unfinished(paths)
         paths.storage.remove_all(f"{paths.run}/{DONE}")
         for array in (*arrays_of(spec.meaning, "samples"), *arrays_of(spec.meaning, "scores")):
             paths.storage.remove_all(f"{paths.store}/{array}/c")  # the metadata stay: the store is one all the while

@@ -29,7 +29,7 @@ from limitbench.sweep.spec import Request, Spec, check_same_meaning, meaning_of,
 from limitbench.sweep.status import StudyStatus as StudyStatus
 from limitbench.sweep.status import status as status
 from limitbench.sweep.storage import Held, open_storage
-from limitbench.sweep.store import set_finalised
+from limitbench.sweep.store import mark_unfinished
 from limitbench.sweep.worker import Job, numerics
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _pass(
     ledger = Ledger(job, done, reporter, held=held, set_aside=units_set_aside(paths, done), retry=retry)
     units = list(ledger.first())
     reporter.start(study.name, sum(spec.samples.values()), ledger.drawn, ledger.seconds_left)
-    set_finalised(paths, False)
+    mark_unfinished(paths)
     with ExitStack() as watched:
         if units:
             journal = Journal(job, units, ledger.seconds_left, executor=runner.name, held=held, note=reporter.note)

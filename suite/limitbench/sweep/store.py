@@ -104,15 +104,14 @@ def root_document(paths: Paths) -> dict[str, Any]:
     return document
 
 
-def set_finalised(paths: Paths, finalised: bool) -> None:
-    """Say in the root, in one write, whether `run` and `claims` are those of the markers; claims go where not."""
+def mark_unfinished(paths: Paths) -> None:
+    """Say in the root, in one write, that `run` and `claims` are behind the markers; claims go meanwhile."""
     document = root_document(paths)
-    if document["attributes"].get("finalised") == finalised:
+    if not document["attributes"].get("finalised"):
         return
-    document["attributes"]["finalised"] = finalised
-    if not finalised:
-        held = document["consolidated_metadata"]["metadata"]
-        document["consolidated_metadata"]["metadata"] = {k: v for k, v in held.items() if k.split("/")[0] != "claims"}
+    document["attributes"]["finalised"] = False
+    held = document["consolidated_metadata"]["metadata"]
+    document["consolidated_metadata"]["metadata"] = {k: v for k, v in held.items() if k.split("/")[0] != "claims"}
     paths.storage.write(paths.root, json.dumps(document).encode())
 
 
