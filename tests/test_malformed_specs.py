@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from limitbench.cli import BAD_INPUT, COMPLETE, main
 from limitbench.config import MOST_YAML, OPTION_NAMES, run_options
 from limitbench.errors import InputError, one_line
+from limitbench.testing.refusals import refusal
 
 pytestmark = pytest.mark.timeout(60, func_only=True)
 
@@ -33,15 +34,9 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """The one line that the command prints as it refuses; the current directory is as it was."""
     before = sorted(os.listdir())
-    code = main(arguments)
-    printed = capsys.readouterr()
-    assert code == BAD_INPUT, printed
-    assert printed.out == ""
-    assert re.fullmatch(r"error: .+: got .+, expected .+\n", printed.err), printed.err
-    assert printed.err[:-1].isprintable()
-    assert len(printed.err) < 1500
+    line = refusal(capsys, *arguments, shorter_than=1500)
     assert sorted(os.listdir()) == before
-    return printed.err
+    return line
 
 
 def laughs() -> str:

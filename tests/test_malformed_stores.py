@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from limitbench import studies
 from limitbench.cli import BAD_INPUT, COMPLETE, STOPPED, main
 from limitbench.errors import InputError
 from limitbench.sweep.results import open_results
 from limitbench.sweep.run import status
+from limitbench.testing.refusals import refusal, toy_among_the_studies
 from limitbench.testing.store import assert_same_numbers, files
 
 pytestmark = pytest.mark.timeout(60, func_only=True)
@@ -33,9 +33,7 @@ Change = Callable[[bytes], object]
 
 @pytest.fixture(autouse=True, scope="module")
 def toy() -> Iterator[None]:
-    """The toy study among the built-in ones: its stores are small."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(studies._MODULES, "toy", "limitbench.testing.toy")
+    with toy_among_the_studies():
         yield
 
 
@@ -95,14 +93,7 @@ def refuses(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def line_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """The one line with which a command refuses the store."""
-    code = main(arguments)
-    printed = capsys.readouterr()
-    assert code == BAD_INPUT, printed
-    assert printed.out == ""
-    assert re.fullmatch(r"error: .+: got .+, expected .+\n", printed.err), printed.err
-    assert printed.err[:-1].isprintable()
-    assert len(printed.err) < 1000
-    return printed.err
+    return refusal(capsys, *arguments, shorter_than=1000)
 
 
 def readers_refuse(capsys: pytest.CaptureFixture[str], *, report: bool = True) -> None:

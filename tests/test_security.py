@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 import limitbench
-from limitbench import config, studies
+from limitbench import config
 from limitbench.cli import BAD_INPUT, COMPLETE, QUARANTINED, main
 from limitbench.errors import InputError
 from limitbench.report.html import render
@@ -28,6 +28,7 @@ from limitbench.studies.base import Claim
 from limitbench.sweep.results import open_results
 from limitbench.sweep.run import run
 from limitbench.sweep.storage import LocalStorage
+from limitbench.testing.refusals import toy_among_the_studies
 from limitbench.testing.toy import STUDY
 
 pytestmark = pytest.mark.timeout(120, func_only=True)
@@ -37,9 +38,7 @@ RUN = ("run", "toy", "--executor", "serial", "--set", "width=4", "--samples", "6
 
 @pytest.fixture(autouse=True, scope="module")
 def toy() -> Iterator[None]:
-    """The toy study among the built-in ones: its stores are small."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(studies._MODULES, "toy", "limitbench.testing.toy")
+    with toy_among_the_studies():
         yield
 
 
