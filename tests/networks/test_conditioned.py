@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from limitbench.networks import conditioned
-from limitbench.numerics.random import generator
+from limitbench.numerics.random import Stream
 from limitbench.testing.networks import CRITICAL, POWERFUL, largest_deviation
 
 BATCH = 16_384
@@ -17,7 +17,7 @@ BATCH = 16_384
 
 def features_of(columns, entries, seed=1, batch=BATCH):
     """Features that change from network to network, columns of unequal length and not orthogonal."""
-    drawn = torch.randn(columns, batch, entries, dtype=torch.float64, generator=generator(seed))
+    drawn = torch.randn(columns, batch, entries, dtype=torch.float64, generator=Stream(seed).torch)
     return drawn.cumsum(0) * torch.arange(1.0, columns + 1.0, dtype=torch.float64)[:, None, None]
 
 
@@ -28,14 +28,14 @@ def gradients_of(product, columns):
 
 def twice(features, units, gradients, seed, *, back=conditioned.backward):
     """G F and G'V by what is to be tested."""
-    stream = generator(seed)
+    stream = Stream(seed)
     seen = conditioned.forward(features.clone(), torch.empty(*features.shape[:2], units), stream)
     product = seen.product(len(features))
     return product, back(seen, gradients_of(product, gradients), stream)
 
 
 def twice_by_a_matrix(features, units, gradients, seed):
-    matrix = torch.randn(features.shape[1], units, features.shape[2], dtype=torch.float64, generator=generator(seed))
+    matrix = torch.randn(features.shape[1], units, features.shape[2], dtype=torch.float64, generator=Stream(seed).torch)
     product = torch.einsum("bun,cbn->cbu", matrix, features)
     return product, torch.einsum("bun,cbu->cbn", matrix, gradients_of(product, gradients))
 
@@ -121,7 +121,7 @@ def test_features_of_any_rank(name):
     features = awkward()[name]
     columns, batch, entries = features.shape
     scale = torch.linalg.vector_norm(features, dim=2).clamp_min(1e-300)
-    seen = conditioned.forward(features.clone(), torch.empty(columns, batch, 5), generator(1))
+    seen = conditioned.forward(features.clone(), torch.empty(columns, batch, 5), Stream(1))
     torch.testing.assert_close(
         conditioned.combine(seen.triangle, seen.basis) / scale[:, :, None],
         features / scale[:, :, None],
@@ -134,8 +134,8 @@ def test_features_of_any_rank(name):
     assert (used.sum(1) <= entries).all()
     product = seen.product(columns)
     assert torch.isfinite(product).all()
-    gradients = torch.randn(2, batch, 5, dtype=torch.float64, generator=generator(2))
-    back = conditioned.backward(seen, torch.cat([gradients, gradients[:1], 0.0 * gradients]), generator(3))
+    gradients = torch.randn(2, batch, 5, dtype=torch.float64, generator=Stream(2).torch)
+    back = conditioned.backward(seen, torch.cat([gradients, gradients[:1], 0.0 * gradients]), Stream(3))
     torch.testing.assert_close(back[2], back[0], rtol=0, atol=1e-13)
     assert not back[3:].any()
     one = torch.einsum("abn,cbn->abc", product / scale[:, :, None], gradients)
@@ -144,7 +144,7 @@ def test_features_of_any_rank(name):
 
 
 def test_some_columns_of_a_product_are_those_of_all():
-    seen = conditioned.forward(features_of(3, 6, batch=8), torch.empty(3, 8, 5), generator(1))
+    seen = conditioned.forward(features_of(3, 6, batch=8), torch.empty(3, 8, 5), Stream(1))
     assert torch.equal(seen.product(2), seen.product(3)[:2])
     assert seen.drawn.dtype == torch.float32
     assert np.isfinite(seen.product(3).numpy()).all()

@@ -101,7 +101,7 @@ def test_reading_out_does_not_touch_the_stream_of_q(monkeypatch, sampler):
     network = DeepLinear(5, 6)
     before = drawn(network, sampler, n=300)
     right = deep_linear._readout
-    monkeypatch.setattr(deep_linear, "_readout", lambda seed, device: right(seed + 1, device))
+    monkeypatch.setattr(deep_linear, "_readout", lambda seed, *kind: right(seed + 1, *kind))
     after = drawn(network, sampler, n=300)
     for name in network.observables:
         assert np.array_equal(before[name], after[name]) is ("output" not in name), name

@@ -14,7 +14,7 @@ import torch
 
 from limitbench.networks import shaped_pair
 from limitbench.networks.unshaped_mlp import UnshapedMLP
-from limitbench.numerics.random import generator
+from limitbench.numerics.random import Stream
 
 SEED, BATCH, DEPTH = 11, 2, 512
 DEPTHS = (1, 8, 64, 256, DEPTH)
@@ -26,16 +26,16 @@ def layers_of(width, slope_minus):
 
 
 def sampled(width, slope_minus, rho0):
-    stream = generator(SEED)
+    stream = Stream(SEED)
     layers = layers_of(width, slope_minus)
-    gaps, _ = shaped_pair.sample_pair(layers, rho0, depths=DEPTHS, batch=BATCH, generator=stream)
+    gaps, _ = shaped_pair.sample_pair(layers, rho0, depths=DEPTHS, batch=BATCH, stream=stream)
     return gaps.numpy()[0]
 
 
 def normals(width):
     """The float32 normals (g, xi) of every layer, as the sampler draws them."""
-    stream, buffer = generator(SEED), torch.empty(2 * BATCH * width)
-    return [buffer.normal_(generator=stream).view(2, BATCH, width).numpy().copy() for _ in range(DEPTH)]
+    stream, buffer = Stream(SEED), torch.empty(2 * BATCH * width)
+    return [stream.normal_(buffer).view(2, BATCH, width).numpy().copy() for _ in range(DEPTH)]
 
 
 @cache

@@ -83,9 +83,9 @@ def test_exact_has_the_joint_law_of_dense(name):
 # Planted defects, put into a plain sampler without weights that passes without them. ---------------------------------
 
 
-def plain_gradients(layers, *, batch, generator, defect=None):
+def plain_gradients(layers, *, batch, stream, defect=None):
     """The sampler without weights in its plainest form, with `defect`."""
-    normals = partial(torch.randn, dtype=torch.float64, generator=generator)
+    normals = partial(torch.randn, dtype=torch.float64, generator=stream.torch)
     before = layers.widths[0]
     features = normals(batch, before, 2)
     features[:, :, 0] = torch.eye(before, dtype=torch.float64)[0] * math.sqrt(before)
@@ -94,7 +94,7 @@ def plain_gradients(layers, *, batch, generator, defect=None):
         basis, triangle = torch.linalg.qr(features)
         drawn = normals(batch, units, 2)
         z = drawn @ triangle
-        mask = layers.mask(z[:, :, 0], generator)
+        mask = layers.mask(z[:, :, 0], stream)
         features = layers.scale(before) * mask[:, :, None] * z
         if defect == "backward given the input alone":
             basis, drawn = basis[:, :, :1], drawn[:, :, :1]
@@ -105,7 +105,7 @@ def plain_gradients(layers, *, batch, generator, defect=None):
     gradient, backward = normals(batch, before) * layers.scale(before), []
     for basis, drawn, mask, scale in reversed(tape):
         if defect == "gradient with a mask of its own":
-            own = (torch.rand(mask.shape, generator=generator) < layers.passing).double()
+            own = (torch.rand(mask.shape, generator=stream.torch) < layers.passing).double()
             mask = torch.where(own.any(dim=1, keepdim=True), own, mask)
         gradient = mask * gradient
         backward.append((gradient**2).sum(1).log())

@@ -13,7 +13,7 @@ import torch
 
 from limitbench.networks import gram, residual, resnet_dense, resnet_exact
 from limitbench.networks.resnet import ResNet
-from limitbench.numerics.random import generator
+from limitbench.numerics.random import Stream
 from limitbench.testing.networks import CRITICAL, POWERFUL, largest_deviation
 
 THREE = ((1.0, 0.5, -0.3), (0.5, 2.0, 0.0), (-0.3, 0.0, 1.0))
@@ -78,7 +78,7 @@ def gram_entries(network, draw):
     """Log norms and log gaps of all five inputs, at the middle and the last layer."""
     root = gram.gram_root(network.gram)
     depths = (network.depth // 2, network.depth)
-    options = {"jacobian": False, "outputs": 1, "depths": depths, "batch": 8_192, "generator": generator(8)}
+    options = {"jacobian": False, "outputs": 1, "depths": depths, "batch": 8_192, "stream": Stream(8)}
     found = {}
     for layer in draw(network.block, root, **options):
         logs = residual.log_norms(layer)
@@ -116,14 +116,14 @@ def test_five_inputs_have_the_law_of_dense(name):
 # Planted defects, put into a plain sampler without weights that passes without them. ---------------------------------
 
 
-def plain_layers(block, root, *, jacobian, outputs, depths, batch, generator, gradient=False, defect=None):
+def plain_layers(block, root, *, jacobian, outputs, depths, batch, stream, gradient=False, defect=None):
     """The sampler without weights in its plainest form, with `defect`."""
     n, inputs = block.width, root.shape[1]
-    chi = torch.randn(batch, outputs, dtype=torch.float64, generator=generator).square().sum(1)
+    chi = torch.randn(batch, outputs, dtype=torch.float64, generator=stream.torch).square().sum(1)
     tape = []
 
     def normals(columns):
-        return torch.randn(batch, n, columns, dtype=torch.float64, generator=generator)
+        return torch.randn(batch, n, columns, dtype=torch.float64, generator=stream.torch)
 
     def signs(columns):
         drawn = normals(columns).sign()

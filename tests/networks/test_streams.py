@@ -32,7 +32,7 @@ class Draws(Network):
     def batch_size(self, sampler):
         return 1
 
-    def sample_batch(self, seed, *, depths, sampler="exact", device="cpu"):
+    def sample_batch(self, seed, *, depths, sampler="exact", device="cpu", generator="torch"):
         return {"seed": np.full((1, len(depths)), float(seed))}
 
 

@@ -14,7 +14,7 @@ from limitbench.networks.deep_linear import DeepLinear
 from limitbench.networks.resnet import ResNet
 from limitbench.networks.shaped_mlp import ShapedMLP
 from limitbench.networks.weights import WEIGHTS, WeightStream
-from limitbench.numerics.random import generator
+from limitbench.numerics.random import Stream
 from limitbench.testing.networks import CRITICAL, POWERFUL, NetworkContract, deviations, largest_deviation
 
 #: E W^4 of entries of variance 1; sqrt(n) times an entry of an orthogonal n x n matrix has 3 n / (n + 2).
@@ -36,7 +36,7 @@ class TestOtherWeights(NetworkContract):
 
 
 def matrices(name, batch, n_out, n_in, seed=0):
-    return WeightStream(name, generator(seed), batch * n_out * n_in).matrices(batch, n_out, n_in).numpy().copy()
+    return WeightStream(name, Stream(seed), batch * n_out * n_in).matrices(batch, n_out, n_in).numpy().copy()
 
 
 @pytest.mark.parametrize("name", FOURTH_MOMENT)
@@ -73,7 +73,7 @@ def test_pytorch_draws_the_default_weights_and_biases_of_a_linear_layer():
             "weights": torch.stack([layer.weight for layer in layers]).numpy().reshape(-1, 1),
             "biases": torch.stack([layer.bias for layer in layers]).numpy().reshape(-1, 1),
         }
-    stream = WeightStream("pytorch", generator(2), 2_000 * 35)
+    stream = WeightStream("pytorch", Stream(2), 2_000 * 35)
     drawn = {"weights": stream.matrices(2_000, 5, 7).numpy().reshape(-1, 1)}
     drawn["biases"] = stream.biases(2_000, 5, 7).numpy().reshape(-1, 1)
     assert largest_deviation(drawn, literal) < CRITICAL
@@ -157,7 +157,7 @@ def test_networks_with_other_weights_have_the_law_of_the_definition(name, networ
 def test_gaussian_weights_in_place_of_others_are_noticed(monkeypatch, family, name):
     def gaussian(self, batch, n_out, n_in):
         scale = 1.0 if self.scaled else (3.0 * n_in) ** -0.5
-        return scale * torch.randn(batch, n_out, n_in, dtype=torch.float64, generator=self.generator)
+        return scale * torch.randn(batch, n_out, n_in, dtype=torch.float64, generator=self.stream.torch)
 
     network = family(4, 4, rho0=0.4, weights=name)
     right = {key: value.values[:, None] for key, value in network.sample(8_192, seed=1).items()}

@@ -58,6 +58,15 @@ def test_memory_that_the_system_does_not_refuse_is_noticed_while_it_is_held():
         hold(QUARTER)
 
 
+@pytest.fixture
+def stacks_of_256_mib():
+    # Larger than any stack of an ended thread that the system's library keeps, and gives again without asking.
+    before = threading.stack_size(2**28)
+    yield
+    threading.stack_size(before)
+
+
+@pytest.mark.usefixtures("stacks_of_256_mib")
 def test_a_limit_too_small_for_a_thread_is_named():
     with pytest.raises(MemoryError, match=r"more than 0\.001 GiB of memory \(--block-memory\)$"), memory_limit(0.001):
         threading.Thread(target=print).start()

@@ -30,7 +30,7 @@ class Countdown(Network):
     def batch_size(self, sampler):
         return 64
 
-    def sample_batch(self, seed, *, depths, sampler="exact", device="cpu"):
+    def sample_batch(self, seed, *, depths, sampler="exact", device="cpu", generator="torch"):
         draws = np.random.Generator(np.random.SFC64(seed)).standard_normal((64, self.depth))
         return {"log_norm": draws[:, ::-1].cumsum(1)[:, ::-1][:, np.array(depths) - 1]}
 

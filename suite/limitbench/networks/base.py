@@ -54,9 +54,15 @@ class Network(abc.ABC):
 
     @abc.abstractmethod
     def sample_batch(
-        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+        self,
+        seed: int,
+        *,
+        depths: Sequence[int],
+        sampler: Sampler = "exact",
+        device: str = "cpu",
+        generator: str = "torch",
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:
-        """One batch from the stream that starts at `seed`: float64, one column per requested depth.
+        """One batch from the `Stream` of `seed`, `device` and `generator`: float64, one column per requested depth.
 
         `depths` is increasing, within 1 .. `depth`. Where `depends_on_final_depth`, they are layers of networks of
         depth `depth`.
@@ -72,13 +78,18 @@ class Network(abc.ABC):
         return stream_seed(seed, self.family, self.version, sampler, dict(self.parameters), batch, *depth)
 
     def sample_batches(
-        self, batches: range, *, seed: int = 0, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+        self,
+        batches: range,
+        *,
+        seed: int = 0,
+        depths: Sequence[int],
+        sampler: Sampler = "exact",
+        device: str = "cpu",
+        generator: str = "torch",
     ) -> dict[str, Float[np.ndarray, "networks depths"]]:
         """Batches number `batches.start` to `batches.stop - 1`, joined along the first dimension."""
-        parts = [
-            self.sample_batch(self.batch_seed(seed, b, sampler), depths=depths, sampler=sampler, device=device)
-            for b in batches
-        ]
+        options: Any = {"depths": depths, "sampler": sampler, "device": device, "generator": generator}
+        parts = [self.sample_batch(self.batch_seed(seed, b, sampler), **options) for b in batches]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.observables}
 
     def sample(
@@ -89,6 +100,7 @@ class Network(abc.ABC):
         depths: Sequence[int] | None = None,
         sampler: Sampler = "exact",
         device: str = "cpu",
+        generator: str = "torch",
     ) -> xr.Dataset:
         """Draw `n` independent networks.
 
@@ -98,6 +110,7 @@ class Network(abc.ABC):
             depths: layers at which observables are recorded, increasing; the final layer if left out.
             sampler: `exact` (no weights, exact in law) or `dense` (real weight matrices).
             device: torch device.
+            generator: `torch`, or `vsl` with limitbench[fast] installed (CPU only): other numbers of the same law.
 
         Returns:
             One float64 variable per observable, dims (sample, depth), or (sample,) when `depths` is left out.
@@ -112,7 +125,7 @@ class Network(abc.ABC):
             raise InputError("sampler", sampler, " or ".join(SAMPLERS))
         at = check_depths(depths if depths is not None else (self.depth,), self.depth)
         batches = range(-(-n // self.batch_size(sampler)))
-        drawn = self.sample_batches(batches, seed=seed, depths=at, sampler=sampler, device=device)
+        drawn = self.sample_batches(batches, seed=seed, depths=at, sampler=sampler, device=device, generator=generator)
         data = xr.Dataset(
             {name: (("sample", "depth"), values[:n]) for name, values in drawn.items()},
             coords={"depth": list(at)},

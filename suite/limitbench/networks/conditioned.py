@@ -22,6 +22,8 @@ import torch
 from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
+from limitbench.numerics.random import Stream
+
 #: One vector of every network of a batch in each column.
 Vectors = Float64[Tensor, "columns batch entries"]
 #: R of every network: upper triangular, rows first.
@@ -40,23 +42,23 @@ class Seen(NamedTuple):
         return combine(self.triangle[:columns, :columns], self.drawn[:columns])
 
 
-def forward(features: Vectors, drawn: Float32[Tensor, "columns batch units"], generator: torch.Generator) -> Seen:
+def forward(features: Vectors, drawn: Float32[Tensor, "columns batch units"], stream: Stream) -> Seen:
     """What a product G `features` sees of a fresh G; its values are `product`. Cost: `units` normals a column.
 
     In place: `features` become B, and `drawn` is filled.
     """
-    return Seen(features, drawn.normal_(generator=generator), orthonormalise(features))
+    return Seen(features, stream.normal_(drawn), orthonormalise(features))
 
 
 def backward(
-    seen: Seen, gradients: Float64[Tensor, "gradients batch units"], generator: torch.Generator
+    seen: Seen, gradients: Float64[Tensor, "gradients batch units"], stream: Stream
 ) -> Float64[Tensor, "gradients batch entries"]:
     """The transposed matrix G' applied to `gradients`, given what a forward pass has seen. Cost: as forward.
 
     `gradients` must be independent of G given `seen`: made from later layers only.
     """
     _, batch, rows = seen.basis.shape
-    normals = torch.empty(len(gradients), batch, rows, device=gradients.device).normal_(generator=generator)
+    normals = stream.normal_(torch.empty(len(gradients), batch, rows, device=gradients.device))
     if len(gradients) == 1:
         drawn: Vectors = torch.linalg.vector_norm(gradients, dim=2)[:, :, None] * normals
     else:

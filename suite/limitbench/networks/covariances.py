@@ -15,7 +15,7 @@ from limitbench.networks.base import Network, Sampler, check_depths
 from limitbench.networks.checks import gram_matrix, number, power_of_two_below, whole
 from limitbench.networks.gram import correlation_root
 from limitbench.networks.shaping import ShapedLayer
-from limitbench.numerics.random import generator as random_stream
+from limitbench.numerics.random import Stream
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,13 @@ class CovarianceMLP(Network):
         return (layer + 2e-6) * self.depth
 
     def sample_batch(
-        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+        self,
+        seed: int,
+        *,
+        depths: Sequence[int],
+        sampler: Sampler = "exact",
+        device: str = "cpu",
+        generator: str = "torch",
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:
         """One batch: O(n m) variates a layer and network if exact, n^2 if dense."""
         at = check_depths(depths, self.depth)
@@ -93,7 +99,7 @@ class CovarianceMLP(Network):
             correlation_root(self.gram),
             depths=at,
             batch=self.batch_size(sampler),
-            generator=random_stream(seed, device),
+            stream=Stream(seed, device, generator),
         )
         log_norm, rho = norms.cpu().numpy(), correlations.cpu().numpy()
         values = {"correlation": rho[:, :, 0, 1], "log_norm": log_norm[:, :, 0]}

@@ -17,8 +17,7 @@ from limitbench.networks.base import SAMPLERS, Network, Sampler, check_depths
 from limitbench.networks.checks import gram_matrix, layer_widths, power_of_two_below, whole, width_parameter
 from limitbench.networks.gram import gram_root
 from limitbench.networks.weights import WEIGHTS, ensemble, real_matrices, weight_parameter
-from limitbench.numerics.random import generator as random_stream
-from limitbench.numerics.random import stream_seed
+from limitbench.numerics.random import Stream, stream_seed
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,13 @@ class DeepLinear(Network):
         return 2e-7 * self.depth * self.outputs**2
 
     def sample_batch(
-        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+        self,
+        seed: int,
+        *,
+        depths: Sequence[int],
+        sampler: Sampler = "exact",
+        device: str = "cpu",
+        generator: str = "torch",
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:
         """One batch: O(D^2) variates a layer and network if exact, n^2 if dense."""
         dense = partial(linear_dense.sample_mixing, weights=self.weights)
@@ -104,8 +109,8 @@ class DeepLinear(Network):
             self.outputs,
             depths=check_depths(depths, self.depth),
             batch=self.batch_size(sampler),
-            generator=random_stream(seed, device),
-            readout=_readout(seed, device),
+            stream=Stream(seed, device, generator),
+            readout=_readout(seed, device, generator),
         )
         return {name: values[name].cpu().numpy() for name in self.observables}
 
@@ -140,10 +145,10 @@ class DeepLinear(Network):
                 root,
                 depths=at,
                 batch=batch,
-                generator=random_stream(stream, device),
-                readout=_readout(stream, device),
+                stream=Stream(start, device),
+                readout=_readout(start, device, "torch"),
             )
-            for stream in seeds
+            for start in seeds
         ]
         values: Float[np.ndarray, "networks depths outputs inputs"] = torch.cat(parts)[:n].cpu().numpy()
         return values
@@ -153,6 +158,6 @@ class DeepLinear(Network):
         return layer_widths(self.depth, self.width, self.widths, self.outputs)
 
 
-def _readout(seed: int, device: str) -> torch.Generator:
+def _readout(seed: int, device: str, generator: str) -> Stream:
     """The stream that outputs are read out with: none of it comes from that of Q."""
-    return random_stream(stream_seed(seed, "outputs"), device)
+    return Stream(stream_seed(seed, "outputs"), device, generator)

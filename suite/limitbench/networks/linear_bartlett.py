@@ -14,6 +14,7 @@ from torch import Tensor
 
 from limitbench.networks.chi_square import chi_square
 from limitbench.networks.linear_state import TriangularProduct
+from limitbench.numerics.random import Stream
 
 
 def sample_mixing(
@@ -22,8 +23,8 @@ def sample_mixing(
     *,
     depths: Sequence[int],
     batch: int,
-    generator: torch.Generator,
-    readout: torch.Generator,
+    stream: Stream,
+    readout: Stream,
 ) -> dict[str, Float[Tensor, "batch depths"]]:
     """Observables of Q_d = G_d G_d', G_d = T_1 ... T_d, with independent entries of the lower triangular T_l
 
@@ -32,10 +33,10 @@ def sample_mixing(
     and of the outputs S_d = G_d x, x a vector of D standard normals from the stream `readout`, the same at all depths.
     """
     with torch.inference_mode():
-        vector = torch.randn(batch, outputs, dtype=torch.float64, device=readout.device, generator=readout)
+        vector = readout.normal_(torch.empty(batch, outputs, dtype=torch.float64, device=readout.device))
         recorded = [
             product.observables() | product.outputs(vector)
-            for product in _products(widths, outputs, depths, batch, generator)
+            for product in _products(widths, outputs, depths, batch, stream)
         ]
     return {name: torch.stack([values[name] for values in recorded], dim=1) for name in recorded[0]}
 
@@ -47,27 +48,28 @@ def sample_outputs(
     *,
     depths: Sequence[int],
     batch: int,
-    generator: torch.Generator,
-    readout: torch.Generator,
+    stream: Stream,
+    readout: Stream,
 ) -> Float[Tensor, "batch depths outputs inputs"]:
     """S_d = G_d X with the networks of `sample_mixing`; rows of X are independent N(0, root' root)."""
     with torch.inference_mode():
         shape = (batch, outputs, len(root))
-        rows = torch.randn(shape, dtype=torch.float64, device=readout.device, generator=readout) @ root
-        recorded = [product.readout(rows) for product in _products(widths, outputs, depths, batch, generator)]
+        rows = readout.normal_(torch.empty(shape, dtype=torch.float64, device=readout.device)) @ root
+        recorded = [product.readout(rows) for product in _products(widths, outputs, depths, batch, stream)]
     return torch.stack(recorded, dim=1)
 
 
 def _products(
-    widths: Sequence[int], outputs: int, depths: Sequence[int], batch: int, generator: torch.Generator
+    widths: Sequence[int], outputs: int, depths: Sequence[int], batch: int, stream: Stream
 ) -> Iterator[TriangularProduct]:
     """G_d at each depth of `depths`: one object that goes on growing."""
-    device = generator.device
+    device = stream.device
     product = TriangularProduct(batch, outputs, device)
     order = torch.arange(outputs, dtype=torch.float64, device=device).expand(batch, outputs)
     for depth, width in enumerate(widths[: depths[-1]], start=1):
-        factor = torch.randn(batch, outputs, outputs, dtype=torch.float64, device=device, generator=generator).tril_(-1)
-        factor.diagonal(dim1=1, dim2=2).copy_(chi_square(width - order, generator).sqrt())
+        factor = torch.empty(batch, outputs, outputs, dtype=torch.float64, device=device)
+        stream.normal_(factor).tril_(-1)
+        factor.diagonal(dim1=1, dim2=2).copy_(chi_square(width - order, stream).sqrt())
         product.append(factor / width**0.5)
         if depth in depths:
             yield product

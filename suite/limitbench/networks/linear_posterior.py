@@ -21,8 +21,7 @@ from limitbench.networks.base import Network, Sampler, check_depths
 from limitbench.networks.checks import gram_matrix, power_of_two_below, whole
 from limitbench.networks.gram import gram_root
 from limitbench.numerics.gaussian_regression import GaussianRegression
-from limitbench.numerics.random import generator as random_stream
-from limitbench.numerics.random import stream_seed
+from limitbench.numerics.random import Stream, stream_seed
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,13 @@ class LinearPosterior(Network):
         return self.depth * (1e-7 * self.task.outputs**2 if sampler == "exact" else self.width**2 / 1.5e8)
 
     def sample_batch(
-        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+        self,
+        seed: int,
+        *,
+        depths: Sequence[int],
+        sampler: Sampler = "exact",
+        device: str = "cpu",
+        generator: str = "torch",
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:
         """One batch: O(D^2) variates a layer and network if exact, N^2 if dense."""
         draw = linear_bartlett.sample_outputs if sampler == "exact" else linear_dense.sample_outputs
@@ -98,12 +103,11 @@ class LinearPosterior(Network):
             gram_root(gram_matrix(self.task.gram)).to(device),
             depths=check_depths(depths, self.depth),
             batch=batch,
-            generator=random_stream(seed, device),
-            readout=random_stream(stream_seed(seed, "outputs"), device),
+            stream=Stream(seed, device, generator),
+            readout=Stream(stream_seed(seed, "outputs"), device, generator),
         )
-        uniform = torch.rand(
-            batch, 1, dtype=torch.float64, device=device, generator=random_stream(stream_seed(seed, "accept"), device)
-        )
+        accept = Stream(stream_seed(seed, "accept"), device, generator)
+        uniform = accept.uniform_(torch.empty(batch, 1, dtype=torch.float64, device=device))
         targets = torch.tensor(self.task.labels, dtype=torch.float64, device=device)
         log_weight = -((drawn[..., :-1] - targets) ** 2).sum(dim=(2, 3)) / (2 * self.task.noise)
         accepted = uniform.log() < log_weight

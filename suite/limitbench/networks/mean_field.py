@@ -17,7 +17,7 @@ from limitbench.networks.checks import gram_matrix, number, power_of_two_below, 
 from limitbench.networks.gram import gram_root
 from limitbench.networks.mean_field_block import KINDS, MeanFieldBlock, observables
 from limitbench.numerics.mean_field_activations import mean_field_activation
-from limitbench.numerics.random import generator as random_stream
+from limitbench.numerics.random import Stream
 
 #: Bounds of a variance: a few blocks change no length by more than the range of floats.
 _SMALLEST, _LARGEST = 1e-12, 1e12
@@ -159,7 +159,13 @@ class MeanFieldNet(Network):
         return (matrices * numbers + 3e-7) * self.depth
 
     def sample_batch(
-        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+        self,
+        seed: int,
+        *,
+        depths: Sequence[int],
+        sampler: Sampler = "exact",
+        device: str = "cpu",
+        generator: str = "torch",
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:
         """One batch forward and backward through all L blocks; `depths` are the layers that are recorded."""
         named = tuple(row[: self._columns] for row in self.input_gram[: self._columns])
@@ -171,7 +177,7 @@ class MeanFieldNet(Network):
             depth=self.depth,
             layers=check_depths(depths, self.depth),
             batch=self.batch_size(sampler),
-            generator=random_stream(seed, device),
+            stream=Stream(seed, device, generator),
         )
         return {name: drawn[name].cpu().numpy() for name in self.observables}
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limitbench.networks.mean_field_block import MeanFieldBlock, Observed, observables, target
+from limitbench.numerics.random import Stream
 
 Features = Float[Tensor, "batch inputs width"]
 
@@ -22,14 +23,14 @@ def sample(
     depth: int,
     layers: Sequence[int],
     batch: int,
-    generator: torch.Generator,
+    stream: Stream,
 ) -> Observed:
     """The observables of `mean_field_exact.sample`. Cost and memory: N^2 numbers a block and network, twice if `full`.
 
     Lengths and gradients are plain float64: their squares should lie within 1e-300 .. 1e300.
     """
     with torch.inference_mode(False), torch.enable_grad():
-        return _sample(block, root, outputs, depth, layers, batch, generator)
+        return _sample(block, root, outputs, depth, layers, batch, stream)
 
 
 def _sample(
@@ -39,15 +40,15 @@ def _sample(
     depth: int,
     layers: Sequence[int],
     batch: int,
-    generator: torch.Generator,
+    stream: Stream,
 ) -> Observed:
     n, inputs = block.width, root.shape[1]
 
     def draw(rows: int, columns: int, deviation: float) -> Float[Tensor, "batch rows columns"]:
-        normals = torch.empty(batch, rows, columns, device=generator.device).normal_(generator=generator).double()
+        normals = stream.normal_(torch.empty(batch, rows, columns, device=stream.device)).double()
         return normals.mul_(deviation).requires_grad_()
 
-    x = (root.to(generator.device).T @ draw(len(root), n, 1.0).detach()).requires_grad_()
+    x = (root.to(stream.device).T @ draw(len(root), n, 1.0).detach()).requires_grad_()
     streams, preactivations, parameters = [x], [], []
     for _ in range(depth):
         w, b = draw(n, n, block.sigma_w / math.sqrt(n)), draw(1, n, block.sigma_b)
@@ -67,7 +68,7 @@ def _sample(
     if outputs is None:
         loss = (draw(1, n, 1.0)[:, 0] * x[:, 0]).sum()
     else:
-        targets = torch.tensor([target(a) for a in range(inputs)], device=generator.device)[:, None]
+        targets = torch.tensor([target(a) for a in range(inputs)], device=stream.device)[:, None]
         loss = (x @ draw(outputs, n, 1.0 / math.sqrt(n)).mT - targets).square().sum() / 2.0
 
     named = [(name, p) for layer in layers for name, p in parameters[layer - 1].items()]

@@ -37,6 +37,7 @@ from torch import Tensor
 from limitbench.networks import conditioned
 from limitbench.networks.conditioned import Seen, Vectors
 from limitbench.networks.mean_field_block import MeanFieldBlock, Observed, observables, target
+from limitbench.numerics.random import Stream
 
 #: Pairs of inputs a and b that stay x^a = sign x^b in every layer, as (a, b, sign).
 Twins = tuple[tuple[int, int, float], ...]
@@ -71,7 +72,7 @@ def sample(
     depth: int,
     layers: Sequence[int],
     batch: int,
-    generator: torch.Generator,
+    stream: Stream,
 ) -> Observed:
     """All observables of `batch` networks of `depth` blocks at `layers`; `outputs` None for the independent loss.
 
@@ -79,9 +80,9 @@ def sample(
     no depth overflows; gradients are carried so always. Cost a block: N normals a matrix and input forward, N a matrix
     and gradient backward, O(N m^2) operations. Memory a block: 12 N bytes a matrix and input. Float64, float32 normals.
     """
-    device, inputs, n = generator.device, root.shape[1], block.width
+    device, inputs, n = stream.device, root.shape[1], block.width
     found: dict[str, dict[int, Values]] = {name: {} for name in observables(block.kind, inputs)}
-    normals = torch.empty(len(root), batch, n, device=device).normal_(generator=generator).double()
+    normals = stream.normal_(torch.empty(len(root), batch, n, device=device)).double()
     twins = _twins(block, root)
     x = _alike(torch.einsum("kc,kbn->cbn", root.to(device), normals).contiguous(), twins)
     s = torch.zeros(batch, dtype=torch.float64, device=device)
@@ -90,7 +91,7 @@ def sample(
     drawn = torch.empty(depth, matrices, inputs, batch, n, device=device)
     at, passed, differentiated = frozenset(layers), [], 1 if outputs is None else inputs
     for layer in range(1, depth + 1):
-        x, s, kept = _forward(block, twins, x, s, differentiated, features[layer - 1], drawn[layer - 1], generator)
+        x, s, kept = _forward(block, twins, x, s, differentiated, features[layer - 1], drawn[layer - 1], stream)
         passed.append(kept)
         if layer in at:
             found["log_preactivation"][layer] = _log_mean_square(kept.w.product(1)[0]) + 2.0 * kept.log_scales[0]
@@ -99,13 +100,13 @@ def sample(
         if block.activation.exponent is not None and layer % _RESCALED_EVERY == 0:
             s = s + _rescale(x)
 
-    g = _output_gradient(x, s, outputs, generator)
+    g = _output_gradient(x, s, outputs, stream)
     t, last = torch.zeros_like(s), _log_mean_square(g[0])  # gradients are multiples of e^t
     for layer in range(depth, 0, -1):
         kept = passed.pop()
-        dh = _slope(block, kept, len(g)).mul_(g if kept.v is None else _transposed(kept.v, g, block.sigma_v, generator))
+        dh = _slope(block, kept, len(g)).mul_(g if kept.v is None else _transposed(kept.v, g, block.sigma_v, stream))
         gains = _parameter_gains(kept, g, dh) if layer in at else {}
-        dx = _transposed(kept.w, dh, block.sigma_w, generator)
+        dx = _transposed(kept.w, dh, block.sigma_w, stream)
         g = dx if block.kind == "plain" else dx.add_(g)
         if layer in at:
             for name, gain in (gains | {"log_chi": _log_mean_square(g[0])}).items():
@@ -122,11 +123,11 @@ def _forward(
     differentiated: int,
     features: Float[Tensor, "matrices columns batch augmented"],
     drawn: Float[Tensor, "matrices columns batch width"],
-    generator: torch.Generator,
+    stream: Stream,
 ) -> tuple[Vectors, Values, _Passed]:
     """e^-s x_l and its s from e^-s x_{l-1} and its s, and what is kept, in the memory of `features` and `drawn`."""
     exponent, inputs = block.activation.exponent, _gram(x[:differentiated])
-    w = conditioned.forward(_augmented(x, block.sigma_w, s, block.sigma_b, features[0]), drawn[0], generator)
+    w = conditioned.forward(_augmented(x, block.sigma_w, s, block.sigma_b, features[0]), drawn[0], stream)
     u = block.activation.function(_alike(w.product(len(x)), twins))
     units = _gram(u[:differentiated])
     t = s if exponent is None else exponent * s
@@ -136,7 +137,7 @@ def _forward(
         u *= (t - s).exp()[:, None]
     if block.kind == "reduced":
         return u.add_(x), s, _Passed(w, None, inputs, units, (s, t))
-    v = conditioned.forward(_augmented(u, block.sigma_v, s, block.sigma_a, features[1]), drawn[1], generator)
+    v = conditioned.forward(_augmented(u, block.sigma_v, s, block.sigma_a, features[1]), drawn[1], stream)
     return _alike(v.product(len(x)), twins).add_(x), s, _Passed(w, v, inputs, units, (s, t))
 
 
@@ -171,10 +172,10 @@ def _slope(block: MeanFieldBlock, kept: _Passed, columns: int) -> Vectors:
     return slope
 
 
-def _transposed(seen: Seen, gradients: Vectors, sigma: float, generator: torch.Generator) -> Vectors:
+def _transposed(seen: Seen, gradients: Vectors, sigma: float, stream: Stream) -> Vectors:
     """(sigma / sqrt(N)) [G' gradients]_N."""
     width = gradients.shape[2]
-    return conditioned.backward(seen, gradients, generator)[:, :, :width] * (sigma / math.sqrt(width))
+    return conditioned.backward(seen, gradients, stream)[:, :, :width] * (sigma / math.sqrt(width))
 
 
 def _parameter_gains(kept: _Passed, g: Vectors, dh: Vectors) -> dict[str, Values]:
@@ -187,18 +188,18 @@ def _parameter_gains(kept: _Passed, g: Vectors, dh: Vectors) -> dict[str, Values
 
 
 def _output_gradient(
-    x: Float[Tensor, "inputs batch width"], s: Values, outputs: int | None, generator: torch.Generator
+    x: Float[Tensor, "inputs batch width"], s: Values, outputs: int | None, stream: Stream
 ) -> Float[Tensor, "gradients batch width"]:
     """g_L, that of the squared loss up to a factor of each network."""
     inputs, batch, width = x.shape
     if outputs is None:
-        return torch.empty(1, batch, width, device=x.device).normal_(generator=generator).double()
+        return stream.normal_(torch.empty(1, batch, width, device=x.device)).double()
     room = torch.empty(inputs, batch, outputs, device=x.device)
-    readout = conditioned.forward(x / math.sqrt(width), room, generator)
+    readout = conditioned.forward(x / math.sqrt(width), room, stream)
     targets = torch.tensor([target(a) for a in range(inputs)], dtype=torch.float64, device=x.device)[:, None, None]
     scale = s.clamp_min(0.0)
     residuals = readout.product(inputs) * (s - scale).exp()[:, None] - targets * (-scale).exp()[:, None]
-    return conditioned.backward(readout, residuals, generator)
+    return conditioned.backward(readout, residuals, stream)
 
 
 def _lengths(x: Vectors, s: Values) -> dict[str, Values]:

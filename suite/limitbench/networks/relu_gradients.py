@@ -17,7 +17,7 @@ from limitbench.networks.base import Network, Sampler, check_depths
 from limitbench.networks.checks import layer_widths, number, power_of_two_below, whole, width_parameter
 from limitbench.networks.relu_gradients_layers import MaskedLayers
 from limitbench.networks.weights import ensemble, real_matrices, weight_parameter
-from limitbench.numerics.random import generator as random_stream
+from limitbench.numerics.random import Stream
 
 _ACTIVATIONS = ("relu", "linear")
 #: Ensembles without biases: the gradient of a layer is its own weights' alone.
@@ -114,13 +114,19 @@ class ReLUGradients(Network):
         return 3 * sum(widths) / 5e7 + 1e-6 * self.depth
 
     def sample_batch(
-        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+        self,
+        seed: int,
+        *,
+        depths: Sequence[int],
+        sampler: Sampler = "exact",
+        device: str = "cpu",
+        generator: str = "torch",
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:
         """One batch at the layers `depths`: three normals a unit if exact; if dense, all weights and autograd."""
         at = torch.tensor(check_depths(depths, self.depth)) - 1
         dense = partial(relu_gradients_dense.sample_gradients, weights=self.weights)
         draw = dense if real_matrices(self.weights, sampler) else relu_gradients_exact.sample_gradients
-        drawn = draw(self.layers, batch=self.batch_size(sampler), generator=random_stream(seed, device))
+        drawn = draw(self.layers, batch=self.batch_size(sampler), stream=Stream(seed, device, generator))
         alive = drawn.alive.all(dim=1, keepdim=True)
         values = {
             name: torch.where(alive, getattr(drawn, name), torch.nan) for name in self.observables if name != "dead"

@@ -23,29 +23,30 @@ from torch import Tensor
 from limitbench.networks import conditioned
 from limitbench.networks.relu_gradients_layers import Gradients, MaskedLayers
 from limitbench.networks.residual import rescale
+from limitbench.numerics.random import Stream
 
 
 @torch.inference_mode()
-def sample_gradients(layers: MaskedLayers, *, batch: int, generator: torch.Generator) -> Gradients:
+def sample_gradients(layers: MaskedLayers, *, batch: int, stream: Stream) -> Gradients:
     """All layers of `batch` networks. Cost: three normals a unit and network, memory 32 bytes a unit and network.
 
     The input is sqrt(n_0) e_1 without loss of generality; the tangent J u is the second column.
     """
 
     def normals(columns: int, units: int) -> Float[Tensor, "columns batch units"]:
-        return torch.empty(columns, batch, units, device=generator.device).normal_(generator=generator).double()
+        return stream.normal_(torch.empty(columns, batch, units, device=stream.device)).double()
 
     before = layers.widths[0]
     features = normals(2, before)
     features[0] = 0.0
     features[0, :, 0] = math.sqrt(before)
-    log_scale = torch.zeros(2, batch, dtype=torch.float64, device=generator.device)
+    log_scale = torch.zeros(2, batch, dtype=torch.float64, device=stream.device)
     start = _log_squares(features, log_scale)
     tape, forward, masks = [], [], []
     for units in layers.widths:
-        seen = conditioned.forward(features, torch.empty(2, batch, units, device=generator.device), generator)
+        seen = conditioned.forward(features, torch.empty(2, batch, units, device=stream.device), stream)
         z = seen.product(2)
-        mask = layers.mask(z[0], generator)
+        mask = layers.mask(z[0], stream)
         features = mask * z * layers.scale(before)
         rescale(features, log_scale)
         tape.append((seen, layers.scale(before)))
@@ -61,7 +62,7 @@ def sample_gradients(layers: MaskedLayers, *, batch: int, generator: torch.Gener
         rescale(gradient, log_scale)
         units = gradient.shape[2]
         backward.append(_log_squares(gradient, log_scale)[0] + math.log(units))
-        gradient = scale * conditioned.backward(seen, gradient, generator)
+        gradient = scale * conditioned.backward(seen, gradient, stream)
 
     norm, jacobian = torch.stack(forward, dim=2)
     log_gradient = torch.stack(backward[::-1], dim=1)

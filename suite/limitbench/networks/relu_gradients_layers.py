@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from limitbench.numerics.random import Stream
+
 
 @dataclass(frozen=True)
 class MaskedLayers:
@@ -28,11 +30,11 @@ class MaskedLayers:
         """(p n)^{-1/2}, the factor of weights N(0, 1) that read n units."""
         return 1.0 / math.sqrt(self.passing * units)
 
-    def mask(self, z: Float[Tensor, "batch width"], generator: torch.Generator) -> Float[Tensor, "batch width"]:
+    def mask(self, z: Float[Tensor, "batch width"], stream: Stream) -> Float[Tensor, "batch width"]:
         """1 for the units that are on, else 0."""
         on = z > 0.0 if self.relu else torch.ones_like(z, dtype=torch.bool)
         if self.keep < 1.0:
-            on = on & (torch.empty(z.shape, device=z.device).uniform_(generator=generator) < self.keep)
+            on = on & (stream.uniform_(torch.empty(z.shape, device=z.device)) < self.keep)
         return on.to(z.dtype)
 
 

@@ -19,7 +19,7 @@ from limitbench.networks.checks import gram_matrix, number, power_of_two_below, 
 from limitbench.networks.gram import gram_root
 from limitbench.networks.residual import Recorded, ResidualBlock
 from limitbench.networks.weights import ensemble, real_matrices, weight_parameter
-from limitbench.numerics.random import generator as random_stream
+from limitbench.numerics.random import Stream
 
 #: Inputs whose covariances have names in the catalogue.
 _NAMED = 3
@@ -161,11 +161,22 @@ class ResNet(Network):
         return (each + 3e-7) * self.depth * (3 if self.gradient else 1)
 
     def sample_batch(
-        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+        self,
+        seed: int,
+        *,
+        depths: Sequence[int],
+        sampler: Sampler = "exact",
+        device: str = "cpu",
+        generator: str = "torch",
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:
         """One batch: n variates a block, network and input (two with `jacobian`) if exact, n^2 if dense."""
         layers = self._layers(
-            min(self.inputs, _NAMED), check_depths(depths, self.depth), seed=seed, sampler=sampler, device=device
+            min(self.inputs, _NAMED),
+            check_depths(depths, self.depth),
+            seed=seed,
+            sampler=sampler,
+            device=device,
+            generator=generator,
         )
         start = residual.log_norms(next(layers))
         columns = [self._observe(layer, start) for layer in layers]
@@ -176,7 +187,14 @@ class ResNet(Network):
         return min(self.inputs, _NAMED) + self.jacobian
 
     def _layers(
-        self, inputs: int, depths: tuple[int, ...], *, seed: int, sampler: Sampler, device: str
+        self,
+        inputs: int,
+        depths: tuple[int, ...],
+        *,
+        seed: int,
+        sampler: Sampler,
+        device: str,
+        generator: str = "torch",
     ) -> Iterator[Recorded]:
         """Layer 0 and `depths` of one batch, for the first `inputs` of the inputs."""
         root = gram_root(tuple(row[:inputs] for row in self.input_gram[:inputs]))
@@ -190,7 +208,7 @@ class ResNet(Network):
             outputs=self.outputs,
             depths=depths,
             batch=self.batch_size(sampler),
-            generator=random_stream(seed, device),
+            stream=Stream(seed, device, generator),
         )
 
     def _observe(self, layer: Recorded, start: residual.Logs) -> dict[str, residual.Values]:

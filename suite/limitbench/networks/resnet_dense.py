@@ -11,6 +11,7 @@ from torch import Tensor
 
 from limitbench.networks.residual import Columns, Recorded, ResidualBlock, rescale
 from limitbench.networks.weights import WeightStream
+from limitbench.numerics.random import Stream
 
 
 @torch.inference_mode()
@@ -23,7 +24,7 @@ def sample_layers(
     outputs: int,
     depths: Sequence[int],
     batch: int,
-    generator: torch.Generator,
+    stream: Stream,
     gradient: bool = False,
 ) -> Iterator[Recorded]:
     """Layer 0 and the layers `depths`, as `resnet_exact.sample_layers`; n^2 variates a block and network.
@@ -32,24 +33,24 @@ def sample_layers(
     product n^{-1/2} W x is the layer W x + b, and the tangent's W x. With `gradient` the whole matrix J = d z_l / d z_0
     is multiplied up, n^3 a block, and one v serves all layers.
     """
-    device, inputs, n = generator.device, root.shape[1], block.width
+    device, inputs, n = stream.device, root.shape[1], block.width
     gaussian = weights == "gaussian"
     n_in = len(root) if gaussian else max(n, len(root))
-    stream = WeightStream(weights, generator, batch * n * max(n, n_in, outputs))
-    scale = n**-0.5 if stream.scaled else 1.0
+    matrices = WeightStream(weights, stream, batch * n * max(n, n_in, outputs))
+    scale = n**-0.5 if matrices.scaled else 1.0
 
-    readout, readout_bias = stream.matrices(batch, outputs, n).clone(), stream.biases(batch, outputs, n)
+    readout, readout_bias = matrices.matrices(batch, outputs, n).clone(), matrices.biases(batch, outputs, n)
     root = root.to(device)
-    x = math.sqrt(n_in) * root.expand(batch, -1, -1) if gaussian else stream.inputs(root, batch, n_in)
-    z = stream.matrices(batch, n, n_in) @ x * (n_in**-0.5 if stream.scaled else 1.0)
-    bias = stream.biases(batch, n, n_in)
+    x = math.sqrt(n_in) * root.expand(batch, -1, -1) if gaussian else matrices.inputs(root, batch, n_in)
+    z = matrices.matrices(batch, n, n_in) @ x * (n_in**-0.5 if matrices.scaled else 1.0)
+    bias = matrices.biases(batch, n, n_in)
     z = z if bias is None else z + bias
     if jacobian:
-        direction = torch.empty(batch, n, 1, device=device).normal_(generator=generator).double()
+        direction = stream.normal_(torch.empty(batch, n, 1, device=device)).double()
         z = torch.cat([z, direction], dim=2)
     log_scale = torch.zeros(z.shape[2], batch, dtype=torch.float64, device=device)
-    jacobians = _Jacobians(batch, n, generator) if gradient else None
-    signs = _signs(batch, n, generator) if block.balanced else None
+    jacobians = _Jacobians(batch, n, stream) if gradient else None
+    signs = _signs(batch, n, stream) if block.balanced else None
 
     def recorded(layer: int) -> Recorded:
         out = scale * readout @ z[:, :, :1]
@@ -65,19 +66,19 @@ def sample_layers(
         features = block.slope_plus * y.clamp_min(0.0) + block.slope_minus * y.clamp_max(0.0)
         if jacobian:
             features[:, :, -1] = torch.where(y[:, :, 0] > 0.0, block.slope_plus, block.slope_minus) * y[:, :, -1]
-        weights_now = stream.matrices(batch, n, n)
+        weights_now = matrices.matrices(batch, n, n)
         step = scale * (weights_now @ features)
         if jacobians is not None:
             slopes = torch.where(y[:, :, :1] > 0.0, block.slope_plus, block.slope_minus)
             slopes = slopes if signs is None else slopes * signs[:, :, None]
             jacobians.multiply(block.skip, block.branch * scale * weights_now, slopes)
-        bias = stream.biases(batch, n, n)
+        bias = matrices.biases(batch, n, n)
         if bias is not None:
             step[:, :, :inputs] += bias * torch.exp(-log_scale[:inputs]).mT[:, None, :]
         z = block.skip * z + block.branch * step
         rescale(z.permute(2, 0, 1), log_scale)
         if block.balanced:
-            signs = _signs(batch, n, generator)
+            signs = _signs(batch, n, stream)
         if layer in depths:
             yield recorded(layer)
 
@@ -85,9 +86,9 @@ def sample_layers(
 class _Jacobians:
     """J = d z_l / d z_0 at column 1 of every network, as real matrices up to a scale, and J'v for one Gaussian v."""
 
-    def __init__(self, batch: int, width: int, generator: torch.Generator) -> None:
-        device = generator.device
-        self._direction = torch.empty(batch, width, 1, device=device).normal_(generator=generator).double()
+    def __init__(self, batch: int, width: int, stream: Stream) -> None:
+        device = stream.device
+        self._direction = stream.normal_(torch.empty(batch, width, 1, device=device)).double()
         self._product = torch.eye(width, dtype=torch.float64, device=device).repeat(batch, 1, 1)
         self._log_scale = torch.zeros(1, batch, dtype=torch.float64, device=device)
 
@@ -103,6 +104,6 @@ class _Jacobians:
         return squares[0] - squares[1] + 2.0 * self._log_scale[0]
 
 
-def _signs(batch: int, width: int, generator: torch.Generator) -> Float[Tensor, "batch width"]:
+def _signs(batch: int, width: int, stream: Stream) -> Float[Tensor, "batch width"]:
     """Independent signs +-1, one for each unit of each network."""
-    return torch.randint(0, 2, (batch, width), generator=generator, device=generator.device).double() * 2.0 - 1.0
+    return torch.randint(0, 2, (batch, width), generator=stream.torch, device=stream.device).double() * 2.0 - 1.0

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from limitbench.networks import conditioned
 from limitbench.networks.residual import Columns, Recorded, ResidualBlock, Values, log_norms, rescale
-from limitbench.numerics.random import generator as random_stream
-from limitbench.numerics.random import stream_seed
+from limitbench.numerics.random import Stream
 
 #: Blocks between two changes of scale: a norm changes by a factor near 1 a block.
 _RESCALED_EVERY = 16
@@ -40,7 +39,7 @@ def sample_layers(
     outputs: int,
     depths: Sequence[int],
     batch: int,
-    generator: torch.Generator,
+    stream: Stream,
     gradient: bool = False,
 ) -> Iterator[Recorded]:
     """Layer 0 and the layers `depths` of `batch` networks; with `jacobian` the last column is the tangent J u.
@@ -48,16 +47,16 @@ def sample_layers(
     Cost: n normals and O(n k) operations a block, network and column, k columns in all. Float64, float32 normals.
     With `gradient` every recorded layer d costs d blocks more, and all blocks are kept: 8 (2k + 1) bytes a unit.
     """
-    device, inputs, width = generator.device, root.shape[1], block.width
+    device, inputs, width = stream.device, root.shape[1], block.width
     columns = inputs + jacobian
     drawn = torch.empty(batch, width, device=device)
-    chi = torch.empty(batch, outputs, device=device).normal_(generator=generator).double().square_().sum(1)
-    first = torch.empty(len(root) + jacobian, batch, width, device=device).normal_(generator=generator).double()
+    chi = stream.normal_(torch.empty(batch, outputs, device=device)).double().square_().sum(1)
+    first = stream.normal_(torch.empty(len(root) + jacobian, batch, width, device=device)).double()
     frame = torch.eye(columns, dtype=torch.float64)[-len(first) :]
     frame[: len(root), :inputs] = root
     z = torch.einsum("kc,kbn->cbn", frame.to(device), first).contiguous()
     log_scale = torch.zeros(columns, batch, dtype=torch.float64, device=device)
-    signs = _signs(batch, width, generator) if block.balanced else None
+    signs = _signs(batch, width, stream) if block.balanced else None
     features, normals = torch.empty_like(z), torch.empty_like(z[0])
     tape: list[_Block] = []
     growth = block.growth
@@ -66,7 +65,7 @@ def sample_layers(
     def recorded(layer: int) -> Recorded:
         state = Recorded(layer, z, log_scale + layer * math.log(growth) / 2.0, signs, chi)
         if gradient:
-            back = _log_gradient(tape, skip, branch, z, stream_seed(generator.initial_seed(), "gradient", layer))
+            back = _log_gradient(tape, skip, branch, z, stream.another("gradient", layer))
             state = state._replace(log_gradient=back + layer * math.log(growth))
         return state._replace(log_output=log_norms(state)[0] + chi.log())
 
@@ -78,12 +77,12 @@ def sample_layers(
         slopes = _slopes(z, signs, block) if gradient else None
         z.mul_(skip)
         if slopes is not None:
-            seen = conditioned.forward(features, torch.empty(z.shape, device=device), generator)
+            seen = conditioned.forward(features, torch.empty(z.shape, device=device), stream)
             tape.append(_Block(seen, slopes))
             z.add_(seen.product(columns), alpha=branch)
         for k in range(0 if gradient else columns):
             norm = torch.linalg.vector_norm(features[k], dim=1)
-            normals.copy_(drawn.normal_(generator=generator))
+            normals.copy_(stream.normal_(drawn))
             z[k].addcmul_(normals, (branch * norm)[:, None])
             inverse = torch.where(norm > 0.0, 1.0 / norm, 0.0)
             for a in range(k + 1, columns):
@@ -93,7 +92,7 @@ def sample_layers(
         if layer % _RESCALED_EVERY == 0:
             rescale(z, log_scale)
         if block.balanced:
-            signs = _signs(batch, width, generator)
+            signs = _signs(batch, width, stream)
         if layer in depths:
             yield recorded(layer)
 
@@ -121,14 +120,13 @@ def _slopes(
     return torch.where(signs * z[0] > 0.0, block.slope_plus, block.slope_minus) * signs
 
 
-def _log_gradient(tape: Sequence[_Block], skip: float, branch: float, z: Columns, seed: int) -> Values:
-    """ln(|J'v|^2 / |v|^2) through the blocks of `tape` for a Gaussian v, from the stream at `seed`.
+def _log_gradient(tape: Sequence[_Block], skip: float, branch: float, z: Columns, stream: Stream) -> Values:
+    """ln(|J'v|^2 / |v|^2) through the blocks of `tape` for a Gaussian v, from `stream`.
 
     Every recorded layer has a stream of its own, for v and for what the forward pass has not seen of the matrices, so
     that none alters another; given the forward pass, gradients of different layers are independent draws.
     """
-    stream = random_stream(seed, str(z.device))
-    gradient = torch.empty(1, *z.shape[1:], device=z.device).normal_(generator=stream).double()
+    gradient = stream.normal_(torch.empty(1, *z.shape[1:], device=z.device)).double()
     log_scale = torch.zeros(gradient.shape[:2], dtype=torch.float64, device=z.device)
     start = torch.linalg.vector_norm(gradient[0], dim=1).log()
     for number, (seen, slopes) in enumerate(reversed(tape), start=1):
@@ -140,8 +138,8 @@ def _log_gradient(tape: Sequence[_Block], skip: float, branch: float, z: Columns
     return log_gradient
 
 
-def _signs(batch: int, width: int, generator: torch.Generator) -> Float[Tensor, "batch width"]:
+def _signs(batch: int, width: int, stream: Stream) -> Float[Tensor, "batch width"]:
     """Independent signs +-1, one for each unit of each network: one bit of every byte of random words."""
     size = batch * width
-    words = torch.empty(-(-size // 8), dtype=torch.int64, device=generator.device).random_(generator=generator)
+    words = torch.empty(-(-size // 8), dtype=torch.int64, device=stream.device).random_(generator=stream.torch)
     return ((words.view(torch.int8)[:size] & 2) - 1).double().view(batch, width)

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from limitbench.networks.shaping import ShapedLayer, activate
+from limitbench.numerics.random import Stream
 
 
 def sample_gram(
@@ -23,7 +24,7 @@ def sample_gram(
     *,
     depths: Sequence[int],
     batch: int,
-    generator: torch.Generator,
+    stream: Stream,
 ) -> tuple[Float[Tensor, "batch depths inputs"], Float[Tensor, "batch depths inputs inputs"]]:
     """ln(V_d^aa / V_0^aa) and the correlations of V_d, where root' root is the correlation matrix of V_0.
 
@@ -31,13 +32,13 @@ def sample_gram(
     correlations NaN from there on.
     """
     inputs = root.shape[1]
-    root = root.to(generator.device).expand(batch, *root.shape)
-    log_norm = torch.zeros(batch, inputs, dtype=torch.float64, device=generator.device)
+    root = root.to(stream.device).expand(batch, *root.shape)
+    log_norm = torch.zeros(batch, inputs, dtype=torch.float64, device=stream.device)
     norms, correlations = [], []
     with torch.inference_mode():
         for depth, layer in enumerate(layers[: depths[-1]], start=1):
-            normals = torch.empty(batch, layer.width, root.shape[1], device=generator.device)
-            features = activate(normals.normal_(generator=generator).double() @ root, layer)
+            normals = torch.empty(batch, layer.width, root.shape[1], device=stream.device)
+            features = activate(stream.normal_(normals).double() @ root, layer)
             norm_sq = (features**2).sum(dim=1)
             log_norm = log_norm + torch.log(norm_sq) + math.log(layer.constant / layer.width)
             features = features / torch.where(norm_sq > 0.0, norm_sq, 1.0).sqrt()[:, None, :]

@@ -19,8 +19,7 @@ from limitbench.networks.checks import gram_matrix, layer_widths, number, power_
 from limitbench.networks.gram import correlation_root
 from limitbench.networks.shaping import ShapedLayer, shaped_layers
 from limitbench.networks.weights import ensemble, real_matrices, weight_parameter
-from limitbench.numerics.random import generator as random_stream
-from limitbench.numerics.random import stream_seed
+from limitbench.numerics.random import Stream, stream_seed
 
 
 class GramSample(NamedTuple):
@@ -131,22 +130,28 @@ class ShapedMLP(Network):
         return normals / 1.5e8 + 3e-7 * self.depth
 
     def sample_batch(
-        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+        self,
+        seed: int,
+        *,
+        depths: Sequence[int],
+        sampler: Sampler = "exact",
+        device: str = "cpu",
+        generator: str = "torch",
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:
         """One batch: O(n) variates a layer and network (O(1) for one input) if exact, n^2 if dense."""
-        at, batch, stream = check_depths(depths, self.depth), self.batch_size(sampler), random_stream(seed, device)
+        at, batch, stream = check_depths(depths, self.depth), self.batch_size(sampler), Stream(seed, device, generator)
         dense = real_matrices(self.weights, sampler)
         if self.inputs == 1:
             draw = partial(shaped_dense.sample_norm, weights=self.weights) if dense else shaped_norm.sample_norm
-            return {"log_norm": draw(self.layers, depths=at, batch=batch, generator=stream).cpu().numpy()}
+            return {"log_norm": draw(self.layers, depths=at, batch=batch, stream=stream).cpu().numpy()}
         if dense:
             # the first two inputs of any number are a network of two inputs
             pair = torch.tensor([[1.0, self.rho0], [0.0, math.sqrt(1.0 - self.rho0**2)]], dtype=torch.float64)
             gaps, norms = shaped_dense.sample_pair(
-                self.layers, pair, depths=at, batch=batch, generator=stream, weights=self.weights
+                self.layers, pair, depths=at, batch=batch, stream=stream, weights=self.weights
             )
         else:
-            gaps, norms = shaped_pair.sample_pair(self.layers, self.rho0, depths=at, batch=batch, generator=stream)
+            gaps, norms = shaped_pair.sample_pair(self.layers, self.rho0, depths=at, batch=batch, stream=stream)
         log_gap = gaps.cpu().numpy()
         return {"correlation": 1.0 - np.exp(log_gap), "log_gap": log_gap, "log_norm": norms.cpu().numpy()}
 
@@ -180,9 +185,7 @@ class ShapedMLP(Network):
                 root,
                 depths=at,
                 batch=batch,
-                generator=random_stream(
-                    stream_seed(seed, self.family, self.version, sampler, "gram", name, index), device
-                ),
+                stream=Stream(stream_seed(seed, self.family, self.version, sampler, "gram", name, index), device),
             )
             for index in range(-(-n // batch))
         ]

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from limitbench.networks.shaping import ShapedLayer
+from limitbench.numerics.random import Stream
 
 #: Layers up to this width are computed in float64 with an exact zero where the two features are parallel.
 NARROW = 32
@@ -38,14 +39,14 @@ class PairStep(NamedTuple):
 
 
 def sample_pair(
-    layers: Sequence[ShapedLayer], rho0: float, *, depths: Sequence[int], batch: int, generator: torch.Generator
+    layers: Sequence[ShapedLayer], rho0: float, *, depths: Sequence[int], batch: int, stream: Stream
 ) -> tuple[Float[Tensor, "batch depths"], Float[Tensor, "batch depths"]]:
     """ln(1 - rho_d) and ln(V_d^11 / V_0^11) of `batch` networks, one column per depth (arXiv 2206.02768).
 
     Where every unit of one input is off the log gap is NaN from there on; ln V is -inf from the layer at which input 1
     goes dead. Cost: 2 n normals and about 10 passes over n elements a layer and network.
     """
-    device = generator.device
+    device = stream.device
     widest = max(layer.width for layer in layers)
     normals, scratch = torch.empty(2, 2 * batch * widest, device=device)
     log_gap = torch.full((batch,), math.log1p(-rho0) if rho0 < 1.0 else -math.inf, dtype=torch.float64, device=device)
@@ -56,7 +57,7 @@ def sample_pair(
     with torch.inference_mode():
         for depth, layer in enumerate(layers[: depths[-1]], start=1):
             size = 2 * batch * layer.width
-            drawn = normals[:size].normal_(generator=generator).view(2, batch, layer.width)
+            drawn = stream.normal_(normals[:size]).view(2, batch, layer.width)
             if layer.width <= NARROW:
                 step = narrow_layer(drawn.double(), layer.ratio, log_gap)
             else:

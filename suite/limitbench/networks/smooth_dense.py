@@ -11,6 +11,7 @@ from torch import Tensor
 
 from limitbench.networks.smooth_exact import EXPLODED
 from limitbench.numerics.activations import SmoothActivation
+from limitbench.numerics.random import Stream
 
 
 def sample_smooth(
@@ -22,7 +23,7 @@ def sample_smooth(
     *,
     depths: Sequence[int],
     batch: int,
-    generator: torch.Generator,
+    stream: Stream,
 ) -> tuple[
     Float[Tensor, "batch depths inputs"], Float[Tensor, "batch depths"] | None, Bool[Tensor, "batch depths inputs"]
 ]:
@@ -31,7 +32,7 @@ def sample_smooth(
 
     Norms are plain float64 numbers: right down to V of about 1e-15 s^2. Cost: n^2 normals a layer.
     """
-    device = generator.device
+    device = stream.device
     constant = activation.normaliser(s) / width
     if rho0 is None:
         points = torch.ones(1, 1, dtype=torch.float64, device=device)
@@ -42,7 +43,7 @@ def sample_smooth(
     norms, gaps, flags = [], [], []
     with torch.inference_mode():
         for depth in range(1, depths[-1] + 1):
-            weights = torch.empty(batch, width, flowing.shape[1], device=device).normal_(generator=generator).double()
+            weights = stream.normal_(torch.empty(batch, width, flowing.shape[1], device=device)).double()
             # one product per input, so that equal inputs stay equal to the last bit
             z = torch.stack([(weights @ x[:, :, None])[:, :, 0] for x in flowing.unbind(dim=2)], dim=2)
             flowing = math.sqrt(constant) * activation.shaped(z, s)

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from limitbench.numerics.activations import SmoothActivation
+from limitbench.numerics.random import Stream
 
 #: An input has exploded once its V exceeds this.
 EXPLODED = 1e4
@@ -30,7 +31,7 @@ def sample_smooth(
     *,
     depths: Sequence[int],
     batch: int,
-    generator: torch.Generator,
+    stream: Stream,
 ) -> tuple[
     Float[Tensor, "batch depths inputs"], Float[Tensor, "batch depths"] | None, Bool[Tensor, "batch depths inputs"]
 ]:
@@ -39,7 +40,7 @@ def sample_smooth(
     z_1 has rows N(0, V_0) with V_0^aa = `norm0`; V_l = (c/n) phi_s(z_l)' phi_s(z_l). Values of an exploded input
     have no meaning. Cost: n m normals and calls of phi a layer and network, float64.
     """
-    device = generator.device
+    device = stream.device
     inputs = 1 if rho0 is None else 2
     constant = math.log(activation.normaliser(s) / width)
     log_norm = torch.full((inputs, batch), math.log(norm0), dtype=torch.float64, device=device)
@@ -50,7 +51,7 @@ def sample_smooth(
     norms, gaps, flags = [], [], []
     with torch.inference_mode():
         for depth in range(1, depths[-1] + 1):
-            z.copy_(normals.normal_(generator=generator))
+            z.copy_(stream.normal_(normals))
             if inputs == 2:
                 correlate(z, gap)
             size = ((log_norm / 2.0).exp() / s).clamp_min(_LINEAR)[:, :, None]

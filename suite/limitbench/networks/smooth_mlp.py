@@ -14,7 +14,7 @@ from limitbench.networks import smooth_dense, smooth_exact
 from limitbench.networks.base import Network, Sampler, check_depths
 from limitbench.networks.checks import number, power_of_two_below, whole
 from limitbench.numerics.activations import ACTIVATIONS, SmoothActivation, activation_of
-from limitbench.numerics.random import generator as random_stream
+from limitbench.numerics.random import Stream
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,16 @@ class SmoothMLP(Network):
         return self.depth * (units + 3e-7 + (7e-9 * self.width**2 if sampler == "dense" else 0.0))
 
     def sample_batch(
-        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+        self,
+        seed: int,
+        *,
+        depths: Sequence[int],
+        sampler: Sampler = "exact",
+        device: str = "cpu",
+        generator: str = "torch",
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:
         """One batch: O(n) variates a layer and network if exact, n^2 if dense."""
-        at, batch, stream = check_depths(depths, self.depth), self.batch_size(sampler), random_stream(seed, device)
+        at, batch, stream = check_depths(depths, self.depth), self.batch_size(sampler), Stream(seed, device, generator)
         draw = smooth_exact.sample_smooth if sampler == "exact" else smooth_dense.sample_smooth
         norms, gaps, flags = draw(
             self.shape,
@@ -121,7 +127,7 @@ class SmoothMLP(Network):
             self.rho0,
             depths=at,
             batch=batch,
-            generator=stream,
+            stream=stream,
         )
         exploded = flags.cpu().numpy()
         log_norm = norms[:, :, 0].cpu().numpy() - math.log(self.norm0)

@@ -32,10 +32,16 @@ class Surviving(Network):
         return self.network.cost(sampler)
 
     def sample_batch(
-        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+        self,
+        seed: int,
+        *,
+        depths: Sequence[int],
+        sampler: Sampler = "exact",
+        device: str = "cpu",
+        generator: str = "torch",
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:
         """One batch of `network`."""
-        drawn = self.network.sample_batch(seed, depths=depths, sampler=sampler, device=device)
+        drawn = self.network.sample_batch(seed, depths=depths, sampler=sampler, device=device, generator=generator)
         return {name: np.where(np.isneginf(drawn[name]), np.nan, drawn[name]) for name in self.observables}
 
 

@@ -23,7 +23,7 @@ from limitbench.networks.base import Network, Sampler, check_depths
 from limitbench.networks.checks import number, whole
 from limitbench.networks.trained_stack import KINDS, Shape, Stack, cross_entropy
 from limitbench.numerics.mean_field_activations import mean_field_activation
-from limitbench.numerics.random import generator as random_stream
+from limitbench.numerics.random import Stream
 
 #: Steps of the optimisers, fixed before any result was seen.
 RATES: Mapping[str, float] = {"sgd": 0.01, "adam": 3e-4}
@@ -129,12 +129,18 @@ class TrainedNet(Network):
         return 1.5e-3 * matrices * self.epochs * (self.depth + 1) * relative
 
     def sample_batch(
-        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+        self,
+        seed: int,
+        *,
+        depths: Sequence[int],
+        sampler: Sampler = "exact",
+        device: str = "cpu",
+        generator: str = "torch",
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:
         """One batch of trained networks; every requested layer holds the same values."""
         layers = check_depths(depths, self.depth)
         with _one_thread(), torch.no_grad():
-            found = _Training(self, random_stream(seed, device)).run()
+            found = _Training(self, Stream(seed, device, generator)).run()
         values = {name: value.double().cpu().numpy() for name, value in found.items()}
         return {name: np.repeat(values[name][:, None], len(layers), axis=1) for name in self.observables}
 
@@ -142,24 +148,24 @@ class TrainedNet(Network):
 class _Training:
     """One batch of networks: drawn, looked at, trained, tested."""
 
-    def __init__(self, net: TrainedNet, generator: torch.Generator) -> None:
-        self.net, self.generator = net, generator
+    def __init__(self, net: TrainedNet, stream: Stream) -> None:
+        self.net, self.stream = net, stream
         data = training_data.images(net.data)
         if len(data.train_labels) < net.images:
             raise InputError("images", net.images, f"at most the {len(data.train_labels)} training images")
-        device = generator.device
+        device = stream.device
         self.labels, self.test_labels = (
             torch.from_numpy(y).to(device).expand(_REPLICATES, -1) for y in (data.train_labels, data.test_labels)
         )
         pixels = data.train.shape[1]
-        self._map = torch.empty(_REPLICATES, pixels, net.width, device=device).normal_(generator=generator)
-        self._common = torch.empty(_REPLICATES, 1, net.width, device=device).normal_(generator=generator)
+        self._map = stream.normal_(torch.empty(_REPLICATES, pixels, net.width, device=device))
+        self._common = stream.normal_(torch.empty(_REPLICATES, 1, net.width, device=device))
         self.train, self.test = (self._embedded(images) for images in (data.train, data.test))
         exponent = mean_field_activation(net.activation).exponent
         variances = (net.sigma_w2, net.sigma_b2, net.sigma_v2, net.sigma_a2)
         stds = (math.sqrt(variances[0]), math.sqrt(variances[1]), math.sqrt(variances[2]), math.sqrt(variances[3]))
         shape = Shape(net.network, exponent, net.depth, net.width, data.classes, stds)
-        self.stack = Stack(shape, _REPLICATES, net.images, generator)
+        self.stack = Stack(shape, _REPLICATES, net.images, stream)
         self.classes = data.classes
 
     def run(self) -> dict[str, Float[Tensor, " replicates"]]:
@@ -220,8 +226,8 @@ class _Training:
         return total / steps, diverged
 
     def _order(self, count: int) -> Int[Tensor, " images"]:
-        device = self.generator.device
-        return torch.randperm(count, generator=self.generator, device=device)
+        device = self.stream.device
+        return torch.randperm(count, generator=self.stream.torch, device=device)
 
     def _accuracy(self) -> Float[Tensor, " replicates"]:
         right = [

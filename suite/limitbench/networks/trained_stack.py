@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from limitbench.numerics.random import Stream
+
 #: Kinds of blocks.
 KINDS = ("full", "reduced", "plain")
 #: Decay rates of the first and second moment and the offset of Adam (arXiv 1412.6980).
@@ -37,10 +39,10 @@ class Shape:
 
 
 class Stack:
-    """`replicates` independent networks of one shape, drawn from `generator`, on batches of up to `images` images."""
+    """`replicates` independent networks of one shape, drawn from `stream`, on batches of up to `images` images."""
 
-    def __init__(self, shape: Shape, replicates: int, images: int, generator: torch.Generator) -> None:
-        self.shape, self._device = shape, generator.device
+    def __init__(self, shape: Shape, replicates: int, images: int, stream: Stream) -> None:
+        self.shape, self._device = shape, stream.device
         depth, width, classes, count = shape.depth, shape.width, shape.classes, replicates
         full = shape.kind == "full"
         sizes: list[tuple[int, ...]] = [(depth, count, width, width), (depth, count, 1, width)] * (2 if full else 1)
@@ -51,7 +53,7 @@ class Stack:
         self.gradients = torch.zeros_like(self.parameters)
         self._parts, self._slopes = _views(self.parameters, sizes), _views(self.gradients, sizes)
         for part, spread in zip(self._parts, (*spreads, matrix, 0.0), strict=True):
-            part.normal_(generator=generator).mul_(spread)
+            stream.normal_(part).mul_(spread)
         self._w, self._b, *branch, self._readout, self._offset = self._parts
         self._v: Tensor | None = branch[0] if full else None
         self._a: Tensor | None = branch[1] if full else None

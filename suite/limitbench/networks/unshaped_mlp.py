@@ -68,11 +68,17 @@ class UnshapedMLP(Network):
         return self._shaped.cost(sampler)
 
     def sample_batch(
-        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+        self,
+        seed: int,
+        *,
+        depths: Sequence[int],
+        sampler: Sampler = "exact",
+        device: str = "cpu",
+        generator: str = "torch",
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:
         """One batch of `ShapedMLP`; ln q_l = 2 ln l + ln(1 - rho_l)."""
         at = check_depths(depths, self.depth)
-        drawn = self._shaped.sample_batch(seed, depths=at, sampler=sampler, device=device)
+        drawn = self._shaped.sample_batch(seed, depths=at, sampler=sampler, device=device, generator=generator)
         return {"log_q": drawn["log_gap"] + 2.0 * np.log(at), "log_norm": drawn["log_norm"]}
 
     @property

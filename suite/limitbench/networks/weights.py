@@ -14,6 +14,7 @@ from torch import Tensor
 
 from limitbench.errors import InputError
 from limitbench.networks.base import Sampler
+from limitbench.numerics.random import Stream
 
 #: Entries N(0, 1); uniform on [-sqrt 3, sqrt 3]; +-1; sqrt(max(n_out, n_in)) times a Haar (semi-)orthogonal matrix; or
 #: weights and biases of `torch.nn.Linear`, uniform on +-n_in^-1/2.
@@ -46,11 +47,11 @@ class WeightStream:
     whose layer is W x + b.
     """
 
-    def __init__(self, weights: str, generator: torch.Generator, largest: int) -> None:
-        self.weights, self.generator = ensemble(weights), generator
+    def __init__(self, weights: str, stream: Stream, largest: int) -> None:
+        self.weights, self.stream = ensemble(weights), stream
         self.scaled = weights != "pytorch"
-        self._drawn = torch.empty(largest, device=generator.device)
-        self._matrices = torch.empty(largest, dtype=torch.float64, device=generator.device)
+        self._drawn = torch.empty(largest, device=stream.device)
+        self._matrices = torch.empty(largest, dtype=torch.float64, device=stream.device)
 
     def matrices(self, batch: int, n_out: int, n_in: int) -> Matrices:
         """`batch` matrices of shape n_out x n_in, float64, overwritten by the next draw; float32 variates."""
@@ -59,19 +60,19 @@ class WeightStream:
             return self.orthogonal(*shape)
         drawn = self._drawn[: math.prod(shape)]
         if self.weights == "gaussian":
-            drawn.normal_(generator=self.generator)
+            self.stream.normal_(drawn)
         elif self.weights == "rademacher":
-            drawn.random_(0, 2, generator=self.generator).mul_(2.0).sub_(1.0)
+            drawn.random_(0, 2, generator=self.stream.torch).mul_(2.0).sub_(1.0)
         else:
             half = math.sqrt(3.0) if self.weights == "uniform" else n_in**-0.5
-            drawn.uniform_(-half, half, generator=self.generator)
+            self.stream.uniform_(drawn, -half, half)
         matrices: Tensor = self._matrices[: drawn.numel()].copy_(drawn).view(shape)
         return matrices
 
     def orthogonal(self, batch: int, n_out: int, n_in: int) -> Matrices:
         """sqrt(max(n_out, n_in)) times matrices with orthonormal rows or columns, Haar: QR with positive diagonal."""
         long, short = max(n_out, n_in), min(n_out, n_in)
-        normals = torch.empty(batch, long, short, device=self.generator.device).normal_(generator=self.generator)
+        normals = self.stream.normal_(torch.empty(batch, long, short, device=self.stream.device))
         frame, upper = torch.linalg.qr(normals.double())
         basis: Tensor = frame * upper.diagonal(dim1=1, dim2=2).sgn()[:, None, :] * math.sqrt(long)
         return basis if n_out >= n_in else basis.mT
@@ -80,8 +81,8 @@ class WeightStream:
         """Biases of a layer: those of `torch.nn.Linear` for `pytorch`, none for the rest."""
         if self.scaled:
             return None
-        drawn = torch.empty(batch, n_out, 1, device=self.generator.device)
-        return drawn.uniform_(-(n_in**-0.5), n_in**-0.5, generator=self.generator).double()
+        drawn = torch.empty(batch, n_out, 1, device=self.stream.device)
+        return self.stream.uniform_(drawn, -(n_in**-0.5), n_in**-0.5).double()
 
     def inputs(self, root: Float[Tensor, "rank inputs"], batch: int, n_in: int) -> Float[Tensor, "batch n_in inputs"]:
         """Inputs with Gram matrix <x^a, x^b> / n_in = root' root in directions that are uniformly random.

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from scipy.special import ndtr, ndtri
 
 from limitbench.networks.base import Network, Sampler
-from limitbench.numerics.random import generator
+from limitbench.numerics.random import Stream
 from limitbench.statistics.laws import Law
 from limitbench.studies.base import Axis, Claim, Preset, Study, StudyTheory
 from limitbench.theories.base import Theory
@@ -52,7 +52,13 @@ class ToyNetwork(Network):
         return 32
 
     def sample_batch(
-        self, seed: int, *, depths: Sequence[int], sampler: Sampler = "exact", device: str = "cpu"
+        self,
+        seed: int,
+        *,
+        depths: Sequence[int],
+        sampler: Sampler = "exact",
+        device: str = "cpu",
+        generator: str = "torch",
     ) -> dict[str, Float[np.ndarray, "batch depths"]]:
         """Cumulative sums of normals, or the fault."""
         match self.fault:
@@ -69,7 +75,7 @@ class ToyNetwork(Network):
             case "memory":
                 _hold(2.0)
         size = (self.batch_size(sampler), depths[-1])
-        steps = torch.randn(size, generator=generator(seed, device), dtype=torch.float64, device=device)
+        steps = Stream(seed, device, generator).normal_(torch.empty(size, dtype=torch.float64, device=device))
         walk = (steps.cumsum(1) / self.width**0.5).cpu().numpy()[:, np.array(depths) - 1]
         return {"walk": walk, "square": walk**2}
 
