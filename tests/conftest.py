@@ -15,3 +15,11 @@ if os.environ["RAY_AUTH_MODE"] == "token":
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 os.environ["COLUMNS"] = "160"
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _torch_unless_asked_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps draw with torch, so that a test's numbers are the same whether or not limitbench[fast] is installed."""
+    monkeypatch.setattr("limitbench.sweep.run.best_generator", lambda device: "torch")

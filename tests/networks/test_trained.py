@@ -12,6 +12,7 @@ from limitbench.errors import InputError
 from limitbench.networks import trained
 from limitbench.networks.trained import TrainedNet
 from limitbench.networks.trained_stack import Shape, Stack, cross_entropy
+from limitbench.numerics.random import Stream
 from limitbench.testing.networks import NetworkContract
 
 TINY = {"depth": 3, "width": 6, "epochs": 1, "images": 300}
@@ -28,7 +29,7 @@ CASES = [(kind, exponent) for kind in ("full", "reduced", "plain") for exponent 
 
 def stack_of(kind, exponent, *, seed=0):
     shape = Shape(kind, exponent, depth=4, width=7, classes=5, stds=(1.3, 0.4, 0.9, 0.5))
-    return Stack(shape, 3, 16, torch.Generator().manual_seed(seed))
+    return Stack(shape, 3, 16, Stream(seed))
 
 
 def batch(count=16, width=7, classes=5):
@@ -115,7 +116,7 @@ def test_steps_follow_the_formulas_of_the_optimisers():
 def test_initial_entries_have_the_variances_of_the_mean_field_parametrisation():
     """Each within 4.5 standard errors of a variance, sqrt(2/entries)."""
     shape = Shape("full", None, depth=6, width=40, classes=10, stds=(1.3, 0.4, 0.9, 0.5))
-    parts = Stack(shape, 2, 1, torch.Generator().manual_seed(3))._parts
+    parts = Stack(shape, 2, 1, Stream(3))._parts
     for part, variance in zip(parts, (1.69 / 40, 0.16, 0.81 / 40, 0.25, 1 / 40), strict=False):
         assert abs(float(part.square().mean()) / variance - 1) < 4.5 * (2 / part.numel()) ** 0.5
     assert not parts[-1].any()
@@ -145,7 +146,7 @@ def test_a_loss_that_is_not_finite_is_a_result():
 @pytest.mark.parametrize("overlap", [0.0, 0.9])
 def test_images_have_the_norm_and_the_cosine_that_are_asked_for(overlap):
     net = TrainedNet(1, 200, input_norm=4.0, overlap=overlap)
-    x = trained._Training(net, torch.Generator().manual_seed(0)).test.double()
+    x = trained._Training(net, Stream(0)).test.double()
     np.testing.assert_allclose(x.square().mean(dim=2), 4.0, rtol=1e-5)
     unit = x / x.norm(dim=2, keepdim=True)
     total, count = unit.sum(dim=1).square().sum(dim=1), x.shape[1]
@@ -156,7 +157,7 @@ def test_images_have_the_norm_and_the_cosine_that_are_asked_for(overlap):
 def test_initial_ratio_and_distance_are_those_of_the_untrained_network(monkeypatch):
     """From autograd and from every pair of images; the seeds are one stream, so the networks are the same."""
     net = TrainedNet(3, 20, sigma_w2=2.0)
-    training = trained._Training(net, torch.Generator().manual_seed(5))
+    training = trained._Training(net, Stream(5))
     ratio, distance = (v.numpy() for v in training._initial())
     stack, x = training.stack, training.test
     _, _, outside, inside = by_autograd(stack, "full", None, x, training.test_labels)

@@ -50,7 +50,8 @@ class Stream:
     starts at the same seed; with the generator `torch` it is the one stream of them all.
 
     Arguments:
-        seed: start of the stream, in [0, 2^63).
+        seed: start of the stream, in [0, 2^63), of which torch's generator on the CPU uses the lower 32 bits: of 10^5
+            batches one pair shares a stream, more often than not. vsl uses all of it.
         device: torch device.
         generator: `torch` or `vsl`.
 
@@ -97,6 +98,12 @@ class Stream:
     def another(self, *parts: object) -> Stream:
         """An independent stream of the same kind, named by this one's seed and `parts`."""
         return Stream(stream_seed(self.seed, *parts), str(self.device), self.generator)
+
+
+def check_generator(generator: str, device: str) -> None:
+    """Raises `InputError` where `generator` is not to be had on `device` here."""
+    if generator == "vsl" and (device != "cpu" or vsl.version() is None):
+        raise InputError("generator", generator, vsl.WANTED if device == "cpu" else f"torch on {device}")
 
 
 def best_generator(device: str) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _ARS5, _INVERSE_CDF, _STANDARD = 15 << 20, 2, 0
 #: MKL's threading layer without threads; MKL counts in 32-bit integers.
 _SEQUENTIAL, _LONGEST = 1, 2**30
+#: What errors say is accepted where MKL is missing.
+WANTED = "torch; vsl needs limitbench[fast] installed (x86 only)"
 
 
 class Generator:
@@ -33,7 +35,7 @@ class Generator:
     def __init__(self, seed: int) -> None:
         library = _library()
         if library is None:
-            raise InputError("generator", "vsl", "torch, or vsl with limitbench[fast] installed (x86 only)")
+            raise InputError("generator", "vsl", WANTED)
         self._library, self._state = library, ctypes.c_void_p()
         key = (ctypes.c_uint * 2)(seed & 0xFFFFFFFF, seed >> 32)
         _check(library.vslNewStreamEx(ctypes.byref(self._state), _ARS5, 2, key))
