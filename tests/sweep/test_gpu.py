@@ -66,7 +66,7 @@ def test_a_batch_that_never_finds_room_fails(crowded):
 
 @pytest.mark.parametrize("share", ["0", "1.5", "nan", "half"])
 def test_a_share_that_is_none_is_named(share):
-    with pytest.raises(InputError, match=rf"^gpu-share: got '?{share}'?, expected a number in \(0, 1\]"):
+    with pytest.raises(InputError, match=rf"^--gpu-share: got '?{share}'?, expected a number in \(0, 1\]"):
         run_options({"studies": ["shaped-relu"], "gpu-share": share})
 
 
