@@ -193,6 +193,24 @@ OBSERVABLES: dict[str, Observable] = {
             "Natural log of the mean of |x_L − x_L'|²/N over pairs of test images.",
         ),
         Observable(
+            "log_ntk",
+            "log of the tangent kernel",
+            "ln K₁₁/(d + 1)",
+            "Log of the neural tangent kernel of one input, over its value d + 1 at infinite width.",
+        ),
+        Observable(
+            "ntk_ratio",
+            "cosine of the tangent kernel",
+            "K₁₂/√(K₁₁ K₂₂)",
+            "Cosine of the gradients, by all weights, of the outputs for two inputs.",
+        ),
+        Observable(
+            "ntk_12",
+            "tangent kernel of two inputs",
+            "K₁₂/(d + 1)",
+            "Inner product of the gradients, by all weights, of the outputs for two inputs, over d + 1.",
+        ),
+        Observable(
             "log_q11", "log of Q₁₁", "ln Q₁₁", "Log of the first diagonal entry of the mixing matrix Q_L = M M'."
         ),
         Observable("q12", "Q₁₂", "Q₁₂", "Off-diagonal entry of the mixing matrix: coupling of outputs 1 and 2."),
