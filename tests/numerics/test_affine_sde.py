@@ -48,7 +48,7 @@ def test_solved_law_has_the_exact_mean(sde, time):
 
 @pytest.mark.parametrize(("sde", "time"), [(RELU, 0.25), (RELU, 1.0), (RELU, 4.0), (LATE, 0.25), (LEAKY, 1.0)])
 def test_cdf_is_good_to_1e_6_under_mesh_halving(sde, time):
-    coarse, fine = sde.forward_cdf(time), sde.forward_cdf(time, nodes=2000, steps=720)
+    coarse, fine = sde.forward_cdf(time), sde.forward_cdf(time, nodes=2000)
     inside = (coarse.z > fine.z[0]) & (coarse.z < fine.z[-1])
     assert np.abs(CubicSpline(fine.z, fine.cdf)(coarse.z) - coarse.cdf)[inside].max() < 1e-6
 
@@ -118,7 +118,6 @@ def test_cdf_is_that_from_an_earlier_entrance_on_a_finer_mesh(time, tolerance):
         upper,
         initial=lambda y: ndtr((y - centre) / spread),
         nodes=4000,
-        steps=720,
     )
     solution = RELU.forward_cdf(time)
     inside = (solution.z > fine.z[0]) & (solution.z < fine.z[-1])

@@ -12,7 +12,10 @@ import torch
 from scipy.special import sici
 
 from limitbench.numerics.correlation_sde import drift, drift_integral, forward_cdf
-from limitbench.numerics.sde import coupled_paths
+from limitbench.numerics.random import Stream
+from limitbench.numerics.stepping.additive import AdditiveNoise
+from limitbench.numerics.stepping.heun import Heun
+from limitbench.numerics.stepping.simulate import coupled
 
 
 def coefficient(difference):
@@ -78,7 +81,7 @@ def test_moments_at_time_one(difference, rho0, mean, std):
 @pytest.mark.parametrize("rho0", [-0.9, 0.0, 0.99])
 def test_cdf_changes_by_less_than_1e_6_when_the_mesh_is_halved(time, difference, rho0):
     solution = forward_cdf(time, coefficient(difference), rho0)
-    halved = forward_cdf(time, coefficient(difference), rho0, nodes=2000, steps=360)
+    halved = forward_cdf(time, coefficient(difference), rho0, nodes=2000)
     nearest = np.abs(halved.z[:, None] - solution.z[None, ::4]).argmin(axis=0)
     nested = np.abs(halved.z[nearest] - solution.z[::4]) < 1e-9
     assert nested.mean() > 0.99
@@ -110,7 +113,7 @@ def test_cdf_equals_a_spectral_solution(time, difference, rho0):
 
 
 def paths_of_correlation(kappa, rho0, *, paths=500_000, drop=False, seed=0):
-    """Ends of z at time 1 from the correlation's own drift, in torch."""
+    """Ends of z at time 1 from the correlation's own drift, in torch, at 24 and 48 steps."""
 
     def m(z):
         e = torch.exp(-z)
@@ -119,23 +122,30 @@ def paths_of_correlation(kappa, rho0, *, paths=500_000, drop=False, seed=0):
         nu_part = kappa * (cosh - theta * rho * cosh**2)
         return nu_part + (rho if drop else rho / 2)
 
-    return coupled_paths(m, math.atanh(rho0), 1.0, steps=24, paths=paths, seed=seed)
+    start = math.atanh(rho0)
+    arguments = {"start": start, "times": (1.0,), "steps": 24, "levels": 2, "paths": paths, "dtype": torch.float64}
+    return coupled(AdditiveNoise(m), Heun(), stream=Stream(seed), **arguments)[:, 0].numpy()
+
+
+def expectation(paths, function):
+    """E f(z) and its standard error, by Richardson extrapolation of every path."""
+    values = (4 * function(paths[1]) - function(paths[0])) / 3
+    return values.mean(), values.std() / math.sqrt(values.size)
 
 
 def largest_score(paths, solution):
     """Largest deviation in standard errors: mean and sd of rho, and the cdf at 33 quantiles."""
-    mean, mean_error = paths.expectation(np.tanh)
+    mean, mean_error = expectation(paths, np.tanh)
     exact_mean, exact_std = moments(solution)
-    spread, spread_error = paths.expectation(lambda z: (np.tanh(z) - exact_mean) ** 2)
+    spread, spread_error = expectation(paths, lambda z: (np.tanh(z) - exact_mean) ** 2)
     scores = [(mean - exact_mean) / mean_error, (spread - exact_std**2) / spread_error]
     points = np.interp(np.linspace(0.02, 0.98, 33), solution.cdf, solution.z)
     exact = np.interp(points, solution.z, solution.cdf)
-    size = paths.fine.size
-    fine = np.searchsorted(np.sort(paths.fine), points) / size
-    coarse = np.searchsorted(np.sort(paths.coarse), points) / size
+    size = paths.shape[1]
+    coarse, fine = (np.searchsorted(np.sort(ends), points) / size for ends in paths)
     extrapolated = fine + (fine - coarse) / 3
     # (4 F - C)/3 with F, C coupled indicators: no more than 5/3 of one indicator's standard error, far less here
-    joint = np.array([((paths.fine <= x) != (paths.coarse <= x)).mean() for x in points])
+    joint = np.array([((paths[1] <= x) != (paths[0] <= x)).mean() for x in points])
     error = np.sqrt((exact * (1 - exact) + joint * 4 / 9) / size)
     return float(np.abs(np.concatenate([scores, (extrapolated - exact) / error])).max())
 
@@ -171,7 +181,7 @@ def test_start_at_minus_one_is_the_limit_of_starts_close_to_it():
     assert at[3] < at[2] < at[1] < at[0]
     # d mean/d rho0 is bounded: the last two starts differ by a tenth of the two before them
     assert (at[2] - at[3]) / (at[1] - at[2]) == pytest.approx(1 / 9, rel=0.1)
-    fine = moments(forward_cdf(1.0, kappa, -1.0, nodes=4000, steps=720))
+    fine = moments(forward_cdf(1.0, kappa, -1.0, nodes=4000))
     assert moments(forward_cdf(1.0, kappa, -1.0)) == pytest.approx(fine, abs=1e-6)
 
 

@@ -125,7 +125,7 @@ def test_simulated_norms_and_explosions_are_those_of_the_forward_equation(name, 
 
     def deviations(b):
         """Explosion probability and mean log norm of the survivors, in standard errors."""
-        solution = norm_cdf(time, b, norm0, nodes=800, steps=160)
+        solution = norm_cdf(time, b, norm0, nodes=800)
         p, z = 1 - solution.cdf[-1], math.sqrt(2) * solution.z
         mean = z[-1] - np.trapezoid(solution.cdf, z) / solution.cdf[-1]
         log = np.log(norm[np.isfinite(norm)])

@@ -1,0 +1,1 @@
+"""Stepping of stochastic differential equations: problems, steppers, coupled step lengths, multilevel Monte Carlo."""
