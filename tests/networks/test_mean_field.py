@@ -122,7 +122,7 @@ def literal_network(network, n, seed, *, factor=1.0):
     ids=str,
 )
 def test_samplers_have_the_law_of_the_definition(network):
-    literal, wrong = (literal_network(network, 4_096, seed=2, factor=factor) for factor in (1.0, 1.6))
+    literal, wrong = (literal_network(network, 4_096, seed=2, factor=factor) for factor in (1.0, 1.7))
     for sampler in SAMPLERS:
         drawn = network.sample(4_096, seed=1, depths=[1, network.depth], sampler=sampler)
         values = {name: drawn[name].values.round(6) for name in network.observables}
@@ -266,10 +266,10 @@ def test_saturated_units_have_no_gradient(sampler):
     np.testing.assert_allclose(skipped["log_chi"], 0.0, atol=1e-5)
 
 
-def test_a_batch_stays_within_memory():
+def test_a_batch_stays_within_memory_at_any_depth():
     network = MeanFieldNet(200, 512)
     assert network.batch_size("exact") == 128
-    assert MeanFieldNet(2_000, 4_096, rho0=0.3).batch_size("exact") == 1
+    assert MeanFieldNet(2_000, 4_096, rho0=0.3).batch_size("exact") == 8
     assert MeanFieldNet(3, 2).batch_size("exact") == 2_048
     assert MeanFieldNet(50, 256).batch_size("dense") == 2
 

@@ -59,7 +59,7 @@ LOGS = ("log_norm", "log_jacobian", "log_gradient", "log_weight_gradient")
 def observables(network, sampler):
     """All layers, and what their joint law shows: pairs of quantities and fixed random sums over all layers."""
     # a defect of the deep network that is of second order shows on that many only
-    n = 49_152 if network.depth > 8 else 8_192
+    n = 49_152 if network.depth > 8 else 12_288
     drawn = network.sample(n, seed=3, depths=range(1, network.depth + 1), sampler=sampler)
     values = {name: drawn[name].values for name in network.observables}
     norm, tangent, back = values["log_norm"][:, -1], values["log_jacobian"][:, -1], values["log_gradient"][:, 0]

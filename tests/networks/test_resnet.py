@@ -134,13 +134,14 @@ def test_only_the_ratio_of_the_paths_enters_a_normalised_law(values, sampler):
     if one.inputs == 1:
         second["log_output"] -= np.array([3, 40]) * math.log(2.0)
     for name in one.observables:
-        np.testing.assert_allclose(first[name], second[name], rtol=1e-9, atol=1e-9)
+        tolerance = 1e-4 if sampler == "exact" else 1e-9  # float32, float64
+        np.testing.assert_allclose(first[name], second[name], rtol=tolerance, atol=tolerance)
 
 
 def test_scale_of_the_input_enters_the_output_alone():
     one, four = (ResNet(5, 8, gram=((scale,),)).sample_batch(3, depths=[5]) for scale in (1.0, 4.0))
     np.testing.assert_allclose(four["log_output"] - one["log_output"], math.log(4.0))
-    np.testing.assert_allclose(four["log_norm"], one["log_norm"], atol=1e-12)
+    np.testing.assert_allclose(four["log_norm"], one["log_norm"], atol=1e-5)
 
 
 @pytest.mark.parametrize("sampler", ["exact", "dense"])
@@ -148,7 +149,7 @@ def test_duplicated_and_opposite_inputs_stay_so(sampler):
     network = ResNet(30, 4, gram=((1.0, 1.0, 0.2), (1.0, 1.0, 0.2), (0.2, 0.2, 1.0)), balanced=True)
     drawn = network.sample(64, sampler=sampler)
     np.testing.assert_allclose(drawn["correlation"], 1.0, atol=1e-12)
-    np.testing.assert_allclose(drawn["covariance_13"], drawn["covariance_23"], rtol=1e-9)
+    np.testing.assert_allclose(drawn["covariance_13"], drawn["covariance_23"], rtol=1e-4)  # float32
     # slopes 1, 1: a linear network, so that opposite inputs stay opposite
     opposite = ResNet(30, 4, rho0=-1.0, slope_minus=1.0).sample(64, sampler=sampler)
     np.testing.assert_allclose(opposite["correlation"], -1.0, atol=1e-12)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from jaxtyping import Float
 
 from limitbench.errors import InputError
 from limitbench.networks.checks import whole
+from limitbench.numerics.gpu_memory import with_room
 from limitbench.numerics.random import stream_seed
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 Sampler = Literal["exact", "dense"]
 SAMPLERS: tuple[Sampler, ...] = ("exact", "dense")
+#: The method of networks that are drawn with their weights.
+REAL_MATRICES = "real weight matrices, O(n^2) a layer"
 
 
 class Network(abc.ABC):
@@ -72,6 +76,13 @@ class Network(abc.ABC):
         """Estimated seconds of one network on one CPU thread, for order and time left only."""
         return 1e-6 * self.depth
 
+    def method(self, sampler: Sampler) -> str:
+        """How `sampler` draws at these parameters, and what a layer of n units costs: the cheapest exact law there is.
+
+        For markers and reports; it enters no seed.
+        """
+        return REAL_MATRICES if sampler == "dense" else "conditional normals, O(n) a layer"
+
     def batch_seed(self, seed: int, batch: int, sampler: Sampler) -> int:
         """Seed of batch number `batch` of the run with spec seed `seed`."""
         depth = (self.depth,) if self.depends_on_final_depth else ()
@@ -89,7 +100,9 @@ class Network(abc.ABC):
     ) -> dict[str, Float[np.ndarray, "networks depths"]]:
         """Batches number `batches.start` to `batches.stop - 1`, joined along the first dimension."""
         options: Any = {"depths": depths, "sampler": sampler, "device": device, "generator": generator}
-        parts = [self.sample_batch(self.batch_seed(seed, b, sampler), **options) for b in batches]
+        parts = [
+            with_room(partial(self.sample_batch, self.batch_seed(seed, batch, sampler), **options)) for batch in batches
+        ]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.observables}
 
     def sample(

@@ -19,30 +19,30 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Float
 from torch import Tensor
 
 from limitbench.numerics.random import Stream
 
-#: One vector of every network of a batch in each column.
-Vectors = Float64[Tensor, "columns batch entries"]
+#: One vector of every network of a batch in each column. Float32 or float64, all that belong together alike.
+Vectors = Float[Tensor, "columns batch entries"]
 #: R of every network: upper triangular, rows first.
-Triangles = Float64[Tensor, "columns columns batch"]
+Triangles = Float[Tensor, "columns columns batch"]
 
 
 class Seen(NamedTuple):
     """What a forward pass has seen of G: B (some columns may be zero), C = G B as it is drawn, and R."""
 
     basis: Vectors
-    drawn: Float32[Tensor, "columns batch units"]
+    drawn: Float[Tensor, "columns batch units"]
     triangle: Triangles
 
-    def product(self, columns: int) -> Float64[Tensor, "{columns} batch units"]:
+    def product(self, columns: int) -> Float[Tensor, "{columns} batch units"]:
         """The first `columns` columns of G F, the same numbers whenever it is asked for."""
         return combine(self.triangle[:columns, :columns], self.drawn[:columns])
 
 
-def forward(features: Vectors, drawn: Float32[Tensor, "columns batch units"], stream: Stream) -> Seen:
+def forward(features: Vectors, drawn: Float[Tensor, "columns batch units"], stream: Stream) -> Seen:
     """What a product G `features` sees of a fresh G; its values are `product`. Cost: `units` normals a column.
 
     In place: `features` become B, and `drawn` is filled.
@@ -51,8 +51,8 @@ def forward(features: Vectors, drawn: Float32[Tensor, "columns batch units"], st
 
 
 def backward(
-    seen: Seen, gradients: Float64[Tensor, "gradients batch units"], stream: Stream
-) -> Float64[Tensor, "gradients batch entries"]:
+    seen: Seen, gradients: Float[Tensor, "gradients batch units"], stream: Stream
+) -> Float[Tensor, "gradients batch entries"]:
     """The transposed matrix G' applied to `gradients`, given what a forward pass has seen. Cost: as forward.
 
     `gradients` must be independent of G given `seen`: made from later layers only.
@@ -60,12 +60,14 @@ def backward(
     _, batch, rows = seen.basis.shape
     normals = stream.normal_(torch.empty(len(gradients), batch, rows, device=gradients.device))
     if len(gradients) == 1:
-        drawn: Vectors = torch.linalg.vector_norm(gradients, dim=2)[:, :, None] * normals
+        drawn: Vectors = normals.to(gradients.dtype).mul_(torch.linalg.vector_norm(gradients, dim=2)[:, :, None])
     else:
         drawn = combine(orthonormalise(gradients.clone()), normals)
-    for column, gradient in zip(drawn, gradients, strict=True):
-        for base, values in zip(seen.basis, seen.drawn, strict=True):
-            known = (values * gradient).sum(1) - (base * column).sum(1)
+    entries, units = torch.empty_like(drawn[0]), torch.empty_like(gradients[0])
+    for base, values in zip(seen.basis, seen.drawn, strict=True):
+        converted = values.to(gradients.dtype)
+        for column, gradient in zip(drawn, gradients, strict=True):
+            known = _inner(converted, gradient, units).sub_(_inner(base, column, entries))
             column.addcmul_(base, known[:, None])
     return drawn
 
@@ -76,25 +78,35 @@ def orthonormalise(vectors: Vectors) -> Triangles:
     Gram-Schmidt, each column twice; one that the second time at least halves lies in the span to rounding.
     """
     triangle = vectors.new_zeros(len(vectors), len(vectors), vectors.shape[1])
+    room, smallest = torch.empty_like(vectors[0]), torch.finfo(vectors.dtype).tiny
     for k, column in enumerate(vectors):
         size = norm = torch.linalg.vector_norm(column, dim=1)
         for _ in range(2 if k else 0):
             size = norm
             for j, base in enumerate(vectors[:k]):
-                overlap = (base * column).sum(1)
+                overlap = _inner(base, column, room)
                 column.addcmul_(base, overlap[:, None], value=-1.0)
                 triangle[j, k] += overlap
             norm = torch.linalg.vector_norm(column, dim=1)
-        norm = torch.where(norm > 0.5 * size, norm, 0.0)
+        norm = torch.where((norm > 0.5 * size) & (norm > smallest), norm, 0.0)
         column.mul_(torch.where(norm > 0.0, 1.0 / norm, 0.0)[:, None])
         triangle[k, k] = norm
     return triangle
 
 
 def combine(triangle: Triangles, vectors: Float[Tensor, "columns batch entries"]) -> Vectors:
-    """`vectors` R for an upper triangular R."""
+    """`vectors` R for an upper triangular R, in the type of R."""
+    vectors = vectors.to(triangle.dtype)
     product: Vectors = vectors * triangle.diagonal().mT[:, :, None]
     for c in range(1, len(vectors)):
         for k in range(c):
             product[c].addcmul_(vectors[k], triangle[k, c, :, None])
     return product
+
+
+def _inner(
+    first: Float[Tensor, "batch entries"], second: Float[Tensor, "batch entries"], room: Float[Tensor, "batch entries"]
+) -> Float[Tensor, " batch"]:
+    """Inner products, by way of `room`."""
+    products: Tensor = torch.mul(first, second, out=room).sum(1)
+    return products

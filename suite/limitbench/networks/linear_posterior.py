@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from limitbench.errors import InputError
 from limitbench.networks import linear_bartlett, linear_dense
-from limitbench.networks.base import Network, Sampler, check_depths
+from limitbench.networks.base import REAL_MATRICES, Network, Sampler, check_depths
 from limitbench.networks.checks import gram_matrix, power_of_two_below, whole
 from limitbench.networks.gram import gram_root
 from limitbench.numerics.gaussian_regression import GaussianRegression
@@ -84,6 +84,10 @@ class LinearPosterior(Network):
     def cost(self, sampler: Sampler) -> float:
         """0.1 µs an entry of a Bartlett factor if exact; weights at 1.5e8 a second if dense."""
         return self.depth * (1e-7 * self.task.outputs**2 if sampler == "exact" else self.width**2 / 1.5e8)
+
+    def method(self, sampler: Sampler) -> str:
+        """Bartlett factors, real matrices if dense."""
+        return REAL_MATRICES if sampler == "dense" else "Bartlett factors, O(D^2) a layer"
 
     def sample_batch(
         self,

@@ -27,7 +27,7 @@ The backward pass of arXiv 1712.08969 draws all matrices afresh instead, which i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -41,8 +41,10 @@ from limitbench.numerics.random import Stream
 
 #: Pairs of inputs a and b that stay x^a = sign x^b in every layer, as (a, b, sign).
 Twins = tuple[tuple[int, int, float], ...]
-#: Blocks between two changes of scale of the forward pass.
+#: Blocks between two changes of scale of the forward pass, a divisor of
 _RESCALED_EVERY = 8
+#: blocks whose values are kept at a time: where there are more, all but the last of them are drawn twice.
+SEGMENT = 64
 
 Values = Float[Tensor, " batch"]
 Augmented = Float[Tensor, "columns batch augmented"]
@@ -77,33 +79,35 @@ def sample(
     """All observables of `batch` networks of `depth` blocks at `layers`; `outputs` None for the independent loss.
 
     Powers of ReLU are homogeneous, phi(e^s h) = e^(A s) phi(h): their features are carried as multiples of e^s, so that
-    no depth overflows; gradients are carried so always. Cost a block: N normals a matrix and input forward, N a matrix
-    and gradient backward, O(N m^2) operations. Memory a block: 12 N bytes a matrix and input. Float64, float32 normals.
+    no depth overflows; gradients are carried so always. Cost a block: N normals a matrix and input forward (twice that
+    where there are more than 64 blocks to follow), N a matrix and gradient backward, O(N m^2) operations. Memory: 12 N
+    bytes a matrix and input of 64 blocks, 8 N an input for every 64. Float64, float32 normals.
     """
     device, inputs, n = stream.device, root.shape[1], block.width
     found: dict[str, dict[int, Values]] = {name: {} for name in observables(block.kind, inputs)}
     normals = stream.normal_(torch.empty(len(root), batch, n, device=device)).double()
-    twins = _twins(block, root)
+    twins, at = _twins(block, root), frozenset(layers)
     x = _alike(torch.einsum("kc,kbn->cbn", root.to(device), normals).contiguous(), twins)
     s = torch.zeros(batch, dtype=torch.float64, device=device)
-    matrices = 2 if block.kind == "full" else 1
-    features = torch.empty(depth, matrices, inputs, batch, n + 1, dtype=torch.float64, device=device)
-    drawn = torch.empty(depth, matrices, inputs, batch, n, device=device)
-    at, passed, differentiated = frozenset(layers), [], 1 if outputs is None else inputs
-    for layer in range(1, depth + 1):
-        x, s, kept = _forward(block, twins, x, s, differentiated, features[layer - 1], drawn[layer - 1], stream)
-        passed.append(kept)
-        if layer in at:
-            found["log_preactivation"][layer] = _log_mean_square(kept.w.product(1)[0]) + 2.0 * kept.log_scales[0]
-            for name, value in _lengths(x, s).items():
-                found[name][layer] = value
-        if block.activation.exponent is not None and layer % _RESCALED_EVERY == 0:
-            s = s + _rescale(x)
+    segment = _Segment(block, twins, x.shape, min(depth, SEGMENT), 1 if outputs is None else inputs, stream)
+    starts = []
+    for start in range(0, depth, SEGMENT):
+        starts.append((x.clone(), s))
+        for layer, after, log_scale, kept in segment.forward(x, s, range(start + 1, min(start + SEGMENT, depth) + 1)):
+            x, s = after, log_scale
+            if layer in at:
+                found["log_preactivation"][layer] = _log_mean_square(kept.w.product(1)[0]) + 2.0 * kept.log_scales[0]
+                for name, value in _lengths(x, s).items():
+                    found[name][layer] = value
 
     g = _output_gradient(x, s, outputs, stream)
     t, last = torch.zeros_like(s), _log_mean_square(g[0])  # gradients are multiples of e^t
     for layer in range(depth, 0, -1):
-        kept = passed.pop()
+        if not segment.passed:
+            end = layer + 1 - SEGMENT
+            for _ in segment.forward(*starts[(layer - 1) // SEGMENT], range(end, layer + 1)):
+                pass
+        kept = segment.passed.pop()
         dh = _slope(block, kept, len(g)).mul_(g if kept.v is None else _transposed(kept.v, g, block.sigma_v, stream))
         gains = _parameter_gains(kept, g, dh) if layer in at else {}
         dx = _transposed(kept.w, dh, block.sigma_w, stream)
@@ -113,6 +117,37 @@ def sample(
                 found[name][layer] = gain + 2.0 * t - last
         t = t + _rescale(g)
     return {name: torch.stack([values[layer] for layer in layers], dim=1) for name, values in found.items()}
+
+
+class _Segment:
+    """Forward through a segment of blocks, from a stream of its own, with what each keeps in memory of their own."""
+
+    def __init__(
+        self,
+        block: MeanFieldBlock,
+        twins: Twins,
+        shape: Sequence[int],
+        length: int,
+        differentiated: int,
+        stream: Stream,
+    ) -> None:
+        columns, batch, width = shape
+        rooms = (length, 2 if block.kind == "full" else 1, columns, batch)
+        self._block, self._twins, self._differentiated, self._stream = block, twins, differentiated, stream
+        self._features = torch.empty(*rooms, width + 1, dtype=torch.float64, device=stream.device)
+        self._drawn = torch.empty(*rooms, width, device=stream.device)
+        #: What each block has kept, the last one last.
+        self.passed: list[_Passed] = []
+
+    def forward(self, x: Vectors, s: Values, layers: range) -> Iterator[tuple[int, Vectors, Values, _Passed]]:
+        """Each of `layers` with its x and s, from those before it: the same numbers whenever it is asked for."""
+        self.passed, stream = [], self._stream.another("blocks", layers[0])
+        for layer, features, drawn in zip(layers, self._features, self._drawn, strict=False):
+            x, s, kept = _forward(self._block, self._twins, x, s, self._differentiated, features, drawn, stream)
+            self.passed.append(kept)
+            if self._block.activation.exponent is not None and layer % _RESCALED_EVERY == 0:
+                s = s + _rescale(x)
+            yield layer, x, s, kept
 
 
 def _forward(

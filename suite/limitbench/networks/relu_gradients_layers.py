@@ -32,10 +32,11 @@ class MaskedLayers:
 
     def mask(self, z: Float[Tensor, "batch width"], stream: Stream) -> Float[Tensor, "batch width"]:
         """1 for the units that are on, else 0."""
-        on = z > 0.0 if self.relu else torch.ones_like(z, dtype=torch.bool)
+        on = torch.gt(z, 0.0, out=torch.empty_like(z)) if self.relu else torch.ones_like(z)
         if self.keep < 1.0:
-            on = on & (stream.uniform_(torch.empty(z.shape, device=z.device)) < self.keep)
-        return on.to(z.dtype)
+            drawn = stream.uniform_(torch.empty_like(z))
+            on.mul_(torch.lt(drawn, self.keep, out=drawn))
+        return on
 
 
 class Gradients(NamedTuple):

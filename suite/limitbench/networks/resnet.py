@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from limitbench.errors import InputError
 from limitbench.networks import residual, resnet_dense, resnet_exact
-from limitbench.networks.base import Network, Sampler, check_depths
+from limitbench.networks.base import REAL_MATRICES, Network, Sampler, check_depths
 from limitbench.networks.checks import gram_matrix, number, power_of_two_below, whole
 from limitbench.networks.gram import gram_root
 from limitbench.networks.residual import Recorded, ResidualBlock
@@ -80,7 +80,7 @@ class ResNet(Network):
     weights: str = field(default="gaussian", kw_only=True)
 
     family: ClassVar[str] = "resnet"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         values: dict[str, object] = {name: whole(name, getattr(self, name)) for name in ("depth", "width", "outputs")}
@@ -145,20 +145,30 @@ class ResNet(Network):
         return parameters | {name: True for name in ("jacobian", "gradient") if getattr(self, name)}
 
     def batch_size(self, sampler: Sampler) -> int:
-        """exact: about 2^16 numbers of state, in cache; dense, and any ensemble but Gaussian: 2^20 weights.
-
-        With `gradient`, whose memory grows with the depth, an eighth of that.
-        """
+        """exact: about 2^17 numbers of state, in cache, 2^16 with `gradient`; 2^20 weights where they are real."""
         if real_matrices(self.weights, sampler):
             return min(power_of_two_below(2**20 // self.width**2), 256)
-        state = 2**13 if self.gradient else 2**16
+        state = 2**16 if self.gradient else 2**17
         return min(max(power_of_two_below(state // (self.width * self._columns)), 16), 2048)
 
     def cost(self, sampler: Sampler) -> float:
-        """Normals a network at 1e8 a second if exact and 1.5e8 if dense, and 0.3 µs a block; gradients thrice that."""
-        dense = real_matrices(self.weights, sampler)
-        each = self.width**2 / 1.5e8 if dense else self.width * self._columns / 1e8
-        return (each + 3e-7) * self.depth * (3 if self.gradient else 1)
+        """4 ns a unit and column, 1 ns a unit and pair of them, with gradients 17 and 8; beyond 64 blocks 25 and 12.
+
+        Real weights: 6 ns each, with gradients thrice that.
+        """
+        n, columns = self.width, self._columns
+        if real_matrices(self.weights, sampler):
+            return (6e-9 * n * n + 3e-7) * self.depth * (3 if self.gradient else 1)
+        if not self.gradient:
+            return (n * columns * (4e-9 + 1e-9 * columns) + 6e-8 * columns) * self.depth
+        again = 1.5 if self.depth > resnet_exact.SEGMENT else 1.0
+        return (n * (1.7e-8 * columns + 8e-9) + 1.5e-7) * again * self.depth
+
+    def method(self, sampler: Sampler) -> str:
+        """Conditional normals, real matrices where the weights are not Gaussian."""
+        if real_matrices(self.weights, sampler):
+            return REAL_MATRICES
+        return f"conditional normals, {'forward and backward, ' if self.gradient else ''}O(n) a layer"
 
     def sample_batch(
         self,

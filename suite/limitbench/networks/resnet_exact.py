@@ -9,25 +9,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from limitbench.networks import conditioned
 from limitbench.networks.residual import Columns, Recorded, ResidualBlock, Values, log_norms, rescale
 from limitbench.numerics.random import Stream
 
-#: Blocks between two changes of scale: a norm changes by a factor near 1 a block.
-_RESCALED_EVERY = 16
+#: Blocks between two changes of scale, so that no square leaves the range of float32.
+_RESCALED_EVERY = 8
+#: Blocks that have a stream of their own, so that they can be drawn again.
+SEGMENT = 64
+#: Random bits of a word, and the sign bit of a float32 as an integer.
+_BITS, _SIGN = 31, -(2**31)
+
+Column: TypeAlias = Float[Tensor, "batch width"]
+Flips: TypeAlias = Int[Tensor, "batch width"]
 
 
 class _Block(NamedTuple):
-    """What the backward pass needs of a block: what the forward pass saw of W, and phi'(sigma * z_1) * sigma."""
+    """What the backward pass needs of a block: what the forward pass saw of W, and phi'(sigma * z_1) * sigma / lead."""
 
     seen: conditioned.Seen
-    slopes: Float[Tensor, "batch width"]
+    slopes: Column
 
 
 @torch.inference_mode()
@@ -44,102 +51,181 @@ def sample_layers(
 ) -> Iterator[Recorded]:
     """Layer 0 and the layers `depths` of `batch` networks; with `jacobian` the last column is the tangent J u.
 
-    Cost: n normals and O(n k) operations a block, network and column, k columns in all. Float64, float32 normals.
-    With `gradient` every recorded layer d costs d blocks more, and all blocks are kept: 8 (2k + 1) bytes a unit.
+    Cost: n normals and O(n k) operations a block, network and column, k columns in all. Float32 with float64 scales:
+    1e-5 in logs and correlations. With `gradient` every recorded layer d costs d blocks more, of which all but the
+    last 64 are drawn twice: no more than 64 are kept, at 4 (2k + 1) bytes a unit, and z of every 64th.
     """
-    device, inputs, width = stream.device, root.shape[1], block.width
-    columns = inputs + jacobian
-    drawn = torch.empty(batch, width, device=device)
+    device, width = stream.device, block.width
+    columns = root.shape[1] + jacobian
     chi = stream.normal_(torch.empty(batch, outputs, device=device)).double().square_().sum(1)
-    first = stream.normal_(torch.empty(len(root) + jacobian, batch, width, device=device)).double()
+    first = stream.normal_(torch.empty(len(root) + jacobian, batch, width, device=device))
     frame = torch.eye(columns, dtype=torch.float64)[-len(first) :]
-    frame[: len(root), :inputs] = root
-    z = torch.einsum("kc,kbn->cbn", frame.to(device), first).contiguous()
+    frame[: len(root), : root.shape[1]] = root
+    z = torch.einsum("kc,kbn->cbn", frame.to(device, first.dtype), first).contiguous()
     log_scale = torch.zeros(columns, batch, dtype=torch.float64, device=device)
-    signs = _signs(batch, width, stream) if block.balanced else None
-    features, normals = torch.empty_like(z), torch.empty_like(z[0])
-    tape: list[_Block] = []
     growth = block.growth
-    skip, branch = block.skip / math.sqrt(growth), block.branch / math.sqrt(growth * width)
+    blocks = _Segment(block, z, jacobian, stream, 0)
+    starts = [z.clone()] if gradient else []
+    tape: list[_Block] = []
 
     def recorded(layer: int) -> Recorded:
-        state = Recorded(layer, z, log_scale + layer * math.log(growth) / 2.0, signs, chi)
+        sigma = None if blocks.signs is None else blocks.signs.values()
+        state = Recorded(layer, z, log_scale + layer * math.log(growth) / 2.0, sigma, chi)
         if gradient:
-            back = _log_gradient(tape, skip, branch, z, stream.another("gradient", layer))
+            back = _log_gradient(block, jacobian, tape, starts[: -(-layer // SEGMENT)], z, stream, layer)
             state = state._replace(log_gradient=back + layer * math.log(growth))
         return state._replace(log_output=log_norms(state)[0] + chi.log())
 
     yield recorded(0)
     for layer in range(1, depths[-1] + 1):
-        if gradient:  # the tape keeps those of the block before
-            features = torch.empty_like(z)
-        _activate(z, signs, block, jacobian, features)
-        slopes = _slopes(z, signs, block) if gradient else None
-        z.mul_(skip)
-        if slopes is not None:
-            seen = conditioned.forward(features, torch.empty(z.shape, device=device), stream)
-            tape.append(_Block(seen, slopes))
-            z.add_(seen.product(columns), alpha=branch)
-        for k in range(0 if gradient else columns):
-            norm = torch.linalg.vector_norm(features[k], dim=1)
-            normals.copy_(stream.normal_(drawn))
-            z[k].addcmul_(normals, (branch * norm)[:, None])
-            inverse = torch.where(norm > 0.0, 1.0 / norm, 0.0)
-            for a in range(k + 1, columns):
-                overlap = (features[k] * features[a]).sum(1) * inverse
-                features[a].addcmul_(features[k], (overlap * inverse)[:, None], value=-1.0)
-                z[a].addcmul_(normals, (branch * overlap)[:, None])
+        passed = blocks.advance(z, keep=gradient)
+        tape = [*tape, passed] if passed is not None else tape
         if layer % _RESCALED_EVERY == 0:
             rescale(z, log_scale)
-        if block.balanced:
-            signs = _signs(batch, width, stream)
+        if layer % SEGMENT == 0:
+            blocks = _Segment(block, z, jacobian, stream, layer)
         if layer in depths:
             yield recorded(layer)
+        if gradient and layer % SEGMENT == 0:
+            starts, tape = [*starts, z.clone()], []
 
 
-def _activate(
-    z: Columns, signs: Float[Tensor, "batch width"] | None, block: ResidualBlock, jacobian: bool, out: Columns
-) -> None:
-    """phi(sigma * z) of the inputs, and phi'(sigma * z_1) * sigma * t of a tangent t in the last column, into `out`."""
-    signed = z if signs is None else signs * z
+class _Segment:
+    """Blocks that follow layer `start`, from a stream of their own."""
+
+    def __init__(self, block: ResidualBlock, z: Columns, jacobian: bool, stream: Stream, start: int) -> None:
+        self._block, self._jacobian, self._stream = block, jacobian, stream.another("blocks", start)
+        self._features = torch.empty_like(z)
+        self._room = self._features[0] if len(z) == 1 else torch.empty_like(z[0])
+        self.signs = Signs(z.shape[1], z.shape[2], self._stream) if block.balanced else None
+
+    def advance(self, z: Columns, *, keep: bool) -> _Block | None:
+        """z behind one more block, in place; what its backward pass needs, where that is to be kept."""
+        block = self._block
+        skip, branch = _paths(block)
+        flips = None if self.signs is None else self.signs.flips(self._room)
+        features = torch.empty_like(z) if keep else self._features
+        _activate(z, flips, block, self._jacobian, features)
+        passed = None
+        if keep:
+            seen = conditioned.forward(features, torch.empty_like(z), self._stream)
+            passed = _Block(seen, _slopes(z[0], self.signs, block))
+            z.mul_(skip).add_(seen.product(len(z)), alpha=branch)
+        else:
+            _add_branch(z.mul_(skip), features, branch, self._room, self._stream)
+        if self.signs is not None:
+            self.signs.draw()
+        return passed
+
+
+def _paths(block: ResidualBlock) -> tuple[float, float]:
+    """Factors of z and of W m(sigma * z) that keep squared norms at infinite width."""
+    return block.skip / math.sqrt(block.growth), block.lead * block.branch / math.sqrt(block.growth * block.width)
+
+
+def _add_branch(z: Columns, features: Columns, branch: float, scratch: Column, stream: Stream) -> None:
+    """z + branch G R with features = B R by modified Gram-Schmidt and fresh normals G; overwrites the features."""
+    for k, feature in enumerate(features):
+        norm = torch.linalg.vector_norm(feature, dim=1)
+        inverse = torch.where(norm > 0.0, 1.0 / norm, 0.0) if k + 1 < len(z) else norm
+        sizes = [norm]
+        for a in range(k + 1, len(z)):
+            overlap = torch.mul(feature, features[a], out=scratch).sum(1).mul_(inverse)
+            features[a].addcmul_(feature, (overlap * inverse)[:, None], value=-1.0)
+            sizes.append(overlap)
+        normals = stream.normal_(feature)
+        for a, size in enumerate(sizes, start=k):
+            z[a].addcmul_(normals, size.mul_(branch)[:, None])
+
+
+def _activate(z: Columns, flips: Flips | None, block: ResidualBlock, jacobian: bool, out: Columns) -> None:
+    """phi(sigma * z) / lead of the inputs, phi'(sigma * z_1) * sigma * t / lead of a tangent t in the last column."""
+    signed = z
+    if flips is not None:
+        signed = out
+        for column, flipped in zip(z.view(torch.int32), out.view(torch.int32), strict=True):
+            torch.bitwise_xor(column, flips, out=flipped)
+    if block.mirrored:
+        signed = torch.neg(signed, out=out)
     if jacobian:
-        slope = torch.where(signed[0] > 0.0, block.slope_plus, block.slope_minus)
-        torch.mul(slope, signed[-1], out=out[-1])
+        torch.ops.aten.leaky_relu_backward.grad_input(signed[-1], signed[0], block.ratio, False, grad_input=out[-1])
         signed, out = signed[:-1], out[:-1]
-    torch.clamp_min(signed, 0.0, out=out)
-    if (block.slope_plus, block.slope_minus) != (1.0, 0.0):
-        out.mul_(block.slope_plus - block.slope_minus).add_(signed, alpha=block.slope_minus)
+    torch.ops.aten.leaky_relu.out(signed, block.ratio, out=out)
 
 
-def _slopes(
-    z: Columns, signs: Float[Tensor, "batch width"] | None, block: ResidualBlock
-) -> Float[Tensor, "batch width"]:
-    """phi'(sigma * z_1) * sigma, the derivative of column 1's features."""
-    if signs is None:
-        return torch.where(z[0] > 0.0, block.slope_plus, block.slope_minus).double()
-    return torch.where(signs * z[0] > 0.0, block.slope_plus, block.slope_minus) * signs
+def _slopes(z: Column, signs: Signs | None, block: ResidualBlock) -> Column:
+    """phi'(sigma * z) * sigma / lead, the derivative of features over lead."""
+    sigma = torch.ones_like(z) if signs is None else signs.values()
+    sigma = sigma.neg_() if block.mirrored else sigma
+    slopes: Column = torch.ops.aten.leaky_relu_backward(sigma, sigma * z, block.ratio, False)
+    return slopes
 
 
-def _log_gradient(tape: Sequence[_Block], skip: float, branch: float, z: Columns, stream: Stream) -> Values:
-    """ln(|J'v|^2 / |v|^2) through the blocks of `tape` for a Gaussian v, from `stream`.
+def _log_gradient(
+    block: ResidualBlock,
+    jacobian: bool,
+    tape: Sequence[_Block],
+    starts: Sequence[Columns],
+    z: Columns,
+    stream: Stream,
+    layer: int,
+) -> Values:
+    """ln(|J'v|^2 / |v|^2) at `layer` for a Gaussian v; `tape` holds the last blocks, `starts` z where segments start.
 
     Every recorded layer has a stream of its own, for v and for what the forward pass has not seen of the matrices, so
     that none alters another; given the forward pass, gradients of different layers are independent draws.
     """
-    gradient = stream.normal_(torch.empty(1, *z.shape[1:], device=z.device)).double()
+    own, (skip, branch) = stream.another("gradient", layer), _paths(block)
+    gradient = own.normal_(torch.empty_like(z[:1]))
     log_scale = torch.zeros(gradient.shape[:2], dtype=torch.float64, device=z.device)
-    start = torch.linalg.vector_norm(gradient[0], dim=1).log()
-    for number, (seen, slopes) in enumerate(reversed(tape), start=1):
-        back = slopes * conditioned.backward(seen, gradient, stream)
-        gradient = skip * gradient + branch * back
-        if number % _RESCALED_EVERY == 0:
-            rescale(gradient, log_scale)
-    log_gradient: Values = 2.0 * (torch.linalg.vector_norm(gradient[0], dim=1).log() + log_scale[0] - start)
+    start = torch.linalg.vector_norm(gradient[0], dim=1).double().log()
+    for segment in range(len(starts) - 1, -1, -1):
+        blocks = tape if segment == len(starts) - 1 else _again(block, jacobian, starts[segment], stream, segment)
+        for number, (seen, slopes) in enumerate(reversed(blocks), start=1):
+            back = conditioned.backward(seen, gradient, own).mul_(slopes)
+            gradient.mul_(skip).add_(back, alpha=branch)
+            if number % _RESCALED_EVERY == 0:
+                rescale(gradient, log_scale)
+        rescale(gradient, log_scale)
+    log_gradient: Values = 2.0 * (torch.linalg.vector_norm(gradient[0], dim=1).double().log() + log_scale[0] - start)
     return log_gradient
 
 
-def _signs(batch: int, width: int, stream: Stream) -> Float[Tensor, "batch width"]:
-    """Independent signs +-1, one for each unit of each network: one bit of every byte of random words."""
-    size = batch * width
-    words = torch.empty(-(-size // 8), dtype=torch.int64, device=stream.device).random_(generator=stream.torch)
-    return ((words.view(torch.int8)[:size] & 2) - 1).double().view(batch, width)
+def _again(block: ResidualBlock, jacobian: bool, start: Columns, stream: Stream, segment: int) -> list[_Block]:
+    """What a whole segment's backward pass needs, from z where it starts."""
+    z, tape = start.clone(), []
+    log_scale = torch.zeros(z.shape[:2], dtype=torch.float64, device=z.device)
+    blocks = _Segment(block, z, jacobian, stream, segment * SEGMENT)
+    for layer in range(1, SEGMENT + 1):
+        passed = blocks.advance(z, keep=True)
+        tape += [passed] if passed is not None else []
+        if layer % _RESCALED_EVERY == 0:
+            rescale(z, log_scale)
+    return tape
+
+
+class Signs:
+    """sigma, one fair sign for each unit of each network, fresh for every block: a bit of a random word at a time."""
+
+    def __init__(self, batch: int, width: int, stream: Stream) -> None:
+        self._stream, self._used = stream, _BITS
+        self._words = torch.empty(batch, width, dtype=torch.int32, device=stream.device)
+        self.draw()
+
+    def draw(self) -> None:
+        """The next sigma."""
+        if self._used == _BITS:
+            self._used = 0
+            self._words.random_(generator=self._stream.torch)  # 31 bits and a 0
+        self._used += 1
+
+    def flips(self, room: Column) -> Flips:
+        """The sign bit of a float32 where sigma = -1, no bit where it is 1; in the memory of `room`."""
+        bits = torch.bitwise_left_shift(self._words, self._used, out=room.view(torch.int32))
+        return bits.bitwise_and_(_SIGN)
+
+    def values(self) -> Column:
+        """sigma itself."""
+        room = torch.empty(self._words.shape, device=self._words.device)
+        self.flips(room)
+        return torch.copysign(torch.ones_like(room), room)

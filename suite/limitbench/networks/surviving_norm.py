@@ -31,6 +31,10 @@ class Surviving(Network):
         """That of `network`."""
         return self.network.cost(sampler)
 
+    def method(self, sampler: Sampler) -> str:
+        """That of `network`."""
+        return self.network.method(sampler)
+
     def sample_batch(
         self,
         seed: int,

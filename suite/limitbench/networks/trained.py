@@ -19,7 +19,7 @@ from torch import Tensor
 
 from limitbench.errors import InputError
 from limitbench.networks import training_data
-from limitbench.networks.base import Network, Sampler, check_depths
+from limitbench.networks.base import REAL_MATRICES, Network, Sampler, check_depths
 from limitbench.networks.checks import number, whole
 from limitbench.networks.trained_stack import KINDS, Shape, Stack, cross_entropy
 from limitbench.numerics.mean_field_activations import mean_field_activation
@@ -127,6 +127,10 @@ class TrainedNet(Network):
         matrices = 2 if self.network == "full" else 1
         relative = (self.width / 96) * math.sqrt(self.width / 96)
         return 1.5e-3 * matrices * self.epochs * (self.depth + 1) * relative
+
+    def method(self, sampler: Sampler) -> str:
+        """Networks that learn have their weights, whatever the sampler."""
+        return REAL_MATRICES
 
     def sample_batch(
         self,

@@ -67,6 +67,10 @@ class UnshapedMLP(Network):
         """That of `ShapedMLP`."""
         return self._shaped.cost(sampler)
 
+    def method(self, sampler: Sampler) -> str:
+        """That of `ShapedMLP`."""
+        return self._shaped.method(sampler)
+
     def sample_batch(
         self,
         seed: int,
