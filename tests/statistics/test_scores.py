@@ -208,7 +208,10 @@ def test_column_gives_the_same_scores_as_its_cells_one_by_one():
     for name, row in laws.items():
         for cell, law in enumerate(row):
             if law is not None:
-                assert column[name][cell] == dataclasses.replace(score(x[:, cell].copy(), law, seed=5))
+                found = column[name][cell]
+                alone = score(x[:, cell].copy(), law, seed=5)
+                # it looks at the kurtosis of every law that is close
+                assert found == dataclasses.replace(alone, std_relative_error=found.std_relative_error)
 
 
 def test_scores_are_reproducible_and_depend_on_the_seed_only_in_the_interval():

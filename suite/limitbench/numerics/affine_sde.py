@@ -71,14 +71,14 @@ class AffineSDE:
         """Drift of Y = ln W / sigma."""
         return np.asarray((self.growth - self.sigma**2 / 2 + self.source * np.exp(-self.sigma * y)) / self.sigma)
 
-    def forward_cdf(self, time: float, *, nodes: int = 1000, steps: int = 180) -> ForwardCdf:
+    def forward_cdf(self, time: float, *, nodes: int = 1000) -> ForwardCdf:
         """The cdf of Y = ln W / sigma at `time`: to 1e-6 for sigma^2 t in [1/8, 8], to 1e-4 at sigma^2 t = 1/500.
 
         From a start that the source leaves behind quickly, the law after a short time s is taken log-normal with the
         exact first two moments of W_s; as W_t is affine in W_s those of W_t stay exact too, and the third cumulant of
         ln W_s that is left out, of order (sigma^2 s)^2, enters with the weight (s/t)^3.
 
-        Cost: about 60 ms. Raises `InputError` where the time is not positive.
+        Cost: about 5 ms. Raises `InputError` where the time is not positive.
         """
         if not 0 < time < math.inf:
             raise InputError("time", time, "a positive number")
@@ -103,20 +103,17 @@ class AffineSDE:
         reach = _SIGMAS * math.sqrt(remaining) + margin
         lower = self._floor(centre - margin, centre + min(steady, 0.0) - reach)
         upper = max(carried, centre) + abs(steady) + reach
-        # the law ends up far from where the mesh is refined: resolve its width there, and its way there in time
+        # the law ends up far from where the mesh is refined: resolve its width there
         finest = max(15 * self.sigma, _RESOLUTION / math.sqrt(time))
-        scale = max(1.0, finest * (upper - lower) / (nodes / 2))
-        nodes, steps = 2 * math.ceil(scale * nodes / 2), 2 * math.ceil(math.sqrt(scale) * steps / 2)
-        return solve_forward(self.drift, centre, remaining, lower, upper, initial=initial, nodes=nodes, steps=steps)
+        nodes = 2 * math.ceil(max(1.0, finest * (upper - lower) / (nodes / 2)) * nodes / 2)
+        return solve_forward(self.drift, centre, remaining, lower, upper, initial=initial, nodes=nodes)
 
     def paths(
         self, times: Sequence[float], *, paths: int, seed: int, steps: int = 512
     ) -> Float[np.ndarray, "paths times"]:
-        """W at several times on the same paths, by the trapezoidal rule for the exponential functional.
+        """W at several times on the same paths, by `numerics.stepping.affine.Trapezium`: weak order two, W positive.
 
-            W' = M (W + source h/2) + source h/2,   M = exp((growth - sigma^2/2) h - sigma sqrt(h) xi):
-
-        weak error O(h^2), and W stays positive. Shares nothing with the forward equation.
+        Shares nothing with the forward equation.
 
         Arguments:
             times: increasing, positive.
@@ -124,24 +121,25 @@ class AffineSDE:
             seed: start of the stream.
             steps: steps up to the last time, split among the intervals so that each is stepped evenly.
 
-        Raises `InputError` where the times do not increase from 0. Cost: 20 ns a step and path.
+        Raises `InputError` where the times do not increase from 0. Cost: 7 ns a step and path.
         """
-        intervals = np.diff(times, prepend=0.0)
-        if not (intervals > 0).all():
-            raise InputError("times", list(times), "increasing positive numbers")
-        rng = np.random.Generator(np.random.SFC64(seed))
-        w = np.full(paths, float(self.start))
-        found = []
-        for interval in intervals:
-            count = max(1, math.ceil(steps * interval / times[-1]))
-            h = interval / count
-            for _ in range(count):
-                growth = np.exp(
-                    (self.growth - self.sigma**2 / 2) * h - self.sigma * math.sqrt(h) * rng.standard_normal(paths)
-                )
-                w = growth * (w + self.source * h / 2) + self.source * h / 2
-            found.append(w)
-        return np.stack(found, axis=1)
+        import torch
+
+        from limitbench.numerics.random import Stream
+        from limitbench.numerics.stepping.affine import Affine, Trapezium
+        from limitbench.numerics.stepping.simulate import simulate
+
+        ends = simulate(
+            Affine(self.growth, self.source, self.sigma),
+            Trapezium(),
+            start=self.start,
+            times=times,
+            steps=steps,
+            paths=paths,
+            stream=Stream(seed),
+            dtype=torch.float64,
+        )
+        return np.asarray(ends.T.numpy())
 
     def _floor(self, centre: float, lowest: float) -> float:
         """Where the source's drift becomes a wall: a descent against it costs e^(-2 x its height), cut at e^-36."""

@@ -16,7 +16,11 @@ from scipy.special import bernoulli, digamma, log1p, loggamma, polygamma
 
 #: From this shape parameter on, differences of log-gamma functions are taken term by term in Stirling's series.
 _STIRLING = 32.0
+#: Terms of the series below this change nothing.
+_ROUNDING = 1e-18
 _SERIES = [(n, bernoulli(2 * n)[-1] / (2 * n * (2 * n - 1))) for n in range(1, 9)]
+
+Shapes = float | Float[np.ndarray, "*shapes"]
 
 
 @dataclass(frozen=True)
@@ -55,20 +59,34 @@ class LogChiSquareSum:
         return float(sum(count * polygamma(order - 1, degrees / 2) for degrees, _, count in self.terms))
 
 
-def log_gamma_ratio(a: float, s: Complex[np.ndarray, "*shape"]) -> Complex[np.ndarray, "*shape"]:
+def log_gamma_ratio(a: Shapes, s: Complex[np.ndarray, "..."]) -> Complex[np.ndarray, "..."]:
     """ln Gamma(a + s) - ln Gamma(a) - s ln a without cancellation at large a, for Re s > -3a/4.
 
     From a = 32 on by Stirling's series,
     (a + s - 1/2) ln(1 + s/a) - s + sum_n B_2n / (2n (2n - 1)) ((a + s)^{1-2n} - a^{1-2n}).
-    The difference of two values of ln Gamma would lose a digit for every factor ten in a, times the depth.
+    The difference of two values of ln Gamma would lose a digit for every factor ten in a, times the depth. An array of
+    `a`, in increasing order and last among the dimensions, is broadcast against `s`.
     """
-    if a < _STIRLING:
-        return np.asarray(loggamma(a + s) - loggamma(a) - s * math.log(a))
+    if np.ndim(a):
+        few = int(np.searchsorted(a, _STIRLING))
+        parts = [f(part, s) for f, part in ((_by_difference, a[:few]), (_by_series, a[few:])) if part.size]  # type: ignore[index]
+        return np.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
+    return _by_difference(a, s) if a < _STIRLING else _by_series(a, s)
+
+
+def _by_difference(a: Shapes, s: Complex[np.ndarray, "..."]) -> Complex[np.ndarray, "..."]:
+    return np.asarray(loggamma(a + s) - loggamma(a) - s * np.log(a))
+
+
+def _by_series(a: Shapes, s: Complex[np.ndarray, "..."]) -> Complex[np.ndarray, "..."]:
     # scipy's complex log1p is accurate near 0; numpy's is not.
     ratio = (a + s - 0.5) * log1p(s / a) - s
     inverse = 1 / (a + s)
     square, power, real = inverse * inverse, inverse, 1 / a
-    for _, coefficient in _SERIES:
+    closest = float(np.min(a)) / 4  # |a + s| is at least this
+    for n, coefficient in _SERIES:
+        if abs(coefficient) * closest ** (1 - 2 * n) < _ROUNDING:
+            break
         ratio += coefficient * (power - real)
         power, real = power * square, real / (a * a)
     return np.asarray(ratio)

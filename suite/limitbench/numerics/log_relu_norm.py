@@ -74,8 +74,8 @@ class LogReLUNorm:
 
     def _powers(self, s: Complex[np.ndarray, "..."]) -> Complex[np.ndarray, "... nodes"]:
         """ln E (chi2_k/(p n))^s at the nodes k."""
-        ratios = [log_gamma_ratio(float(k) / 2, s) + s * math.log(k / (self.keep * self.width)) for k in self._rule[0]]
-        return np.stack(ratios, axis=-1)
+        units, s = self._rule[0], s[..., None]
+        return np.asarray(log_gamma_ratio(units / 2, s) + s * np.log(units / (self.keep * self.width)))
 
 
 @lru_cache(maxsize=64)

@@ -127,13 +127,32 @@ def _half_sum_moments(
     p_same, q_same = np.cos(same), np.sin(same)
     p_mixed = difference * tangent * np.cos(mixed) - total * np.sin(mixed)
     q_mixed = total * np.cos(mixed) - difference * np.sin(mixed) / tangent
+    same_powers, mixed_powers = _even_powers(p_same, q_same), _even_powers(p_mixed, q_mixed)
     raw: _Moments = {}
-    for order in (2, 4, 6):
+    for (i, j), product in same_powers.items():
+        order = i + j
         slopes = s_plus**order + s_minus**order
-        for j in range(0, order + 1, 2):
-            i = order - j
-            arc_same = slopes * complement * (p_same**i * q_same**j @ _WEIGHTS)
-            arc_mixed = 2 * half_angle * (p_mixed**i * q_mixed**j @ _WEIGHTS)
-            raw[i, j] = _RADIAL[order] * (arc_same + arc_mixed)
+        arc_same = slopes * complement * (product @ _WEIGHTS)
+        arc_mixed = 2 * half_angle * (mixed_powers[i, j] @ _WEIGHTS)
+        raw[i, j] = _RADIAL[order] * (arc_same + arc_mixed)
     a, b = raw[2, 0], raw[0, 2]
     return a / b, {(i, j): value / (a ** (i // 2) * b ** (j // 2)) for (i, j), value in raw.items()}
+
+
+def _even_powers(
+    p: Float[np.ndarray, "states nodes"], q: Float[np.ndarray, "states nodes"]
+) -> dict[tuple[int, int], Float[np.ndarray, "states nodes"]]:
+    """p^i q^j for even i + j <= 6, i and j even."""
+    p2, q2 = p * p, q * q
+    p4, q4 = p2 * p2, q2 * q2
+    return {
+        (2, 0): p2,
+        (0, 2): q2,
+        (4, 0): p4,
+        (2, 2): p2 * q2,
+        (0, 4): q4,
+        (6, 0): p4 * p2,
+        (4, 2): p4 * q2,
+        (2, 4): p2 * q4,
+        (0, 6): q4 * q2,
+    }

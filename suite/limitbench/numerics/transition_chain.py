@@ -161,8 +161,7 @@ def _resolved(step: Step, z: Float[np.ndarray, " states"], spacing: float, resol
 def _transition_matrix(moments: StepMoments, nodes: Float[np.ndarray, " nodes"]) -> csr_array:
     """Probabilities of moving from node j (column) to node i (row), zero beyond `_REACH` normal scores."""
     spacing, count = nodes[1] - nodes[0], nodes.size
-    s, k = _shape(moments)
-    reach = moments.std * np.expm1(_REACH * np.abs(k)) / np.abs(s)
+    reach = _reach(moments)
     half = math.ceil(min(float(reach.max()) / spacing, count))
     centre = np.rint((moments.mean - nodes[0]) / spacing).astype(int)
     target = centre[:, None] + np.arange(-half, half + 1)
@@ -187,12 +186,32 @@ def _table(
     source, law = source[law > 1e-18], law[law > 1e-18]
     moments = _resolved(step, source, spacing, resolution)
     x = np.linspace(nodes[0], nodes[-1], max(_TABLE, nodes.size))
-    weights, cdf, survival = np.empty_like(x), np.empty_like(x), np.empty_like(x)
-    for block in np.array_split(np.arange(x.size), 1 + x.size * law.size // _BLOCK):
-        normal, slope = _normal_score(x[block][:, None], moments)
-        weights[block] = (x[1] - x[0]) * (_gaussian(normal) * slope @ law)
-        cdf[block], survival[block] = ndtr(normal) @ law, ndtr(-normal) @ law
+    # each source reaches a run of nodes; those beyond it count in full, or not at all
+    reach = _reach(moments)
+    first, last = np.searchsorted(x, moments.mean - reach), np.searchsorted(x, moments.mean + reach, side="right")
+    size = x.size
+    cdf = np.cumsum(np.bincount(last, law, minlength=size + 1)[:size])
+    survival = np.cumsum(np.bincount(first, law, minlength=size + 1)[:0:-1])[::-1]
+    weights = np.zeros_like(x)
+    counts = last - first
+    for block in np.array_split(np.arange(law.size), 1 + int(counts.sum()) // _BLOCK):
+        source = np.repeat(block, counts[block])
+        node = np.arange(source.size) + np.repeat(
+            first[block] - (np.cumsum(counts[block]) - counts[block]), counts[block]
+        )
+        own = StepMoments(moments.mean[source], moments.std[source], moments.third_cumulant[source])
+        normal, slope = _normal_score(x[node], own)
+        probability = law[source]
+        for total, values in ((weights, _gaussian(normal) * slope), (cdf, ndtr(normal)), (survival, ndtr(-normal))):
+            total += np.bincount(node, values * probability, minlength=size)
+    weights *= x[1] - x[0]
     return ChainLaw(x, np.clip(cdf, 0, 1), np.clip(survival, 0, 1), weights)
+
+
+def _reach(moments: StepMoments) -> Float[np.ndarray, " states"]:
+    """Distance from the mean of a step within which its normal score may be within `_REACH`."""
+    s, k = _shape(moments)
+    return np.asarray(moments.std * np.expm1(_REACH * np.abs(k)) / np.abs(s))
 
 
 def _density(x: Float[np.ndarray, "..."], moments: StepMoments) -> Float[np.ndarray, "..."]:

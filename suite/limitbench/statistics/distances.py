@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from scipy import stats
 from scipy.integrate import trapezoid
 from scipy.special import erfc, kolmogorov, ndtr
@@ -23,6 +23,10 @@ from limitbench.statistics.laws import Empirical
 LEVELS = ndtr(np.linspace(-7.94, 7.94, 1025))
 #: Up to here the exact finite-N law of the Kolmogorov-Smirnov statistic is used, above it the limit.
 EXACT_KS = 2000
+#: erfc(x) = (a_1 t + ... + a_5 t^5) exp(-x^2), t = 1/(1 + p x): a_5 first, and p.
+_ERFC, _ERFC_SCALE = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592), 0.3275911
+#: Standard deviations beyond which noise adds nothing in single precision; replicates in a block.
+_FAR, _ROWS = np.float32(8.0), 125
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +72,13 @@ class Comparison:
         usable = np.isfinite(places)
         places, levels = places[usable], LEVELS[usable]
         counts = np.searchsorted(ordered, places, side="right")
-        x = np.insert(ordered, counts, places)
-        mass = np.maximum.accumulate(np.insert(at_samples, counts, levels))
-        ours = np.insert(np.arange(1, n + 1), counts, counts)[:-1] / n
+        x, mass, ours = np.empty(n + places.size), np.empty(n + places.size), np.empty(n + places.size)
+        inserted = counts + np.arange(places.size)
+        sampled = np.ones(x.size, dtype=bool)
+        sampled[inserted] = False
+        x[inserted], mass[inserted], ours[inserted] = places, levels, counts / n
+        x[sampled], mass[sampled], ours[sampled] = ordered, at_samples, np.arange(1, n + 1) / n
+        mass, ours = np.maximum.accumulate(mass), ours[:-1]
         middle = (mass[:-1] + mass[1:]) / 2
         ends = ours - mass[:-1], ours - mass[1:]
         return cls(x, *ends, middle, at_samples, below_samples, above_samples, n, law.reference_size)
@@ -158,6 +166,48 @@ def noise_excess(gap: Float[np.ndarray, "*shape"], sigma: Float[np.ndarray, "*#s
     return np.asarray(excess)
 
 
+def corrected_distances(
+    gap: Float32[np.ndarray, "replicates nodes"],
+    sigma: Float[np.ndarray, " nodes"],
+    share: Float[np.ndarray, " nodes"],
+) -> Float32[np.ndarray, " replicates"]:
+    """Σ share (|gap| - `noise_excess`) of every replicate in single precision, which is that of the replicates.
+
+    erfc by Abramowitz & Stegun 7.1.26, to 1.5e-7, in blocks that stay in the cache.
+    """
+    scale, weights = np.maximum(sigma, 1e-30).astype(np.float32), share.astype(np.float32)
+    total = np.empty(len(gap), dtype=np.float32)
+    t, exp, r = (np.empty((_ROWS, gap.shape[1]), dtype=np.float32) for _ in range(3))
+    for start in range(0, len(gap), _ROWS):
+        a = np.abs(gap[start : start + _ROWS])
+        t, exp, r = t[: len(a)], exp[: len(a)], r[: len(a)]
+        np.divide(a, scale, out=r)
+        np.minimum(r, _FAR, out=r)
+        np.multiply(r, r, out=exp)
+        exp *= np.float32(-0.5)
+        np.exp(exp, out=exp)
+        np.multiply(r, np.float32(_ERFC_SCALE * math.sqrt(0.5)), out=t)
+        t += np.float32(1)
+        np.reciprocal(t, out=t)
+        r *= _polynomial(t)
+        r += np.float32(math.sqrt(2 / math.pi))
+        r *= exp
+        r *= scale
+        a -= r
+        a *= weights
+        total[start : start + _ROWS] = a.sum(axis=1)
+    return total
+
+
+def _polynomial(t: Float32[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
+    value = np.full_like(t, _ERFC[0])
+    for coefficient in _ERFC[1:]:
+        value *= t
+        value += np.float32(coefficient)
+    value *= t
+    return value
+
+
 def null_wasserstein(law: Law, size: float) -> float:
     """Mean of W1 between `size` samples of `law` and the law itself.
 
@@ -181,5 +231,13 @@ def weighted_sum(weights: Float[np.ndarray, " n"], values: Float[np.ndarray, " n
 
 def support_nodes(size: int, bins: int) -> Int[np.ndarray, " nodes"]:
     """Ranks of at most `bins` order statistics, dense at both ends (u = sin^2), strictly increasing."""
+    return _support(size, bins)
+
+
+@lru_cache(maxsize=64)
+def _support(size: int, bins: int) -> Int[np.ndarray, " nodes"]:
     u = np.sin(np.linspace(0, math.pi / 2, bins)) ** 2
-    return np.unique(np.round(u * (size - 1)).astype(np.int64))
+    ranks = np.round(u * (size - 1)).astype(np.int64)
+    ranks = ranks[np.diff(ranks, prepend=-1) > 0]
+    ranks.setflags(write=False)
+    return ranks

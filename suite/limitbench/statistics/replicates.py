@@ -16,6 +16,7 @@ from limitbench.statistics.base import Law
 from limitbench.statistics.bootstrap import NODES, Resampling
 from limitbench.statistics.distances import (
     Comparison,
+    corrected_distances,
     noise_excess,
     noise_scale,
     null_wasserstein,
@@ -32,6 +33,8 @@ CLEAR = 5.0
 KOLMOGOROV_MEAN = 0.8687
 #: Networks whose values differ by less than this, in units of their size and of the laws' spread, are all alike.
 ROUNDING = 1e-11
+#: Share of replicates without spread above which D is not defined; its interval leaves out 2.5 % on either side.
+FEW = 0.01
 #: Two-sided 5 % points of √N KS and of a standard normal variable.
 KOLMOGOROV_5_PERCENT, NORMAL_5_PERCENT = 1.3580986393225507, 1.959963984540054
 
@@ -51,6 +54,7 @@ class Ceiling:
         share: quadrature weights of the nodes.
         std: s.
         null: null mean of W1 at this N.
+        size: N.
     """
 
     noise: Float32[np.ndarray, "replicates nodes"]
@@ -58,12 +62,25 @@ class Ceiling:
     share: Float[np.ndarray, " nodes"]
     std: float
     null: float
+    size: int = 1
 
     @cached_property
     def _table(self) -> tuple[Float[np.ndarray, " distances"], Float[np.ndarray, "distances replicates"]]:
         hidden = np.linspace(0, CLEAR + 4, 13) * self.null
         half, share = self.shape.astype(np.float32), self.share.astype(np.float32)
-        return hidden, np.stack([(np.abs(self.noise + np.float32(d) * half) * share).sum(axis=1) for d in hidden])
+        seen = np.empty((hidden.size, len(self.noise)))
+        moved = np.empty_like(self.noise)
+        for row, d in zip(seen, hidden, strict=True):
+            np.add(self.noise, np.float32(d) * half, out=moved)
+            np.abs(moved, out=moved)
+            moved *= share
+            row[:] = moved.sum(axis=1)
+        return hidden, seen
+
+    @cached_property
+    def scaled(self) -> Float32[np.ndarray, "replicates nodes"]:
+        """√N times the noise."""
+        return self.noise * np.float32(math.sqrt(self.size))
 
     def limit(self, wasserstein: float, level: float, inflation: float = 1.0) -> float:
         """The limit for W1 = `wasserstein`; `inflation` is √(1 + N/M) for a law estimated by M draws."""
@@ -183,19 +200,22 @@ def compare_cell(
     rounding = ROUNDING * max(abs(ordered[0]), abs(ordered[-1]), *spreads, 0.0)
     std = float(samples.std(ddof=1)) if ordered[-1] - ordered[0] > rounding else 0.0
     centred = samples - mean
-    kurtosis = float(((centred / std) ** 4).mean()) if std > 0 else 1.0
+    squares = centred * centred
+    kurtosis = float(((squares / std**2) ** 2).mean()) if std > 0 else 1.0
     relative = math.sqrt(max(kurtosis - 1, 0.0) / (4 * size))
-    moments = resampling.means(np.stack([centred, centred**2], axis=1))
+    moments = resampling.means(np.stack([centred, squares], axis=1))
     stds = np.sqrt(np.maximum(moments[:, 1] - moments[:, 0] ** 2, 0) * size / (size - 1))
+    without = stds < ROUNDING * std  # replicates that drew none of the few networks that differ
+    stds = np.where(without, std, stds)
     ranks = support_nodes(size, NODES)
     noise = resampling.cdf_noise(order, ranks)
     share = _shares(ordered[ranks])
     sigma = noise_scale((ranks + 0.5) / size, size)
     total = weighted_sum(sigma, share)
-    ceiling = Ceiling(noise, sigma / total if total > 0 else sigma, share, std, math.sqrt(2 / math.pi) * total)
+    ceiling = Ceiling(noise, sigma / total if total > 0 else sigma, share, std, math.sqrt(2 / math.pi) * total, size)
     found: dict[str, TheoryDistance] = {}
     for name, law in laws.items():
-        if std == 0 or not (stds > 0).all():
+        if std == 0 or without.mean() > FEW:
             found[name] = _undefined(resampling, "D not defined: the networks all take one value")
         elif law.is_point_mass:
             found[name] = _point_mass(samples, law, std, stds, resampling)
@@ -239,8 +259,7 @@ def _continuous(
     if law.reference_size is not None:
         sigma = np.hypot(sigma, noise_scale(ours, law.reference_size))
         shaken = shaken - resampling.reference_noise(law, nodes, theirs)
-    single = shaken.astype(np.float32)
-    again = ((np.abs(single) - noise_excess(single, sigma.astype(np.float32))) * share).sum(axis=1)
+    again = corrected_distances(shaken.astype(np.float32, copy=False), sigma, share)
     # what the nodes miss (the tails and the quadrature error) stays as it is in every replicate
     rest = held.wasserstein - weighted_sum(np.abs(gap), share)
     null = null_wasserstein(law, held.effective_size)
@@ -257,7 +276,7 @@ def _continuous(
         ks=held.kolmogorov_smirnov,
         ks_pvalue=held.ks_pvalue,
         gap=gap,
-        noise=noise * np.float32(math.sqrt(size)),
+        noise=ceiling.scaled,
         notes=notes,
         effective_size=held.effective_size,
         ceiling=partial(ceiling.limit, inflation=math.sqrt(size / held.effective_size)),

@@ -38,6 +38,7 @@ class Score:
         n_star: networks at which a 5 % Kolmogorov-Smirnov test rejects this theory with 80 % power.
         verdict: `holds` (distance_high <= margin), `fails` (distance_low > margin), `undecided`.
         networks, dropped: networks used, and networks left out for NaN values.
+        std_relative_error: relative standard error of the networks' standard deviation, the unit of D.
         notes: one sentence for every NaN above and for a law that is not accurate enough for this N.
     """
 
@@ -55,6 +56,7 @@ class Score:
     networks: int = 0
     dropped: int = 0
     notes: tuple[str, ...] = ()
+    std_relative_error: float = math.nan
 
 
 def verdict(low: float, high: float, margin: float) -> Verdict:
@@ -183,4 +185,5 @@ def _score(cell: CellDistances, theory: str, law: Law, *, margin: float, level: 
         networks=cell.size,
         dropped=dropped,
         notes=tuple(notes),
+        std_relative_error=cell.std_relative_error,
     )

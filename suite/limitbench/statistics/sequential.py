@@ -1,4 +1,8 @@
-"""Sequential sampling: look at doubling sample sizes, stop as soon as the verdict is clear, keep the error rate."""
+"""Sequential sampling: look at doubling sample sizes, stop as soon as the verdict is clear, keep the error rate.
+
+An interval holds at the level that its look may spend, so all verdicts of all looks together err no more often than one
+of fixed size. Sampling also stops where more of it would hardly make the verdict clear: that leaves `undecided`.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,76 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import ndtri
 
 from limitbench.errors import InputError
 from limitbench.statistics.base import Law
-from limitbench.statistics.scores import Score, score
+from limitbench.statistics.scores import RELATIVE_ERROR, Score, score
+
+#: Share of all networks below which sampling goes on for every open verdict.
+EARLY = 1 / 8
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The looks at one stream of networks, planned before the first of them.
+
+    Attributes:
+        sizes: sample sizes, increasing; in any unit.
+        levels: confidence level of the intervals at each look.
+    """
+
+    sizes: tuple[int, ...]
+    levels: tuple[float, ...]
+
+    @classmethod
+    def plan(cls, first: int, most: int, level: float = 0.95) -> Looks:
+        """Looks at first, 2 first, 4 first, ... and at `most`, which together err at most with 1 - level."""
+        sizes = [first]
+        while 2 * sizes[-1] < most:
+            sizes.append(2 * sizes[-1])
+        if sizes[-1] < most:
+            sizes.append(most)
+        return cls(tuple(sizes), spending(level, len(sizes)))
+
+    def reaching(self, size: int) -> int:
+        """Position of the first look at a sample of `size` or more, of the last where there is none."""
+        return next((look for look, at in enumerate(self.sizes) if at >= size), len(self.sizes) - 1)
+
+    def goes_on(self, found: Score, look: int, *, margin: float) -> bool:
+        """Whether sampling goes on after `found` at a look: the verdict is open, and more networks may well settle it.
+
+        They may where an interval around today's estimate of the length that it will have at the last look, z σ √k for
+        D = d ± σ at a share k of the networks, would be clear of the margin: a chance of one half at least. σ is read
+        off the side of the interval that faces the margin; d is at least 0, as D is. Where the interval is missing
+        because of heavy tails, the std must be known well enough for one by then, and its relative error serves as σ.
+        Below an eighth of all networks, which cost little, no verdict is given up for what d happens to be.
+        """
+        if found.verdict != "undecided" or look + 1 >= len(self.sizes) or math.isnan(found.distance):
+            return False
+        share = self.sizes[look] / self.sizes[-1]
+        shrink = math.sqrt(share)
+        if math.isnan(found.distance_low):
+            sigma = found.std_relative_error
+            if not sigma * shrink < RELATIVE_ERROR:
+                return False
+        else:
+            above = found.distance > margin
+            half = found.distance - found.distance_low if above else found.distance_high - found.distance
+            sigma = half / float(ndtri((1 + self.levels[look]) / 2))
+        needed = float(ndtri((1 + self.levels[-1]) / 2)) * sigma * shrink
+        return share < EARLY or abs(max(found.distance, 0.0) - margin) > needed
+
+
+def spending(level: float, looks: int) -> tuple[float, ...]:
+    """Confidence levels of the looks whose errors add up to 1 - level.
+
+    Look j of J may err with probability α 2^j/(2^(J+1) - 2), α = 1 - level: in proportion to the sample size, as the
+    power is in the late looks. By the union bound the probability of any wrong verdict is at most α, whatever the
+    dependence between looks. More looks in all lower the share of each, so that what was undecided stays so.
+    """
+    share = 2.0 ** np.arange(1, looks + 1)
+    return tuple(float(v) for v in 1 - (1 - level) * share / share.sum())
 
 
 @dataclass(frozen=True)
@@ -29,17 +99,6 @@ class SequentialScore:
     networks: int
     looks: int
     levels: tuple[float, ...]
-
-
-def spending(level: float, looks: int) -> tuple[float, ...]:
-    """Confidence levels of the looks whose errors add up to 1 - level.
-
-    Look j of J may err with probability α 2^j/(2^(J+1) - 2), α = 1 - level: in proportion to the sample size, as the
-    power is in the late looks. By the union bound the probability of any wrong verdict is at most α, whatever the
-    dependence between looks.
-    """
-    share = 2.0 ** np.arange(1, looks + 1)
-    return tuple(float(v) for v in 1 - (1 - level) * share / share.sum())
 
 
 def sample_until_clear(
@@ -62,18 +121,18 @@ def sample_until_clear(
         margin, level, seed, replicates: as in `score`; `level` holds for all looks together (`spending`).
 
     Returns:
-        The last look. Its verdict is `undecided` if the interval still straddled the margin at `most`.
+        The last look. Its verdict is `undecided` if the interval still straddled the margin at `most`, or was not
+        likely to leave it (`Looks.goes_on`).
 
     Raises `InputError` where `most` is not `first` times a power of two.
     """
     if first < 2 or most < first or most % first or (ratio := most // first) & (ratio - 1):
         raise InputError("most", most, f"first = {first} times a power of two")
-    looks = int(math.log2(ratio)) + 1
-    levels = spending(level, looks)
+    plan = Looks.plan(first, most, level)
     samples = draw(0, first)
-    for look, at in enumerate(levels, start=1):
+    for look, at in enumerate(plan.levels):
         found = score(samples, law, margin=margin, level=at, seed=seed, replicates=replicates)
-        if found.verdict != "undecided" or look == looks:
+        if not plan.goes_on(found, look, margin=margin):
             break
         samples = np.concatenate([samples, draw(samples.size, 2 * samples.size)])
-    return SequentialScore(found, int(samples.size), look, levels[:look])
+    return SequentialScore(found, int(samples.size), look + 1, plan.levels[: look + 1])

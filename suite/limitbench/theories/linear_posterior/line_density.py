@@ -126,7 +126,10 @@ class FiniteDensity(LineDensity):
     def log_density(self, x: Points) -> Points:
         """Cubic spline of the inverted generating function, continued linearly."""
         inside = np.clip(x, *self.ends)
-        return np.asarray(self._spline(inside) + self._spline(inside, 1) * (x - inside))
+        value = np.asarray(self._spline(inside))
+        beyond = inside != x
+        value[beyond] += self._spline(inside[beyond], 1) * (x - inside)[beyond]
+        return value
 
     def slope(self, x: Points) -> Points:
         """Derivative of that spline."""

@@ -95,7 +95,7 @@ def _plane_rule(density: LineDensity, weight: Weight) -> Nodes:
     t_low, t_high, r_low, r_high = 2 * left, 2 * right, 0.0, (right - left) / 2
     angles = math.pi * np.arange(16) / 16
     for _ in range(3):
-        t, r = np.linspace(t_low, t_high, 65), np.linspace(r_low, r_high, 34)[1:]
+        t, r = np.linspace(t_low, t_high, 41), np.linspace(r_low, r_high, 22)[1:]
         value = _peaks(density, t, r, angles, weight)
         seen = value > value.max() - _NEGLIGIBLE
         rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))

@@ -43,7 +43,7 @@ class MatrixCovarianceSDE(Theory):
         paths: number of paths.
         seed: names the stream, with all of the above.
 
-    Raises `InputError` where a value cannot be accepted. Cost: 1 s a unit of time with two inputs and the defaults;
+    Raises `InputError` where a value cannot be accepted. Cost: 0.2 s a unit of time with two inputs and the defaults;
     cached by parameters.
     """
 

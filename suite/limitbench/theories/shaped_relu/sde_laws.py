@@ -14,7 +14,7 @@ from limitbench.statistics.laws import Law, Normal, PointMass, Transformed
 from limitbench.statistics.tabulated import Tabulated
 
 #: What the solver's cdf does not resolve; the table continues its tails from there.
-_TAIL = 1e-12
+_TAIL = 1e-11
 #: Laws whose cdf is solved less well than this are refused.
 _LARGEST_ERROR = 1e-3
 

@@ -92,17 +92,20 @@ class SmoothInfiniteWidth(Theory):
         return PointMass(values[observable]())
 
 
-@lru_cache(maxsize=1024)
 def _propagate(theory: SmoothInfiniteWidth) -> tuple[float, float]:
     """V_d of either input and rho_d; stops where V exceeds 1e4."""
     activation = activation_of(theory.activation)
     s = theory.scale * float(theory.width) ** theory.rate
-    c, norm, rho = activation.normaliser(s), theory.norm0, theory.rho0
-    for _ in range(theory.depth):
-        norm, rho = _layer(activation, s, c, norm, rho)
-        if norm > EXPLODED:
-            break
-    return norm, rho
+    layers = _layers(activation, s, theory.norm0, theory.rho0)
+    while len(layers) <= theory.depth and layers[-1][0] <= EXPLODED:
+        layers.append(_layer(activation, s, activation.normaliser(s), *layers[-1]))
+    return layers[min(theory.depth, len(layers) - 1)]
+
+
+@lru_cache(maxsize=1024)
+def _layers(activation: SmoothActivation, s: float, norm0: float, rho0: float) -> list[tuple[float, float]]:
+    """V and rho of the layers met so far, from the inputs on: a deeper network goes on from there."""
+    return [(norm0, rho0)]
 
 
 def _layer(activation: SmoothActivation, s: float, c: float, norm: float, rho: float) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from limitbench.theories.base import Theory
 from limitbench.theories.shaped_relu.parameters import number, positive_time
 
 #: What the solver's cdf does not resolve; the table continues its tails from there.
-_TAIL = 1e-12
+_TAIL = 1e-11
 #: Explosion probabilities below this are 0, laws solved less well are refused.
 _SMALLEST_PROBABILITY, _LARGEST_ERROR = 1e-9, 1e-3
 

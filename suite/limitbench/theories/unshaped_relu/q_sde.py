@@ -14,7 +14,7 @@ from limitbench.statistics.laws import Law, Tabulated
 from limitbench.theories.unshaped_relu.base import UnshapedTheory, affine_law
 
 #: Tails below this are rounding noise of the solver, of which no slope can be taken; the table continues from there.
-_TAIL = 1e-11
+_TAIL = 1e-10
 #: No correlation has 1 - rho above 2: a law with more than this beyond it is that of no network.
 _IMPOSSIBLE = 0.1
 _LARGEST_LOG_GAP = math.log(2)
