@@ -6,12 +6,15 @@ READY := $(VENV)/.ready
 OUT ?= results
 NODES ?= 3
 CPUS ?= 1
+BASE ?= origin/main
+MACHINE ?= $(shell uname -n)
+ASV := $(BIN)/asv --config benchmarks/asv.conf.json
 
 # Workers are processes; more threads in each only get in each other's way.
 export OMP_NUM_THREADS ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: help run test test-cluster chaos lint bench cluster-local cluster-local-stop wheel wheel-check clean
+.PHONY: help run test test-cluster chaos lint bench bench-gate bench-publish peers cluster-local cluster-local-stop wheel wheel-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -43,9 +46,18 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/mypy
 
 bench: $(READY)  ## check the benchmarks and run each once in this environment
-	$(BIN)/asv machine --config benchmarks/asv.conf.json --yes
-	$(BIN)/asv check --config benchmarks/asv.conf.json --python=same
-	$(BIN)/asv run --config benchmarks/asv.conf.json --python=same --quick --show-stderr --set-commit-hash=$$(git rev-parse HEAD)
+	$(ASV) machine --machine $(MACHINE) --yes
+	$(ASV) check --python=same
+	$(ASV) run --python=same --machine $(MACHINE) --quick --show-stderr --set-commit-hash=$$(git rev-parse HEAD)
+
+bench-gate: $(READY)  ## benchmarks of HEAD against BASE=origin/main: fails where one is slower; BENCH=regex for some
+	$(BIN)/python -m benchmarks.gate $(BASE) HEAD $(if $(BENCH),--bench '$(BENCH)')
+
+bench-publish: $(READY)  ## the history of all results as a page in benchmarks/.asv/html
+	$(ASV) publish
+
+peers: $(READY)  ## limitbench against dense torch, neural-tangents, diffrax and torchsde; table and figure of README.md
+	$(BIN)/python -m benchmarks.peers all
 
 cluster-local: $(READY)  ## a Ray cluster of NODES=3 nodes with CPUS=1 each on this machine, until Ctrl-C
 	@exec $(BIN)/python cluster/local.py start --nodes $(NODES) --cpus $(CPUS)

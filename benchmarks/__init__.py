@@ -1,1 +1,1 @@
-"""Benchmarks for asv, all lower is better: seconds of samplers (`throughput`) and errors of laws (`accuracy_*`)."""
+"""Benchmarks: costs and errors by asv (`suites`), two commits (`gate`), other libraries (`peers`), GPUs (`gpu`)."""

@@ -1,0 +1,1 @@
+"""What asv runs, all lower is better: samplers, steps, laws, sweeps, reports; errors of laws (`accuracy_*`)."""
