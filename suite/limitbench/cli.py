@@ -175,6 +175,14 @@ def run(
     margin: Annotated[
         str | None, typer.Option(metavar="D", help="A theory holds where its distance D is below this. [default: 0.05]")
     ] = None,
+    tolerance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="D",
+            help="A margin D, and each cell is drawn until its verdicts are clear: scored after 1, 2, 4, ... blocks, "
+            "up to its samples. [default: all samples]",
+        ),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="Directory of stores and report, or s3://BUCKET/PREFIX. [default: results]"),
@@ -195,6 +203,14 @@ def run(
     device: Annotated[
         str | None, typer.Option(metavar="auto|cpu|cuda", help="Where networks are drawn. [default: auto]")
     ] = None,
+    generator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|torch|vsl",
+            help="What draws normals: torch, or vsl (limitbench[fast], x86 CPUs): about twice as fast, other numbers "
+            "of the same law. auto: the store's own, else vsl where this machine has it. [default: auto]",
+        ),
+    ] = None,
     executor: Annotated[
         str | None,
         typer.Option(metavar="ray|serial", help="Ray workers, or one block after another here. [default: ray]"),
@@ -206,6 +222,10 @@ def run(
     block_memory: Annotated[
         str | None,
         typer.Option(metavar="GIB", help="Memory that one block may take, on Ray workers. [default: no limit]"),
+    ] = None,
+    gpu_share: Annotated[
+        str | None,
+        typer.Option(metavar="F", help="Part of a GPU that each worker has: 0.25 puts four on one. [default: 1]"),
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Do only the blocks that were set aside in DIR, and what needs them.")
@@ -235,6 +255,7 @@ def run(
       limitbench run --all --out results
       limitbench run deep-linear --set width=16,32 --set aspect=1 --samples 4096
       limitbench run shaped-relu --set rate=0.25,0.5 --set width=32 --set depth=8,16 --out by-depth
+      limitbench run shaped-relu --preset standard --tolerance 0.05
       limitbench run deep-linear --set width=16 --executor serial --no-report
       limitbench run --config sweep.yaml --workers 2
 
@@ -256,14 +277,17 @@ def run(
         "sampler": sampler,
         "seed": seed,
         "margin": margin,
+        "tolerance": tolerance,
         "out": out,
         "data": data,
         "address": address,
         "workers": workers,
         "device": device,
+        "generator": generator,
         "executor": executor,
         "block-seconds": block_seconds,
         "block-memory": block_memory,
+        "gpu-share": gpu_share,
         "retry-failed": retry_failed or None,
         "dry-run": dry_run or None,
         "core-hour-price": core_hour_price,

@@ -180,7 +180,7 @@ def _chosen(options: RunOptions) -> list[Study]:
         raise InputError("--core-hour-price", options.core_hour_price, "nothing without --dry-run")
     if not options.retry_failed:
         return [studies.get(name) for name in names]
-    for field in ("grid", "samples", "preset", "sampler", "seed", "margin"):
+    for field in ("grid", "samples", "preset", "sampler", "seed", "tolerance", "margin"):
         if field in options.model_fields_set and (value := getattr(options, field)) != {}:
             name = "--set" if field == "grid" else f"--{field}"
             raise InputError(name, value, "nothing with --retry-failed, which goes by what the store holds")
@@ -257,6 +257,7 @@ def _check(study: Study, options: RunOptions, own_grid: Mapping[str, object]) ->
     """Raises `InputError` where this study would refuse `options`; changes nothing."""
     from limitbench.sweep.grid import resolve_grid
     from limitbench.sweep.layout import read_existing
+    from limitbench.sweep.run import resolve_device
     from limitbench.sweep.spec import check_same_meaning, meaning_of
 
     grid = resolve_grid(study, study.presets[options.preset].grid, own_grid)
@@ -264,9 +265,10 @@ def _check(study: Study, options: RunOptions, own_grid: Mapping[str, object]) ->
     stored = read_existing(paths)
     if options.retry_failed:
         return
+    device, generator = resolve_device(options.device, options.generator, stored)
     if stored is not None:
-        device = stored.meaning.device if options.device == "auto" else options.device
-        check_same_meaning(stored.meaning, meaning_of(study, grid, options.sampler, options.seed, device), paths.label)
+        asked = meaning_of(study, grid, options.sampler, options.seed, device, generator)
+        check_same_meaning(stored.meaning, asked, paths.label)
 
 
 @contextmanager
@@ -291,7 +293,8 @@ def _estimate(
     from limitbench.sweep.executors import UNIT_SECONDS
 
     surveys, storage = [], open_storage(options.out)
-    same = {name: getattr(options, name) for name in ("sampler", "seed", "margin", "device", "retry_failed")}
+    shared = ("sampler", "seed", "margin", "tolerance", "device", "generator", "retry_failed")
+    same = {name: getattr(options, name) for name in shared}
     for study in chosen:
         preset = study.presets[options.preset]
         layers = (preset.grid, grids[study.name])

@@ -117,6 +117,9 @@ class RunOptions(BaseModel):
     margin: Annotated[float, BeforeValidator(_no_bool)] = Field(
         0.05, gt=0, allow_inf_nan=False, description="a positive number"
     )
+    tolerance: Annotated[float | None, BeforeValidator(_no_bool)] = Field(
+        None, gt=0, allow_inf_nan=False, description="a positive number"
+    )
     out: Annotated[str, BeforeValidator(_directory)] = Field(
         "results", description="the name of a directory, or s3://BUCKET/PREFIX"
     )
@@ -129,12 +132,16 @@ class RunOptions(BaseModel):
     block_memory: Annotated[float | None, BeforeValidator(_no_bool)] = Field(
         None, gt=0, allow_inf_nan=False, alias="block-memory", description="a positive number of GiB"
     )
+    gpu_share: Annotated[float, BeforeValidator(_no_bool)] = Field(
+        1.0, gt=0, le=1, alias="gpu-share", description="a number in (0, 1]"
+    )
     retry_failed: bool = Field(False, alias="retry-failed", description="true or false")
     dry_run: bool = Field(False, alias="dry-run", description="true or false")
     core_hour_price: Annotated[float | None, BeforeValidator(_no_bool)] = Field(
         None, ge=0, allow_inf_nan=False, alias="core-hour-price", description="a price of one core-hour, 0 or more"
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
+    generator: Literal["auto", "torch", "vsl"] = Field("auto", description="auto, torch or vsl")
     executor: Literal["ray", "serial"] = Field("ray", description="ray or serial")
     mix_versions: bool = Field(False, alias="mix-versions", description="true or false")
     no_report: bool = Field(False, alias="no-report", description="true or false")
@@ -169,7 +176,7 @@ def run_options(given: Mapping[str, Any], config: Path | None = None) -> RunOpti
         merged = {name: value for name, value in merged.items() if name not in ("studies", "all")}
     merged.update(written)
     try:
-        return RunOptions.model_validate(merged)
+        options = RunOptions.model_validate(merged)
     except ValidationError as error:
         problem = error.errors()[0]
         name, *inner = problem["loc"]
@@ -179,6 +186,12 @@ def run_options(given: Mapping[str, Any], config: Path | None = None) -> RunOpti
             field, seen = f"{field} {inner[0]}", seen.get(inner[0], seen)
             seen = seen[0] if isinstance(seen, tuple) and len(seen) == 1 else seen
         raise InputError(field, seen, accepted or "another value") from None
+    if options.tolerance is None:
+        return options
+    if options.margin != options.tolerance and "margin" in options.model_fields_set:
+        accepted = f"{options.tolerance:g} or nothing beside --tolerance, which is the margin"
+        raise InputError(spelled.get("margin", "margin"), options.margin, accepted)
+    return options.model_copy(update={"margin": options.tolerance})
 
 
 class _Loader(yaml.SafeLoader):

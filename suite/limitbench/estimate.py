@@ -76,6 +76,9 @@ class Estimate:
         """What the figures rest on, and warnings."""
         notes = []
         for s in self.surveys:
+            if s.least is not None and s.left.blocks:
+                least = f"{s.least.networks:,} networks, {_number(s.least.seconds / 3600)} core-hours"
+                notes.append(f"{s.study}: at most so; {least} where all verdicts are clear after one block a column")
             if s.calibration.units:
                 ratios = f"{s.calibration.blocks:.2g} for blocks, {s.calibration.scores:.2g} for scores"
                 notes.append(f"{s.study}: seconds as measured over predicted in {s.calibration.units} units: {ratios}")

@@ -13,7 +13,7 @@ from limitbench.sweep.blocks import SampleUnit, ScoreUnit
 from limitbench.sweep.dispatch import Dispatcher
 from limitbench.sweep.executors import Limits
 from limitbench.sweep.grid import Column
-from limitbench.sweep.pool import Done, Lost, Pool, Raised, Ready
+from limitbench.sweep.pool import Answer, Done, Lost, Pool, Ready
 
 COLUMN = Column((("width", 4),), "depth", (2, 4))
 
@@ -50,12 +50,18 @@ class ScriptedPool(Pool):
         elif how != "never":
             self.tell(1.0, Lost(worker, how, "it would not start"))
 
-    def submit(self, worker, unit, attempt):
+    def submit(self, worker, share):
         assert worker in self.alive
-        self.submitted.append((self.time, worker, unit.id, attempt))
-        seconds, how = self.fate(unit, attempt)
-        news = {"done": Done(worker, {"unit": unit.id}), "raised": Raised(worker, "Oops: no")}
-        self.tell(seconds, news.get(how) or Lost(worker, how, f"{how} gone"))
+        spent, answers = 0.0, []
+        for unit, attempt in share:
+            self.submitted.append((self.time, worker, unit.id, attempt))
+            seconds, how = self.fate(unit, attempt)
+            spent += seconds
+            if how not in ("done", "raised"):
+                self.tell(spent, Lost(worker, how, f"{how} gone"))
+                return
+            answers.append(Answer(*({"unit": unit.id}, "") if how == "done" else (None, "Oops: no"), seconds))
+        self.tell(spent, Done(worker, answers))
 
     def tell(self, seconds, news):
         heapq.heappush(self.coming, (self.time + seconds, next(self.order), news))
@@ -145,9 +151,9 @@ def test_units_that_ray_kills_for_memory_beside_a_greedy_one_finish_while_that_o
 
         nodes = 1
 
-        def submit(self, worker, unit, attempt):
-            super().submit(worker, unit, attempt)
-            if unit.number == 0:
+        def submit(self, worker, share):
+            super().submit(worker, share)
+            if share[0][0].number == 0:
                 for other in self.alive:
                     self.tell(1.0, Lost(other, "memory", "low on memory"))
 
@@ -239,8 +245,8 @@ def test_going_on_with_another_pool_repeats_what_was_under_way_and_counts_nothin
 
 def test_the_cost_of_a_unit_does_not_grow_with_the_number_of_workers():
     class Instant(ScriptedPool):
-        def submit(self, worker, unit, attempt):
-            self.tell(0.0, Done(worker, {}))
+        def submit(self, worker, share):
+            self.tell(0.0, Done(worker, [Answer({}, seconds=1.0) for _ in share]))
 
         def start(self, worker):
             self.alive.add(worker)
@@ -266,5 +272,59 @@ def test_the_cost_of_a_unit_does_not_grow_with_the_number_of_workers():
             sys.setprofile(None)
         return taken / (4 * workers)
 
-    few, many = steps(50), steps(1000)
+    few, many = steps(40), steps(400)
     assert many < 1.2 * few
+
+
+def shares(pool):
+    """Numbers of the blocks that were given out together."""
+    together = itertools.groupby(pool.submitted, key=lambda at: at[:2])
+    return [[int(name.rsplit(".b", 1)[1]) for _, _, name, _ in share] for _, share in together]
+
+
+def quick(unit, attempt):
+    return 0.02, "done"
+
+
+def test_blocks_that_turn_out_to_take_no_time_are_given_out_together_and_ever_fewer_to_the_end():
+    pool = ScriptedPool(quick)
+    found, events = outcomes(pool, [block(k, 1e-6) for k in range(400)])
+    assert len(found) == 400
+    sizes = [len(share) for share in shares(pool)]
+    assert sizes[:2] == [1, 1]  # nothing was measured yet
+    assert 20 <= max(sizes) <= 25  # half a second at a time
+    assert sizes[-2:] == [1, 1]
+    assert len(sizes) < 60
+    assert Counter(event.kind for event in events if event.unit) == {"unit-started": 400, "unit-ended": 400}
+    assert {event.seconds for event in events if event.kind == "unit-ended"} == {0.02}
+    # each share takes as long as it takes: two workers that never wait, and start in a second
+    assert pool.now() == pytest.approx(1.0 + 400 * 0.02 / 2, abs=0.05)
+
+
+def test_a_block_that_raises_among_others_is_given_up_alone():
+    pool = ScriptedPool(lambda unit, attempt: (0.02, "raised" if unit.number == 77 else "done"))
+    found, _ = outcomes(pool, [block(k, 1e-6) for k in range(200)])
+    assert [(o.unit.number, o.error, o.attempts) for o in found if o.receipt is None] == [(77, "Oops: no", 3)]
+    assert {o.attempts for o in found if o.receipt is not None} == {1}
+
+
+@pytest.mark.parametrize("cause", ["process", "memory", "node"])
+def test_what_befalls_the_worker_of_many_blocks_counts_for_none_and_each_is_done_alone(cause):
+    pool = ScriptedPool(lambda unit, attempt: (0.02, cause if unit.number == 77 else "done"))
+    found, events = outcomes(pool, [block(k, 1e-6) for k in range(200)], limits=Limits(deaths=2, losses=2))
+    assert [o.unit.number for o in found if o.receipt is None] == [77]
+    assert {o.attempts for o in found if o.receipt is not None} == {1}
+    (share,) = [share for share in shares(pool) if len(share) > 1 and share[-1] == 77]  # it ended there
+    again = [other for other in shares(pool) if set(other) & set(share) and other != share]
+    assert {len(other) for other in again} == {1}
+    assert [other[0] for other in again].count(77) == 2
+    assert sum(event.kind == "worker-lost" for event in events) == 3
+
+
+def test_blocks_that_run_out_of_time_together_are_done_alone_and_one_that_hangs_is_given_up():
+    pool = ScriptedPool(lambda unit, attempt: (1e9 if unit.number == 77 else 0.02, "done"))
+    found, _ = outcomes(pool, [block(k, 1e-6) for k in range(200)], limits=Limits(unit_seconds=5.0, attempts=2))
+    failed = [(o.unit.number, o.error, o.attempts) for o in found if o.receipt is None]
+    assert failed == [(77, "TimeoutError: not finished within 5 s", 2)]
+    assert {o.attempts for o in found if o.receipt is not None} == {1}
+    assert len(found) == 200

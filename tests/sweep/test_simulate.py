@@ -31,13 +31,21 @@ def test_a_thousand_workers_on_blocks_of_two_seconds_are_busy_for_95_percent_at_
 
 
 def test_a_driver_that_is_the_bottleneck_serves_one_unit_per_cost():
-    cluster = Cluster(200, start_seconds=0.0)
-    costs = replace(ACCEPTED, start=0.0, wait=0.0)  # waits are shared by units that come together
-    found = simulate(0.1, 2_000, cluster, costs=costs)
+    cluster = Cluster(500, start_seconds=0.0)
+    # waits are shared by units that come together
+    costs = replace(calibrated(DriverCosts(), 6e-3), start=0.0, wait=0.0)
+    found = simulate(0.6, 4_000, cluster, costs=costs)
     assert found.driver > 0.99
-    assert found.makespan == pytest.approx(2_000 * costs.unit + 0.1, rel=0.04)
-    assert found.steady == pytest.approx(0.1 / (200 * costs.unit), rel=0.05)
+    assert found.makespan == pytest.approx(4_000 * costs.unit + 500 * costs.get, rel=0.02)  # a start is news too
+    assert found.steady == pytest.approx(0.6 / (500 * costs.unit), rel=0.05)
     assert found.backlog > 50
+
+
+def test_blocks_of_no_time_are_given_out_in_shares_and_cost_the_driver_their_books():
+    costs = replace(ACCEPTED, start=0.0)
+    found = simulate(0.004, 5_000, Cluster(2, start_seconds=0.0), costs=costs)
+    assert found.makespan == pytest.approx(5_000 * (0.004 / 2), rel=0.1)
+    assert found.driver == pytest.approx(5_000 * costs.books / found.makespan, rel=0.2)
 
 
 def test_the_smallest_block_is_where_the_share_is_reached():

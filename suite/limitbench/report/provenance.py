@@ -55,10 +55,13 @@ def repeat_command(results: Results) -> str:
             values = ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in results.values(axis))
             parts.append(f"--set {axis}={values}")
     flat = {**results.spec, **meaning_of(results)}
-    networks = np.unique(results.counts[results.counts > 0])
+    sequential = bool(results.sequential.any())
+    networks = np.unique((results.counts_asked if sequential else results.counts)[results.counts > 0])
     if networks.size == 1 or (networks.size and preset is None):
         parts.append(f"--samples {networks.max()}")
-    parts += [f"--{name} {flat[name]}" for name in ("sampler", "seed", "margin") if name in flat]
+    parts += [f"--{name} {flat[name]}" for name in ("sampler", "seed") if name in flat]
+    if "margin" in flat:
+        parts.append(f"--{'tolerance' if sequential else 'margin'} {flat['margin']}")
     return " ".join(parts)
 
 
@@ -75,6 +78,9 @@ def spec_text(results: Results) -> Markup:
     samples = spec.get("samples")
     if isinstance(samples, dict) and len(samples) > MOST_COLUMNS:
         spec["samples"] = f"{min(samples.values())} to {max(samples.values())} networks in {len(samples)} columns"
+    first = spec.get("first")
+    if isinstance(first, dict) and len(first) > MOST_COLUMNS:
+        spec["first"] = f"{min(first.values())} networks at the first look, in {len(first)} columns"
     lines = [f" {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in spec.items()]
     text = "{\n" + ",\n".join(lines) + "\n}" if lines else ""
     return Markup(escape(text, quote=False))  # quotes need no escape in text, and a spec is full of them

@@ -127,12 +127,15 @@ def scores_table(results: Results, observable: str) -> Table:
     distance, verdicts = results.distance[..., o, :], results.verdicts[..., o, :]
     low, high = results.score("distance_low")[..., o, :], results.score("distance_high")[..., o, :]
     axes = [a for a in results.axes if len(results.values(a)) > 1 or a not in results.slice_axes]
+    unequal = bool(results.sequential.any())
     rows: list[tuple[str, ...]] = []
     for cell in np.ndindex(*distance.shape[:-1]):
         if not np.isfinite(distance[cell]).any():
             continue
         index = dict(zip(results.axes, cell, strict=True))
         labels = [plain(results.values(a)[index[a]]) for a in axes]
+        if unequal:
+            labels.append(count(results.counts[cell]))
         texts = [
             f"{verdict_mark(str(verdicts[cell][t]))} {number(distance[cell][t], 2)} "
             f"[{number(low[cell][t], 2)}, {number(high[cell][t], 2)}]"
@@ -142,9 +145,10 @@ def scores_table(results: Results, observable: str) -> Table:
         ]
         rows.append((*labels, *texts))
     note = f"The first {MOST_ROWS} of {len(rows)} cells; the store holds all." if len(rows) > MOST_ROWS else ""
-    head = (*(results.symbol(a) for a in axes), *(results.theory_title(t) for t in theories))
+    networks = ("networks",) if unequal else ()
+    head = (*(results.symbol(a) for a in axes), *networks, *(results.theory_title(t) for t in theories))
     caption = f"D [interval] and verdict, {results.observable_title(observable)}"
-    return Table(caption, head, rows[:MOST_ROWS], labels=len(axes), note=note)
+    return Table(caption, head, rows[:MOST_ROWS], labels=len(axes) + unequal, note=note)
 
 
 def detectability_summary(results: Results) -> Table:

@@ -49,7 +49,7 @@ class StudyView:
         return {
             "question": study.question if study else "",
             "reference": study.reference if study else "",
-            "size": words.size_sentence(self.results),
+            "size": " ".join(filter(None, (words.size_sentence(self.results), words.sampling_sentence(self.results)))),
             "notice": words.completeness(self.results),
             "complete": words.complete(self.results),
         }

@@ -264,6 +264,29 @@ def size_sentence(results: Results) -> str:
     )
 
 
+def sampling_sentence(results: Results) -> str:
+    """How many networks, in how many looks, cells took that were drawn until their verdicts were clear.
+
+    Empty where every cell was given all its networks.
+    """
+    asked = results.counts_asked
+    early = (asked > 0) & (results.counts > 0) & results.sequential
+    if not early.any():
+        return ""
+    drawn, most = int(results.counts[early].sum()), int(asked[early].sum())
+    looks = np.bincount(results.looks[early])
+    taken = (f"{cells} took {look}" for look, cells in enumerate(looks) if cells)
+    competing = [t for t, theory in enumerate(results.theories) if not results.is_check(theory)]
+    undecided = (results.verdicts[..., competing] == "undecided")[early]
+    last = undecided[results.counts[early] >= asked[early]]
+    return (
+        f"Each cell was drawn until its verdicts were clear: {count(drawn)} networks, {percent(drawn, most)} of the "
+        f"{count(most)} that all cells may have, summed over cells. Of {int(early.sum())} cells {listing(list(taken))} "
+        f"looks. Undecided verdicts: {int(undecided.sum())}, {int(last.sum())} of them in cells that have all their "
+        "networks; the others were unlikely to be settled by these."
+    )
+
+
 def listing(items: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`; semicolons where an item holds a comma itself."""
     separator = "; " if any(", " in item for item in items) else ", "

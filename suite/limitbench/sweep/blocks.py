@@ -17,7 +17,7 @@ class SampleUnit:
     """One block: networks `number * samples` to `(number + 1) * samples - 1` of a column.
 
     Attributes:
-        column: the cells that share the networks.
+        column: the cells that share the networks, those that are to be drawn alone.
         position: index of the column along every axis but the last.
         number: which block of the column.
         samples: networks in the block.
@@ -45,6 +45,8 @@ class ScoreUnit:
         blocks: numbers of the blocks to score.
         checksums: of each block, by observable.
         cost: estimated seconds. Scores go before any block, so that they follow their column at once.
+        looks: position of the look at which each cell stands, which says how many of the blocks are its own; the last
+            one where it is left out.
     """
 
     column: Column
@@ -52,6 +54,7 @@ class ScoreUnit:
     blocks: tuple[int, ...]
     checksums: tuple[dict[str, str], ...]
     cost: float
+    looks: tuple[int, ...] = ()
 
     @property
     def id(self) -> str:

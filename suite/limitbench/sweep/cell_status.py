@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from limitbench.sweep.blocks import block_id, score_id
+from limitbench.sweep.grid import Column
 from limitbench.sweep.markers import Marker
 from limitbench.sweep.spec import Spec
 
@@ -31,12 +32,12 @@ def run_table(spec: Spec, done: Mapping[str, Marker], failed: Mapping[str, Marke
         "skipped": np.full((*shape, len(theories)), "", dtype=object),
     }
     for position, column in grid.columns():
-        count = spec.samples[column.slug] // spec.meaning.block_samples
-        names = [*(block_id(column, k) for k in range(count)), score_id(column)]
-        ended = [m for m in map(done.get, names) if m is not None and m.get("depths") == list(column.depths)]
+        names = [*(block_id(column, k) for k in range(blocks_of(spec, column, done))), score_id(column)]
+        ended = [m for m in map(done.get, names) if m is not None and _is_of(m, column, spec)]
         broken = [failed[name] for name in names if name in failed]
         table["n_requested"][position] = spec.samples[column.slug]
-        table["n_samples"][position] = sum(m.get("samples", 0) for m in ended)
+        for m in ended:
+            table["n_samples"][position] += m.get("samples", 0) * np.isin(column.depths, m["depths"])
         table["attempts"][position] = sum(m.get("attempt", 1) for m in ended) + sum(m["attempts"] for m in broken)
         table["seconds"][position] = sum(m.get("seconds", 0.0) for m in ended) / cells
         table["status"][position] = STATUSES.index(_status(len(ended), len(broken), len(names)))
@@ -49,6 +50,22 @@ def run_table(spec: Spec, done: Mapping[str, Marker], failed: Mapping[str, Marke
             if len(reasons) == cells:
                 table["skipped"][position][:, t] = reasons
     return table
+
+
+def blocks_of(spec: Spec, column: Column, done: Mapping[str, Marker]) -> int:
+    """Blocks that make `column` complete: fewer than it may have where its scores say that every verdict is clear."""
+    most = spec.samples[column.slug] // spec.meaning.block_samples
+    scores = done.get(score_id(column), {})
+    if column.slug not in spec.first or scores.get("unclear", True):
+        return most
+    key = scores["key"]
+    return max((key["sizes"][look] for look in key.get("looks", ())), default=most)
+
+
+def _is_of(marker: Marker, column: Column, spec: Spec) -> bool:
+    """Whether a marker tells of cells of `column`; of all of them, unless its sampling is sequential."""
+    depths = marker.get("depths", [])
+    return depths == list(column.depths) or (column.slug in spec.first and set(depths) < set(column.depths))
 
 
 def _reasons(errors: Iterable[str]) -> list[str]:

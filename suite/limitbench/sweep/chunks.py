@@ -6,11 +6,14 @@ to unit as long as that object is the same.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from zarr.core.sync import sync
 from zarr.storage import WrapperStore
 
 from limitbench.sweep.paths import Paths
@@ -23,20 +26,24 @@ if TYPE_CHECKING:
 
 
 class _Measured(WrapperStore["Store"]):
-    """Remembers the bytes of every object that is written: what a resumed run compares with what it finds."""
+    """Remembers the bytes of every object that is written, until asked: a resumed run looks for as many."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
-        self.sizes: dict[str, int] = {}
+        self._sizes: dict[str, int] = {}
 
     async def set(self, key: str, value: Buffer) -> None:
         """Write an object."""
         await super().set(key, value)
-        self.sizes[key] = len(value)
+        self._sizes[key] = len(value)
+
+    def size(self, key: str) -> int:
+        """Bytes of an object that was written, told once."""
+        return self._sizes.pop(key)
 
 
 class Chunks:
-    """The chunks of the store at `paths`; `layout` is what the spec of the run calls for.
+    """The chunks of the store at `paths`; `layout` is what the spec of the run calls for. Threads may share one.
 
     Raises:
         RuntimeError: the store was laid out anew by another run.
@@ -45,51 +52,72 @@ class Chunks:
 
     def __init__(self, paths: Paths, layout: str) -> None:
         self._paths, self._layout = paths, layout
-        with paths.storage.guarded():
-            self._group, self._store = _opened(paths, self._root())
-
-    def _root(self) -> bytes:
-        """The root's object, which must be of the right layout."""
-        data = self._paths.storage.read(self._paths.root)
-        if (data, self._layout) != _last.get("fitting"):  # that of a large grid takes long to parse
-            if json.loads(data)["attributes"]["layout"] != self._layout:
-                raise RuntimeError("the store was laid out anew by another run; this worker's chunks are no part of it")
-            _last["fitting"] = (data, self._layout)
-        return data
 
     def write(
         self, arrays: Mapping[str, np.ndarray], position: tuple[int, ...], block: slice | None = None
     ) -> dict[str, int]:
-        """Write a column's part of `arrays`, its samples `block` where given; bytes of each chunk."""
+        """Write a column's part of `arrays`, its samples `block` where given; bytes of each chunk.
+
+        The root is looked at before, whoever comes late writes nothing. All arrays are written at the same time.
+        """
         trailing = (slice(None), block) if block is not None else (...,)
         place = (*(slice(i, i + 1) for i in position), *trailing)
-        self._store.sizes.clear()
+
         with self._paths.storage.guarded():
-            self._root()
-            for name, values in arrays.items():
-                self._group[name][place] = values.reshape((1,) * len(position) + values.shape)  # type: ignore[index]
-        sizes = {key: size for key, size in self._store.sizes.items() if "/c/" in key}
+            opened = self._open()
+            parts = [(opened.array(name), values[(None,) * len(position)]) for name, values in arrays.items()]
+            sync(_write(parts, place))
         ends = (0, 0) if block is None else (block.start // (block.stop - block.start),)
-        return {name: sizes[chunk_path(name, position, *ends)] for name in arrays}
+        return {name: opened.store.size(chunk_path(name, position, *ends)) for name in arrays}
 
     def read(self, array: str, position: tuple[int, ...], block: slice) -> np.ndarray:
         """Samples `block` of a column, dims (depth, samples)."""
         with self._paths.storage.guarded():
-            return np.asarray(self._group[array][(*position, slice(None), block)])  # type: ignore[index]
+            place: tuple[int | slice, ...] = (*position, slice(None), block)
+            return np.asarray(self._opened.array(array)[place])
+
+    @cached_property
+    def _opened(self) -> _Opened:
+        return self._open()
+
+    def _open(self) -> _Opened:
+        """The store by the root's object as it is now, which must be of the right layout."""
+        global _last
+        data = self._paths.storage.read(self._paths.root)
+        key = (self._paths, self._layout, data)
+        if _last is None or _last.key != key:  # the object of a large grid takes long to parse
+            if json.loads(data)["attributes"]["layout"] != self._layout:
+                raise RuntimeError("the store was laid out anew by another run; this worker's chunks are no part of it")
+            _last = _Opened(key)
+        return _last
 
 
-_last: dict[str, Any] = {}
+async def _write(parts: Sequence[tuple[zarr.Array, np.ndarray]], place: Any) -> None:
+    writes = (array.async_array.setitem(place, values) for array, values in parts)
+    for error in await asyncio.gather(*writes, return_exceptions=True):  # none goes on behind our back
+        if error is not None:
+            raise error
 
 
-def _opened(paths: Paths, root: bytes) -> tuple[zarr.Group, _Measured]:
-    key = (paths, root)
-    if _last.get("key") != key:
+class _Opened:
+    """The arrays of a store as its root's object has them, each opened once."""
+
+    def __init__(self, key: tuple[Paths, str, bytes]) -> None:
         import zarr
 
         # Blocks of NaN must exist too, and zarr's own threads would multiply with the workers.
         zarr.config.set({"array.write_empty_chunks": True, "async.concurrency": 1, "threading.max_workers": 1})
-        store = _Measured(paths.storage.zarr(paths.store))
-        group = zarr.open_group(store, mode="r+", zarr_format=3, use_consolidated=True)
-        _last.update(key=key, opened=(group, store))
-    opened: tuple[zarr.Group, _Measured] = _last["opened"]
-    return opened
+        paths, _, _ = self.key = key
+        self.store = _Measured(paths.storage.zarr(paths.store))
+        self._group = zarr.open_group(self.store, mode="r+", zarr_format=3, use_consolidated=True)
+        self._arrays: dict[str, zarr.Array] = {}
+
+    def array(self, name: str) -> zarr.Array:
+        """An array by its path."""
+        if name not in self._arrays:
+            self._arrays[name] = cast("zarr.Array", self._group[name])
+        return self._arrays[name]
+
+
+#: What this process opened last.
+_last: _Opened | None = None

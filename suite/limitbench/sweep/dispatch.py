@@ -11,12 +11,12 @@ import itertools
 import math
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from limitbench.errors import ClusterError
-from limitbench.sweep.blocks import Unit, urgency
+from limitbench.sweep.blocks import Unit
 from limitbench.sweep.executors import Event, EventKind, Events, Handler, Limits, Outcome
-from limitbench.sweep.pool import Done, Lost, News, Pool, Raised, Ready
+from limitbench.sweep.pool import Answer, Done, Lost, News, Pool, Ready
+from limitbench.sweep.waiting import Costs, Task, Waiting
 
 #: Pause before a unit whose worker died is tried again, doubled with each death up to the longest.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 60.0
@@ -30,31 +30,18 @@ START_SECONDS = 600.0
 NO_WORKER_SECONDS = 1800.0
 #: Longest wait for news, so that nodes that joined are seen.
 WAIT_SECONDS = 1.0
-
-
-@dataclass(slots=True)
-class _Task:
-    """A unit, and how often it ended badly."""
-
-    unit: Unit
-    failures: int = 0
-    deaths: int = 0
-    losses: int = 0
-    hungry: bool = False
-    since: float = 0.0
-
-    @property
-    def attempts(self) -> int:
-        """Attempts that count."""
-        return self.failures + self.deaths
+#: A worker is given units that take so long together, and at most this part of its time limit and of all that waits
+#: divided by the number of workers.
+SHARE_SECONDS, SHARE_OF_LIMIT, SHARE_OF_WAITING = 0.5, 0.1, 0.25
 
 
 class Dispatcher:
-    """Does units on the workers of a pool, most urgent first, one at a time on each.
+    """Does units on the workers of a pool, most urgent first, those that take no time to speak of many at a time.
 
     Attempts are counted by unit, not by worker. A unit that raises or runs out of time has `limits.attempts`; one whose
     worker dies has `limits.deaths`, with growing pauses, because from outside a crash and a kill (out of memory, an
-    operator) look alike and the unit was its worker's only occupant. Loss of a node is no fault of the unit and counts
+    operator) look alike and the unit was its worker's only occupant. What befalls a worker with several units counts
+    for none of them, and each is done alone from then on. Loss of a node is no fault of the unit and counts
     for nothing, until it happens again and again. Where a node runs low on memory, Ray kills several of its workers,
     guilty or not, so that units which met with that are tried again one at a time on each node: those that take little
     memory then finish. Workers that are gone are replaced.
@@ -78,25 +65,24 @@ class Dispatcher:
         self._pool, self._handle, self._limits, self._workers, self._events = pool, handle, limits, workers, events
         self._order = itertools.count()
         self._numbers = itertools.count()
-        self._queue: list[tuple[bool, float, int, Unit | _Task]] = []
-        self._hungry: list[tuple[bool, float, int, Unit | _Task]] = []  # suspected of taking much memory
+        self._costs = Costs()
+        self._queue, self._hungry = Waiting(self._costs), Waiting(self._costs)
         self._crowded: dict[str, float] = {}  # until when a node accepts none of those
-        self._paused: list[tuple[float, int, _Task]] = []
+        self._paused: list[tuple[float, int, Task]] = []
         self._starting: OrderedDict[int, float] = OrderedDict()  # since when
         self._idle: OrderedDict[int, None] = OrderedDict()
-        self._busy: OrderedDict[int, _Task] = OrderedDict()  # the one at work for longest comes first
+        self._busy: OrderedDict[int, list[Task]] = OrderedDict()  # the one at work for longest comes first
         self._nodes: dict[int, str] = {}  # of idle and busy workers
         self._failed_starts, self._start_after, self._workerless = 0, 0.0, pool.now()
 
     @property
     def left(self) -> int:
-        """Units that have not ended."""
+        """Units that have not ended, those that a worker has counted once."""
         return len(self._queue) + len(self._hungry) + len(self._paused) + len(self._busy)
 
     def add(self, units: Iterable[Unit]) -> None:
         """Queue units."""
-        self._queue += [(*urgency(unit), next(self._order), unit) for unit in units]
-        heapq.heapify(self._queue)
+        self._queue.add(map(Task, units))
 
     def work(self) -> None:
         """Dispatch until every unit has ended.
@@ -126,7 +112,7 @@ class Dispatcher:
         """Go on with another pool, the present one being lost with all its workers."""
         for worker in [*self._idle, *self._busy]:
             self._tell("worker-lost", worker, reason="Ray was lost")
-        for task in self._busy.values():
+        for task in itertools.chain.from_iterable(self._busy.values()):
             self._push(task)
         self._forget_workers()
         self._pool, self._workerless = pool, pool.now()
@@ -135,20 +121,22 @@ class Dispatcher:
         for workers in (self._starting, self._idle, self._busy, self._nodes, self._crowded):
             workers.clear()
 
-    def _tell(self, kind: EventKind, worker: int, task: _Task | None = None, reason: str = "") -> None:
+    def _tell(
+        self, kind: EventKind, worker: int, task: Task | None = None, reason: str = "", seconds: float | None = None
+    ) -> None:
         if self._events is None:
             return
         name, node = self._pool.name(worker), self._nodes.get(worker, "")
         if task is None:
             self._events(Event(kind, name, node, reason=reason))
         else:
-            seconds = 0.0 if kind == "unit-started" else self._pool.now() - task.since
+            seconds = self._pool.now() - task.since if seconds is None else seconds
             self._events(Event(kind, name, node, task.unit.id, task.attempts + 1, seconds, reason))
 
-    def _push(self, task: _Task) -> None:
-        heapq.heappush(self._hungry if task.hungry else self._queue, (*urgency(task.unit), next(self._order), task))
+    def _push(self, task: Task) -> None:
+        (self._hungry if task.hungry else self._queue).push(task)
 
-    def _pause(self, task: _Task, times: int) -> None:
+    def _pause(self, task: Task, times: int) -> None:
         seconds = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** (times - 1))
         heapq.heappush(self._paused, (self._pool.now() + seconds, next(self._order), task))
 
@@ -162,7 +150,7 @@ class Dispatcher:
         if self._paused:
             until.append(self._paused[0][0])
         if self._busy:
-            until.append(next(iter(self._busy.values())).since + self._limits.unit_seconds)
+            until.append(next(iter(self._busy.values()))[0].since + self._limits.unit_seconds)
         return max(0.0, min(until) - self._pool.now())
 
     def _assign(self) -> None:
@@ -171,23 +159,25 @@ class Dispatcher:
                 if self._hungry and self._crowded.get(self._nodes[worker], 0.0) <= self._pool.now():
                     self._crowded[self._nodes[worker]] = math.inf
                     del self._idle[worker]
-                    self._submit(worker, heapq.heappop(self._hungry)[-1])
+                    self._submit(worker, self._hungry.take(0.0))
         while self._queue and self._idle:
-            self._submit(self._idle.popitem()[0], heapq.heappop(self._queue)[-1])
+            part = SHARE_OF_WAITING * self._queue.seconds / max(1, len(self._nodes))
+            most = min(SHARE_SECONDS, SHARE_OF_LIMIT * self._limits.unit_seconds, part)
+            self._submit(self._idle.popitem()[0], self._queue.take(most))
 
-    def _submit(self, worker: int, item: Unit | _Task) -> None:
-        task = item if isinstance(item, _Task) else _Task(item)
-        task.since = self._pool.now()
-        self._busy[worker] = task
-        self._tell("unit-started", worker, task)
-        self._pool.submit(worker, task.unit, task.attempts + 1)
+    def _submit(self, worker: int, tasks: list[Task]) -> None:
+        self._busy[worker] = tasks
+        for task in tasks:
+            task.since = self._pool.now()
+            self._tell("unit-started", worker, task, seconds=0.0)
+        self._pool.submit(worker, [(task.unit, task.attempts + 1) for task in tasks])
 
-    def _finished(self, worker: int) -> _Task:
-        """The task of a busy worker, which is busy no more."""
-        task = self._busy.pop(worker)
-        if task.hungry:
+    def _finished(self, worker: int) -> list[Task]:
+        """The tasks of a busy worker, which is busy no more."""
+        tasks = self._busy.pop(worker)
+        if tasks[0].hungry:
             self._crowded.pop(self._nodes[worker], None)
-        return task
+        return tasks
 
     def _grow(self) -> None:
         """Start workers while there is room and work for them."""
@@ -211,26 +201,32 @@ class Dispatcher:
                 self._nodes[worker] = node
                 self._idle[worker] = None
                 self._tell("worker-started", worker)
-            case Done(receipt=receipt) if worker in self._busy:
-                task = self._finished(worker)
+            case Done(answers=answers) if worker in self._busy:
+                tasks = self._finished(worker)
                 self._idle[worker] = None
-                self._tell("unit-ended", worker, task)
+                for task, answer in zip(tasks, answers, strict=True):
+                    if answer.receipt is not None:
+                        self._costs.learn(task.unit, answer.seconds)
+                        self._tell("unit-ended", worker, task, seconds=answer.seconds)
                 self._assign()  # the books can wait, the worker should not
-                self._end(Outcome(task.unit, receipt, attempts=task.attempts + 1))
-            case Raised(error=error) if worker in self._busy:
-                task = self._finished(worker)
-                self._idle[worker] = None
-                self._failed(worker, task, error)
+                for task, answer in zip(tasks, answers, strict=True):
+                    self._answered(worker, task, answer)
             case Lost():
                 self._lost(news)
 
+    def _answered(self, worker: int, task: Task, answer: Answer) -> None:
+        if answer.receipt is None:
+            self._failed(worker, task, answer.error, answer.seconds)
+        else:
+            self._end(Outcome(task.unit, answer.receipt, attempts=task.attempts + 1))
+
     def _end(self, outcome: Outcome) -> None:
         for unit in self._handle(outcome):
-            heapq.heappush(self._queue, (*urgency(unit), next(self._order), unit))
+            self._queue.push(Task(unit))
 
-    def _failed(self, worker: int, task: _Task, error: str) -> None:
+    def _failed(self, worker: int, task: Task, error: str, seconds: float | None = None) -> None:
         final = task.failures + 1 >= self._limits.attempts
-        self._tell("unit-failed" if final else "unit-retried", worker, task, error)
+        self._tell("unit-failed" if final else "unit-retried", worker, task, error, seconds)
         task.failures += 1
         if final:
             self._end(Outcome(task.unit, None, error, task.attempts))
@@ -246,17 +242,26 @@ class Dispatcher:
         if worker not in self._nodes:
             return
         self._idle.pop(worker, None)
-        task = self._finished(worker) if worker in self._busy else None
+        tasks = self._finished(worker) if worker in self._busy else []
         if news.cause == "memory":
             node = self._nodes[worker]  # one of those may be at work there: until it ends, as before
             self._crowded[node] = max(self._crowded.get(node, 0.0), self._pool.now() + SETTLE_SECONDS)
         self._tell("worker-lost", worker, reason=reason)
-        if task is not None:
-            self._died(worker, task, news)
+        if len(tasks) == 1:
+            self._died(worker, tasks[0], news)
+        else:
+            self._apart(worker, tasks, reason)
         del self._nodes[worker]
         self._workerless = self._pool.now()
 
-    def _died(self, worker: int, task: _Task, news: Lost) -> None:
+    def _apart(self, worker: int, tasks: list[Task], reason: str) -> None:
+        """What befell the worker of several units is the fault of any of them: each will be done alone."""
+        for task in tasks:
+            self._tell("unit-retried", worker, task, reason)
+            task.alone = True
+            self._push(task)
+
+    def _died(self, worker: int, task: Task, news: Lost) -> None:
         by_node = news.cause == "node"
         losses, deaths = task.losses + by_node, task.deaths + (not by_node)
         final = losses >= self._limits.losses or deaths >= self._limits.deaths
@@ -280,11 +285,15 @@ class Dispatcher:
     def _stop_overdue(self) -> None:
         now = self._pool.now()
         while self._busy:
-            worker, task = next(iter(self._busy.items()))
-            if now < task.since + self._limits.unit_seconds:
+            worker, tasks = next(iter(self._busy.items()))
+            if now < tasks[0].since + self._limits.unit_seconds:
                 break
             self._finished(worker)
-            self._failed(worker, task, f"TimeoutError: not finished within {self._limits.unit_seconds:g} s")
+            reason = f"TimeoutError: not finished within {self._limits.unit_seconds:g} s"
+            if len(tasks) == 1:
+                self._failed(worker, tasks[0], reason)
+            else:
+                self._apart(worker, tasks, reason)
             self._tell("worker-stopped", worker, reason="its unit ran out of time")
             del self._nodes[worker]
             self._workerless = now

@@ -17,13 +17,13 @@ from limitbench.sweep.dispatch import Dispatcher
 from limitbench.sweep.executors import Outcome
 from limitbench.sweep.grid import resolve_grid
 from limitbench.sweep.paths import Paths
-from limitbench.sweep.pool import News
+from limitbench.sweep.pool import Answer, News, Share
 from limitbench.sweep.ray_pool import RayPool
 from limitbench.sweep.ray_session import ray_session
 from limitbench.sweep.ray_worker import SweepWorker
 from limitbench.sweep.spec import meaning_of, plan
 from limitbench.sweep.storage import open_storage
-from limitbench.sweep.worker import Job, Receipt
+from limitbench.sweep.worker import Job
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ class Idler(SweepWorker):
 
         return str(ray.get_runtime_context().get_node_id())
 
-    def execute(self, unit: Unit, attempt: int) -> Receipt:
-        """Nothing, but for a receipt of the usual size."""
-        return {"block": unit.id, "attempt": attempt, "padding": "." * 1000}
+    def execute(self, share: Share) -> list[Answer]:
+        """Nothing, but for a receipt of the usual size, and word of a second spent on each unit: none shares a call."""
+        return [Answer({"block": unit.id, "attempt": n, "padding": "." * 1000}, seconds=1.0) for unit, n in share]
 
 
 class _TimedPool(RayPool):
@@ -71,10 +71,10 @@ class _TimedPool(RayPool):
         super().__init__(job, label, worker=Idler)
         self.spent, self.calls = {"submit": 0.0, "wait": 0.0}, {"submit": 0, "wait": 0}
 
-    def submit(self, worker: int, unit: Unit, attempt: int) -> None:
+    def submit(self, worker: int, share: Share) -> None:
         """As in `RayPool`."""
         before = time.thread_time()
-        super().submit(worker, unit, attempt)
+        super().submit(worker, share)
         self._add("submit", before)
 
     def wait(self, seconds: float) -> Sequence[News]:

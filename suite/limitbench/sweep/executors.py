@@ -24,6 +24,7 @@ class Limits:
     Attributes:
         unit_seconds: time limit of one attempt.
         unit_memory: GiB that a worker may hold beyond what it holds when idle; None for no limit of our own.
+        gpu_share: part of a GPU that a worker has, of its time and memory, where networks are drawn on GPUs.
         attempts: attempts that raised, ran out of time or out of memory.
         deaths: attempts during which the worker process died.
         losses: attempts during which the worker's node was lost. Nodes come and go, which is no fault of a block; that
@@ -32,6 +33,7 @@ class Limits:
 
     unit_seconds: float = UNIT_SECONDS
     unit_memory: float | None = None
+    gpu_share: float = 1.0
     attempts: int = MAX_ATTEMPTS
     deaths: int = 6
     losses: int = 20
@@ -76,7 +78,8 @@ class Event:
         node: id of the node that it runs on; empty where it never said.
         unit: id of the unit, empty for events of workers.
         attempt: number of the attempt, from 1; 0 for events of workers.
-        seconds: how long the attempt took, on the driver's clock; 0 where it begins.
+        seconds: how long the attempt took, on the worker's clock, or on the driver's where the worker could not tell;
+            0 where it begins.
         reason: why it ended badly, one line.
     """
 

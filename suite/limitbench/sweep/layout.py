@@ -108,9 +108,13 @@ def valid_markers(
 
 
 def _stands_for(marker: Marker, column: Column, spec: Spec, wanted: str) -> bool:
-    """Whether a marker tells of a unit of `column` that `spec` asks for (its hash is `wanted`), with every array."""
+    """Whether a marker tells of a unit of `column` that `spec` asks for (its hash is `wanted`), with every array.
+
+    Where sampling is sequential, a block of some of the cells is one too.
+    """
     meaning, scores = spec.meaning, marker["kind"] == "scores"
-    if marker["spec_hash"] != wanted or marker["depths"] != list(column.depths):
+    partial = column.slug in spec.first and not scores and set(marker["depths"]) < set(column.depths)
+    if marker["spec_hash"] != wanted or not (partial or marker["depths"] == list(column.depths)):
         return False
     if not scores and marker["number"] >= spec.samples[column.slug] // meaning.block_samples:
         return False

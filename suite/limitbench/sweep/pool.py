@@ -23,19 +23,26 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """The unit that was submitted to the worker is finished."""
+class Answer:
+    """How an attempt at a unit ended on a worker that lives on.
 
-    worker: int
-    receipt: Receipt
+    Attributes:
+        receipt: of a unit that is finished, None where it raised.
+        error: what it raised.
+        seconds: by the worker's clock.
+    """
+
+    receipt: Receipt | None
+    error: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Raised:
-    """The unit that was submitted to the worker raised; the worker accepts the next one."""
+class Done:
+    """All units that were submitted to the worker have ended, one answer each; the worker accepts the next ones."""
 
     worker: int
-    error: str
+    answers: Sequence[Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,9 @@ class Lost:
     reason: str
 
 
-News = Ready | Done | Raised | Lost
+News = Ready | Done | Lost
+#: Units and the number of the attempt at each, done one after the other.
+Share = Sequence[tuple[Unit, int]]
 
 
 class Pool(abc.ABC):
@@ -77,8 +86,8 @@ class Pool(abc.ABC):
         """Begin to start a worker under a number not used before; `Ready` or `Lost` follows."""
 
     @abc.abstractmethod
-    def submit(self, worker: int, unit: Unit, attempt: int) -> None:
-        """Give a unit to a worker that is ready and idle; `Done`, `Raised` or `Lost` follows."""
+    def submit(self, worker: int, share: Share) -> None:
+        """Give units to a worker that is ready and idle; `Done` or `Lost` follows."""
 
     @abc.abstractmethod
     def wait(self, seconds: float) -> Sequence[News]:

@@ -88,4 +88,5 @@ class RayExecutor(Executor):
 
     def _pool(self, job: Job) -> RayPool:
         study = job.study if isinstance(job.study, str) else job.study.name
-        return RayPool(job, f"limitbench-{study}-{secrets.token_hex(4)}", self._limits.unit_memory)
+        label = f"limitbench-{study}-{secrets.token_hex(4)}"
+        return RayPool(job, label, self._limits.unit_memory, self._limits.gpu_share)

@@ -12,15 +12,14 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
 from limitbench.errors import ClusterError, InputError, Stopped
-from limitbench.sweep.blocks import Unit
 from limitbench.sweep.executors import describe
-from limitbench.sweep.pool import Done, Lost, News, Pool, Raised, Ready
+from limitbench.sweep.pool import Answer, Done, Lost, News, Pool, Ready, Share
 from limitbench.sweep.ray_worker import THREADS, SweepWorker
 from limitbench.sweep.worker import Job
 
@@ -43,6 +42,7 @@ class RayPool(Pool):
         job: what the units share.
         label: first part of the actors' names, the same for no two runs.
         memory: GiB that one unit may take; None for no limit.
+        gpu_share: part of a GPU that a worker has, for `cuda`.
         worker: class of the actors.
 
     Raises:
@@ -50,17 +50,22 @@ class RayPool(Pool):
     """
 
     def __init__(
-        self, job: Job, label: str, memory: float | None = None, worker: type[SweepWorker] = SweepWorker
+        self,
+        job: Job,
+        label: str,
+        memory: float | None = None,
+        gpu_share: float = 1.0,
+        worker: type[SweepWorker] = SweepWorker,
     ) -> None:
         import ray
         from ray import cloudpickle
 
         self._label = label
-        self._gpu = job.spec.meaning.device == "cuda"
+        self._gpu_share = gpu_share if job.spec.meaning.device == "cuda" else 0.0
         # Small jobs travel with each call: what lies in the object store is lost with the driver's own raylet, and the
         # attempt to find it again ends this process.
         small = len(cloudpickle.dumps(job)) < INLINE_BYTES  # type: ignore[no-untyped-call]
-        self._arguments = (job if small else ray.put(job), memory)
+        self._arguments = (job if small else ray.put(job), memory, self._gpu_share)
         self._class: Any = ray.remote(worker)
         self._known: set[int] = set()  # started, and not yet lost or killed
         self._actors: dict[int, Any] = {}
@@ -84,7 +89,7 @@ class RayPool(Pool):
         return time.monotonic()
 
     def capacity(self) -> int:
-        """CPUs of the nodes that are alive, GPUs for `cuda`; a few seconds old."""
+        """CPUs of the nodes that are alive, shares of GPUs for `cuda`; a few seconds old."""
         return self._capacity
 
     def name(self, worker: int) -> str:
@@ -96,11 +101,12 @@ class RayPool(Pool):
         self._known.add(worker)
         self._requests.put(partial(self._create, worker))
 
-    def submit(self, worker: int, unit: Unit, attempt: int) -> None:
-        """Call the actor; the task is named after the unit."""
+    def submit(self, worker: int, share: Share) -> None:
+        """Call the actor; the task is named after the first unit, with the number of those that follow it."""
         self._idle.pop(worker, None)
-        call = self._actors[worker].execute.options(name=unit.id).remote(unit, attempt)
-        self._expect(worker, call, self._executed)
+        name = share[0][0].id + (f" and {len(share) - 1} more" if len(share) > 1 else "")
+        call = self._actors[worker].execute.options(name=name).remote(share)
+        self._expect(worker, call, partial(self._executed, len(share)))
 
     def wait(self, seconds: float) -> Sequence[News]:
         """News from the actors."""
@@ -157,8 +163,7 @@ class RayPool(Pool):
         self._connected = raylet_listens()
 
         nodes: list[dict[str, Any]] = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-        kind = "GPU" if self._gpu else "CPU"
-        self._capacity = int(sum(node["Resources"].get(kind, 0.0) for node in nodes))
+        self._capacity = sum(room(node["Resources"], self._gpu_share) for node in nodes)
         self._heard = time.monotonic()
         for worker, since in list(self._idle.items()):
             asked = self._heard - since <= CENSUS_SECONDS or worker in self._asked
@@ -171,7 +176,7 @@ class RayPool(Pool):
             "name": self.name(worker),
             "namespace": NAMESPACE,
             "num_cpus": 1,
-            "num_gpus": 1 if self._gpu else 0,
+            "num_gpus": self._gpu_share,
             "max_restarts": 0,
             "max_task_retries": 0,
             "scheduling_strategy": "SPREAD",
@@ -206,7 +211,7 @@ class RayPool(Pool):
         self._idle[worker] = time.monotonic()
         return Ready(worker, str(answer.result()))
 
-    def _executed(self, worker: int, answer: Future[Any]) -> News | None:
+    def _executed(self, units: int, worker: int, answer: Future[Any]) -> News | None:
         from ray.exceptions import RayTaskError
 
         error = answer.exception()
@@ -218,7 +223,7 @@ class RayPool(Pool):
         cause = _cause(error)
         if isinstance(cause, Stopped):
             raise cause from None
-        return Raised(worker, describe(cause))
+        return Done(worker, [Answer(None, describe(cause))] * units)
 
     def _answered(self, worker: int, answer: Future[Any]) -> News | None:
         self._asked.discard(worker)
@@ -231,6 +236,12 @@ class RayPool(Pool):
             raise cause from None
         self.kill(worker)
         return loss(worker, cause)
+
+
+def room(resources: Mapping[str, float], gpu_share: float) -> int:
+    """Workers of one CPU, and `gpu_share` of a GPU, that a node has room for: a share never spans two GPUs."""
+    cpus = int(resources.get("CPU", 0.0))
+    return cpus if gpu_share == 0.0 else min(cpus, int(resources.get("GPU", 0.0)) * int(1.0 / gpu_share + 1e-9))
 
 
 def raylet_listens() -> bool:

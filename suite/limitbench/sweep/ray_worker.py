@@ -1,10 +1,15 @@
-"""The Ray actor of a sweep: holds the job, does one unit at a time on one thread."""
+"""The Ray actor of a sweep: holds the job, does one unit after the other on one thread."""
 
 from __future__ import annotations
 
+import time
+
+from limitbench.errors import Stopped
 from limitbench.sweep.block_limits import memory_limit
 from limitbench.sweep.blocks import Unit
-from limitbench.sweep.worker import Job, Receipt, check_worker, execute
+from limitbench.sweep.executors import describe
+from limitbench.sweep.pool import Answer, Share
+from limitbench.sweep.worker import Job, check_worker, execute
 
 #: Threads of every numerical library in an actor.
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -16,10 +21,11 @@ class SweepWorker:
     Arguments:
         job: what the units share.
         memory: GiB that one unit may take; None for no limit.
+        gpu_share: part of a GPU's memory that the process may take; 0 where it has none.
     """
 
-    def __init__(self, job: Job, memory: float | None = None) -> None:
-        self._job, self._memory = job, memory
+    def __init__(self, job: Job, memory: float | None = None, gpu_share: float = 0.0) -> None:
+        self._job, self._memory, self._gpu_share = job, memory, gpu_share
 
     def ready(self) -> str:
         """Id of its node, once it is set up; raises `InputError` where it cannot honour the job."""
@@ -30,12 +36,24 @@ class SweepWorker:
         torch.set_num_threads(1)
         threadpool_limits(1)  # a reused process may hold wider pools than its environment says
         check_worker(self._job)
+        if 0.0 < self._gpu_share < 1.0:
+            torch.cuda.set_per_process_memory_fraction(self._gpu_share)
         return str(ray.get_runtime_context().get_node_id())
 
     def alive(self) -> None:
         """Answers."""
 
-    def execute(self, unit: Unit, attempt: int) -> Receipt:
-        """Do one unit."""
-        with memory_limit(self._memory):
-            return execute(self._job, unit, attempt)
+    def execute(self, share: Share) -> list[Answer]:
+        """Do one unit after the other; what one raises is told, but for `Stopped`, which ends the run."""
+        return [self._attempt(unit, attempt) for unit, attempt in share]
+
+    def _attempt(self, unit: Unit, attempt: int) -> Answer:
+        began = time.monotonic()
+        try:
+            with memory_limit(self._memory):
+                receipt = execute(self._job, unit, attempt)
+            return Answer(receipt, seconds=time.monotonic() - began)
+        except Stopped:
+            raise
+        except Exception as error:
+            return Answer(None, describe(error), time.monotonic() - began)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from limitbench.errors import InputError, StoreError
 from limitbench.networks.training_data import DIGITS, ImageSet, in_use, using
+from limitbench.numerics.random import best_generator, check_generator
 from limitbench.sweep.executors import UNIT_SECONDS, Executor, Interrupted, Limits
 from limitbench.sweep.finalise import finalise
 from limitbench.sweep.grid import Grid, check_cells, resolve_grid
@@ -25,7 +26,7 @@ from limitbench.sweep.progress import Reporter, Silent
 from limitbench.sweep.results import open_study
 from limitbench.sweep.serial import SerialExecutor
 from limitbench.sweep.signals import terminable
-from limitbench.sweep.spec import Request, Spec, check_same_meaning, meaning_of, plan, request
+from limitbench.sweep.spec import MARGIN, Request, Spec, check_same_meaning, meaning_of, plan, request
 from limitbench.sweep.status import StudyStatus as StudyStatus
 from limitbench.sweep.status import status as status
 from limitbench.sweep.storage import Held, open_storage
@@ -52,15 +53,18 @@ def run(
     samples: int | None = None,
     sampler: str = "exact",
     seed: int = 0,
-    margin: float = 0.05,
+    margin: float = MARGIN,
+    tolerance: float | None = None,
     out: str | Path | None = None,
     executor: str | Executor = "serial",
     address: str | None = None,
     workers: int | None = None,
     device: str = "auto",
+    generator: str = "auto",
     progress: Reporter | None = None,
     block_seconds: float | None = None,
     block_memory: float | None = None,
+    gpu_share: float = 1.0,
     retry_failed: bool = False,
     mix_versions: bool = False,
     data: str | Path | None = None,
@@ -75,15 +79,22 @@ def run(
         sampler: `exact` (no weights) or `dense`.
         seed: spec seed.
         margin: largest D at which a theory `holds`.
+        tolerance: the margin of a run in which a cell is drawn until its verdicts are clear: at 1, 2, 4, ... blocks, up
+            to `samples`, it is looked at, and goes on while a competitor's verdict there is undecided and more networks
+            are likely to clear it. The levels of all looks together are that of one fixed size. Networks that a store
+            holds are looked at as they are. `n_samples` of the group `run` has the networks of each cell.
         out: directory of the store, or URL in an object store (`s3://bucket/prefix`); if left out, results are kept in
             memory only. One that holds the study is resumed and extended.
         executor: `serial` (this process) or `ray`, or an `Executor`.
         address: Ray cluster to join; if left out, Ray starts on this machine.
         workers: Ray actors; one per CPU (GPU) if left out.
         device: `auto`, `cpu` or `cuda`.
+        generator: what normals are drawn with: `torch`, `vsl` (limitbench[fast], x86 CPUs), or `auto`, the store's own
+            or else vsl where this machine has it. Other numbers of the same law; a store has one.
         progress: told what happens; silent if left out.
         block_seconds: time limit of one attempt at a block on Ray; six hours if left out.
         block_memory: GiB that one block may take on Ray; no limit if left out.
+        gpu_share: part of a GPU that each Ray worker has, with `device` cuda: 0.25 puts four on one.
         retry_failed: do only the blocks that were set aside, and the scores that wait for them.
         data: directory of IDX files for a study that trains networks; its axis `data` is then their set unless `grid`
             names it. The environment variable LIMITBENCH_DATA names a directory too, and leaves the axis alone.
@@ -104,11 +115,18 @@ def run(
     if preset not in study.presets:
         raise InputError("preset", preset, "one of " + ", ".join(study.presets))
     options = request(
-        samples=samples, sampler=sampler, seed=seed, margin=margin, workers=workers, device=device
-    )  # fmt: skip
+        samples=samples,
+        sampler=sampler,
+        seed=seed,
+        margin=margin,
+        tolerance=tolerance,
+        workers=workers,
+        device=device,
+        generator=generator,
+    )
     check_samples(study, options.samples)
     reporter = progress or Silent()
-    runner = _executor(executor, address, workers, Limits(block_seconds or UNIT_SECONDS, block_memory))
+    runner = _executor(executor, address, workers, Limits(block_seconds or UNIT_SECONDS, block_memory, gpu_share))
     with using(data) as images:
         own = {} if grid is None else grid
         if images is not None:
@@ -156,8 +174,8 @@ def _sweep(
             raise InputError("retry-failed", str(out), f"a directory with a store of {study.name}")
         was = stored.meaning
         grid, options = stored.axis_grid(), options.model_copy(update={"sampler": was.sampler, "seed": was.seed})
-    device = _device(options.device, stored)
-    meaning = meaning_of(study, grid, options.sampler, options.seed, device)
+    device, generator = resolve_device(options.device, options.generator, stored)
+    meaning = meaning_of(study, grid, options.sampler, options.seed, device, generator)
     if stored is not None:
         check_same_meaning(stored.meaning, meaning, paths.label)
         check_cells(study, stored.axis_grid().extended(grid))
@@ -165,9 +183,12 @@ def _sweep(
     if retry and stored is not None:
         spec = stored
     else:
-        spec, notes = plan(meaning, grid, study.presets[preset], options.samples, options.margin, stored)
+        sequential = options.tolerance is not None
+        spec, notes = plan(
+            meaning, grid, study.presets[preset], options.samples, options.margin, stored, sequential=sequential
+        )
     if not mix:
-        _check_numerics(paths)
+        _check_numerics(paths, generator)
     storage.check_writable()
     began = time.monotonic()
     try:
@@ -179,7 +200,9 @@ def _sweep(
                 for note in notes:
                     reporter.note(note)
                 trained = set(spec.grid.get(DATA_AXIS, ())) - {DIGITS}
-                job = Job(_by_name(study), spec, paths, None if mix else numerics(), in_use() if trained else None)
+                job = Job(
+                    _by_name(study), spec, paths, None if mix else numerics(generator), in_use() if trained else None
+                )
                 for _ in range(1 + MOST_MENDS):
                     ledger, damaged = _pass(study, job, runner, reporter, held, retry)
                     if not damaged:
@@ -225,20 +248,27 @@ def _by_name(study: Study) -> Study | str:
     return study.name if study.name in studies.names() and studies.get(study.name) is study else study
 
 
-def _device(device: str, stored: Spec | None) -> Literal["cpu", "cuda"]:
-    if device == "auto":
-        if stored is not None:
-            return stored.meaning.device
-        import torch
+def resolve_device(
+    device: str, generator: str, stored: Spec | None
+) -> tuple[Literal["cpu", "cuda"], Literal["torch", "vsl"]]:
+    """Device kind and generator of a run: what was asked for, else the store's, else the best that is here.
 
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return "cuda" if device == "cuda" else "cpu"
+    Raises `InputError` where the generator is not to be had here.
+    """
+    import torch
+
+    best = stored.meaning.device if stored is not None else "cuda" if torch.cuda.is_available() else "cpu"
+    kind: Literal["cpu", "cuda"] = best if device == "auto" else "cuda" if device == "cuda" else "cpu"
+    if generator == "auto":
+        generator = stored.meaning.source if stored is not None else best_generator(kind)
+    check_generator(generator, kind)
+    return kind, "vsl" if generator == "vsl" else "torch"
 
 
-def _check_numerics(paths: Paths) -> None:
+def _check_numerics(paths: Paths, generator: str) -> None:
     with paths.storage.guarded():
         markers = read_markers(paths, DONE).values()
-    for name, now in numerics().items():
+    for name, now in numerics(generator).items():
         drawn_by = {str(marker.get("versions", {}).get(name)) for marker in markers}
         if drawn_by - {now}:
             accepted = f"{', '.join(sorted(drawn_by))}, which drew the blocks in {paths.label}"

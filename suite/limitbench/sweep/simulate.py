@@ -18,7 +18,7 @@ from limitbench.sweep.blocks import SampleUnit, Unit
 from limitbench.sweep.dispatch import Dispatcher
 from limitbench.sweep.executors import Limits, Outcome
 from limitbench.sweep.grid import Column
-from limitbench.sweep.pool import Done, Lost, News, Pool, Ready
+from limitbench.sweep.pool import Answer, Done, Lost, News, Pool, Ready, Share
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Simulation:
     Attributes:
         makespan: seconds from the beginning to the end of the last unit's books.
         busy: share of the workers' time, start-up and tail included, that went into units that ended well.
-        steady: seconds of a unit over those of a unit and the wait for the next one: without start-up, tail, deaths.
+        steady: seconds of what a worker is given over those and the wait for the next: without start-up, tail, deaths.
         driver: share of the makespan that the driver was busy.
         wait_mean, wait_max: seconds from the end of a unit to the beginning of its worker's next one.
         backlog: most pieces of news that waited for the driver at once.
@@ -171,6 +171,7 @@ class _Worker:
 @dataclass(slots=True)
 class _Seen:
     work: float = 0.0  # worker-seconds in units that ended well
+    shares: int = 0  # calls that those came in
     waited: float = 0.0  # worker-seconds between units
     waits: int = 0
     longest: float = 0.0
@@ -219,11 +220,11 @@ class SimulatedPool(Pool):
         self._seen.started += 1
         self._schedule(self._cluster.start_seconds, Ready(worker, str(node)))
 
-    def submit(self, worker: int, unit: Unit, attempt: int) -> None:
-        """Done after the unit's seconds, unless the worker dies before."""
+    def submit(self, worker: int, share: Share) -> None:
+        """Done after the units' seconds, unless the worker dies before."""
         self.spend(self._costs.submit)
-        assert isinstance(unit, SampleUnit)
-        state, seconds = self._workers[worker], unit.cost * self._factors[unit.number]
+        each = [unit.cost * self._factors[unit.number] for unit, _ in share if isinstance(unit, SampleUnit)]
+        state, seconds = self._workers[worker], sum(each)
         begin = self._clock + self._cluster.latency
         if state.ended is not None:
             wait = begin - state.ended
@@ -235,7 +236,8 @@ class SimulatedPool(Pool):
         if until < seconds:
             self._schedule(self._cluster.latency + until, Lost(worker, "process", "simulated"))
         else:
-            self._schedule(2 * self._cluster.latency + seconds, Done(worker, {}))
+            answers = [Answer({}, seconds=seconds) for seconds in each]
+            self._schedule(2 * self._cluster.latency + seconds, Done(worker, answers))
 
     def wait(self, seconds: float) -> list[News]:
         """Everything up to now, or the first thing after it; then the cost of fetching it all."""
@@ -260,11 +262,11 @@ class SimulatedPool(Pool):
     def result(self, blocks: int, set_aside: int) -> Simulation:
         """The figures of the run that is over."""
         seen, ended = self._seen, blocks - set_aside
-        unit, wait = seen.work / max(1, ended), seen.waited / max(1, seen.waits)
+        share, wait = seen.work / max(1, seen.shares), seen.waited / max(1, seen.waits)
         return Simulation(
             makespan=self._clock,
             busy=seen.work / (self._cluster.workers * self._clock),
-            steady=unit / (unit + wait) if ended else 0.0,
+            steady=share / (share + wait) if ended else 0.0,
             driver=1.0 - seen.idle / self._clock,
             wait_mean=wait,
             wait_max=seen.longest,
@@ -299,6 +301,7 @@ class SimulatedPool(Pool):
                 case Done():
                     state.ended = at - self._cluster.latency
                     self._seen.work += state.ended - state.since
+                    self._seen.shares += 1
                 case Lost():
                     self._forget(what.worker)
             yield what

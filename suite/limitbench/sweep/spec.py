@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 #: Raised whenever the layout of a store changes.
 SCHEMA_VERSION = 2
+#: Confidence of the interval of D; of all looks together where a cell is sampled until its verdicts are clear.
+LEVEL = 0.95
+#: Largest D at which a theory holds, unless the run sets another one.
+MARGIN = 0.05
 
 
 class Meaning(BaseModel):
@@ -49,6 +53,11 @@ class Meaning(BaseModel):
     families: dict[str, int]
 
     @property
+    def source(self) -> str:
+        """What normals are drawn with, `torch` or `vsl`."""
+        return self.generator.partition("-")[0]
+
+    @property
     def hash(self) -> str:
         """Hex digest of the meaning (without `families`)."""
         text = json.dumps(self.model_dump(exclude={"families"}), sort_keys=True)
@@ -58,7 +67,9 @@ class Meaning(BaseModel):
 class Spec(BaseModel):
     """A whole spec as stored: the meaning and the plan (grid, samples per column, margin).
 
-    `samples` maps the slug of a column to its number of networks, a multiple of `meaning.block_samples`.
+    `samples` maps the slug of a column to its number of networks, a multiple of `meaning.block_samples`. It is the most
+    that a cell may have in the columns of `first`, which are sampled until verdicts are clear: `first` is the size of
+    their first look.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -67,6 +78,7 @@ class Spec(BaseModel):
     grid: dict[str, list[int | float | str]]
     samples: dict[str, int]
     margin: float = Field(gt=0, allow_inf_nan=False)
+    first: dict[str, int] = Field(default_factory=dict)
 
     def axis_grid(self) -> Grid:
         """The grid with its axes in the order of array dimensions."""
@@ -81,23 +93,39 @@ class Request(BaseModel):
     samples: int | None = Field(None, gt=0, lt=2**31, description="a positive integer, at most 2^31 - 1")
     sampler: Literal["exact", "dense"] = Field("exact", description=" or ".join(SAMPLERS))
     seed: int = Field(0, ge=0, lt=2**63, description="an integer from 0 to 2^63 - 1")
-    margin: float = Field(0.05, gt=0, allow_inf_nan=False, description="a positive number")
+    margin: float = Field(MARGIN, gt=0, allow_inf_nan=False, description="a positive number")
+    tolerance: float | None = Field(None, gt=0, allow_inf_nan=False, description="a positive number")
     workers: int | None = Field(None, gt=0, description="a positive integer")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
+    generator: Literal["auto", "torch", "vsl"] = Field("auto", description="auto, torch or vsl")
 
 
 def request(**options: Any) -> Request:
     """Checked scalar options; the first problem becomes an `InputError` that says what the field accepts."""
     try:
-        return Request(**options)
+        asked = Request(**options)
     except ValidationError as error:
         problem = error.errors()[0]
         name = str(problem["loc"][0])
         accepted = Request.model_fields[name].description or problem["msg"]
         raise InputError(name, options[name], accepted) from None
+    if asked.tolerance is None:
+        return asked
+    return asked.model_copy(update={"margin": margin_of(asked.margin, asked.tolerance)})
 
 
-def meaning_of(study: Study, grid: Grid, sampler: Sampler, seed: int, device: Literal["cpu", "cuda"]) -> Meaning:
+def margin_of(margin: float, tolerance: float | None) -> float:
+    """The margin of a run: its tolerance where it has one; `InputError` where it has another margin beside it."""
+    if tolerance is None:
+        return margin
+    if margin not in (MARGIN, tolerance):
+        raise InputError("margin", margin, f"{tolerance:g}, the tolerance, or nothing beside it: it is the margin")
+    return tolerance
+
+
+def meaning_of(
+    study: Study, grid: Grid, sampler: Sampler, seed: int, device: Literal["cpu", "cuda"], generator: str = "torch"
+) -> Meaning:
     """The meaning of a run of `study` over `grid`; checks that blocks hold whole batches."""
     if sampler not in study.block_samples:
         raise InputError("sampler", sampler, f"a sampler of {study.name}: " + ", ".join(study.block_samples))
@@ -121,36 +149,52 @@ def meaning_of(study: Study, grid: Grid, sampler: Sampler, seed: int, device: Li
         block_samples=size,
         seed=seed,
         device=device,
-        generator=f"torch-{device}",
+        generator=f"{generator}-{device}",
         dtype="float64",
         families=dict(sorted(families.items())),
     )
 
 
 def plan(
-    meaning: Meaning, grid: Grid, preset: Preset, samples: int | None, margin: float, stored: Spec | None
+    meaning: Meaning,
+    grid: Grid,
+    preset: Preset,
+    samples: int | None,
+    margin: float,
+    stored: Spec | None,
+    *,
+    sequential: bool = False,
 ) -> tuple[Spec, list[str]]:
     """The spec of the store after this run, and notes for the user.
 
     Columns of `grid` get `samples` networks (the preset's own number where it is None), rounded up to whole blocks and
     never fewer than the store has. Where a store is extended, its grid and this one are joined to one product; stored
     columns outside `grid` keep their count, and cells that only the product adds are drawn like those of `grid`.
+    Where the run is `sequential`, that number is the most that a cell may have, and one block is the first look; what
+    columns outside `grid` were asked for before stays as it was in this too.
     """
     asked = {column.slug for _, column in grid.columns()}
     joined = grid if stored is None else stored.axis_grid().extended(grid)
     size, counts, notes = meaning.block_samples, {}, []
+    first: dict[str, int] = {}
     for _, column in joined.columns():
         wanted = samples or samples_of(preset, column)
         whole = -(-wanted // size) * size
         kept = 0 if stored is None else stored.samples.get(column.slug, 0)
-        counts[column.slug] = kept if kept and column.slug not in asked else max(whole, kept)
+        outside = kept > 0 and column.slug not in asked
+        counts[column.slug] = kept if outside else max(whole, kept)
+        if column.slug in stored.first if outside and stored is not None else sequential:
+            first[column.slug] = size
         if whole != wanted:
             notes.append(f"{wanted} samples rounded up to {whole}: whole blocks of {size}")
     if stored is not None and joined.shape != grid.shape:
         notes.append("the store holds cells beyond this run's grid; they are kept, and the joined grid is completed")
     families = dict(sorted({**(stored.meaning.families if stored else {}), **meaning.families}.items()))
     values = {name: list(axis) for name, axis in joined.as_dict().items()}
-    spec = Spec(meaning=meaning.model_copy(update={"families": families}), grid=values, samples=counts, margin=margin)
+    full = meaning.model_copy(update={"families": families})
+    spec = Spec(meaning=full, grid=values, samples=counts, margin=margin, first=first)
+    if not sequential and stored is not None and stored.first.keys() - first.keys():
+        notes.append("cells that were sampled until their verdicts were clear are drawn in full, without --tolerance")
     return spec, list(dict.fromkeys(notes))
 
 
@@ -208,6 +252,9 @@ def _check_grid(spec: Spec) -> None:
         count = spec.samples.get(column.slug, 0)
         if not 0 < count < 2**32 or count % meaning.block_samples or max(column.depths) >= 2**31:
             raise ValueError("samples and grid differ")
+    for slug, first in spec.first.items():
+        if not 0 < first <= spec.samples.get(slug, 0) or first % meaning.block_samples:
+            raise ValueError("first looks and samples differ")
     if any("/" in name or name in ("", ".", "..") for name in meaning.observables):
         raise ValueError("an observable has no name")
 

@@ -15,6 +15,7 @@ from typing import Literal
 
 from limitbench.errors import InputError
 from limitbench.sweep.blocks import block_id, score_id
+from limitbench.sweep.cell_status import blocks_of
 from limitbench.sweep.heartbeat import Heartbeat, Listener, UnitInFlight, Verdict, heartbeat_name, read_heartbeat
 from limitbench.sweep.intact import check_arrays
 from limitbench.sweep.layout import valid_markers
@@ -204,6 +205,8 @@ class _View:
             exact = len(units) <= MOST_READ
             failed = self._read(FAILED, entries)
             done = self._valid(spec, entries) if exact else {}
+            if spec.first:
+                units = _units(spec, done if exact else self._scores(spec, entries))
         names = done.keys() if exact else {name for name in _names(entries, DONE) if name in units}
         stamp = entries.get(heartbeat_name(self.paths))
         self.stamp = stamp.modified if stamp else None
@@ -220,8 +223,8 @@ class _View:
             blocks_done=len(names),
             blocks_failed=len(left),
             blocks_total=len(units),
-            samples=size * sum(1 for name in names if units[name]),
-            samples_total=sum(spec.samples.values()),
+            samples=size * sum(1 for name in names if units.get(name)),
+            samples_total=sum(spec.samples.values()) if not spec.first else size * sum(units.values()),
             last_activity=max((e.modified for e in entries.values() if e.name.startswith(markers)), default=None),
             path=self.paths.label,
             state=state,
@@ -247,6 +250,11 @@ class _View:
         self.seen |= {entry.name: entry for entry in names.values()}
         return known
 
+    def _scores(self, spec: Spec, entries: Mapping[str, Entry]) -> dict[str, Marker]:
+        """Markers of the scores of columns that may be complete with fewer blocks."""
+        names = {score_id(column) for _, column in spec.axis_grid().columns() if column.slug in spec.first}
+        return read_some(self.paths, DONE, sorted(names & _names(entries, DONE).keys()))
+
     def _valid(self, spec: Spec, entries: Mapping[str, Entry]) -> dict[str, Marker]:
         """Markers of finished units; chunks are looked for at the first look only, later markers prove theirs."""
         found, names = self._read(DONE, entries), _names(entries, DONE)
@@ -256,11 +264,14 @@ class _View:
         return {name: marker for name, marker in valid.items() if self.damaged.get(name) != names[name]}
 
 
-def _units(spec: Spec) -> dict[str, bool]:
-    """Names of all units of a spec, and whether each is a block of samples."""
+def _units(spec: Spec, done: Mapping[str, Marker] | None = None) -> dict[str, bool]:
+    """Names of all units of a spec, and whether each is a block of samples.
+
+    Markers `done` tell of columns whose verdicts are clear with fewer blocks than they may have.
+    """
     units: dict[str, bool] = {}
     for _, column in spec.axis_grid().columns():
-        units |= {block_id(column, k): True for k in range(spec.samples[column.slug] // spec.meaning.block_samples)}
+        units |= {block_id(column, k): True for k in range(blocks_of(spec, column, done or {}))}
         units[score_id(column)] = False
     return units
 

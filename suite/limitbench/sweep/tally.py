@@ -54,7 +54,7 @@ class Tally:
         self._lock = threading.Lock()
         self._nodes: dict[str, _Node] = {}
         self._workers: dict[str, str] = {}  # node by worker
-        self._at_work: dict[str, tuple[Event, float]] = {}  # by worker, since when
+        self._at_work: dict[str, dict[str, tuple[Event, float]]] = {}  # by worker and unit, since when
         self._ended_on: dict[str, _Node] = {}  # by unit, until it is booked
         self._counts = {"unit-failed": 0, "unit-retried": 0, "worker-lost": 0}
         self._totals = _Totals(time.monotonic())
@@ -70,10 +70,10 @@ class Tally:
             match event.kind:
                 case "unit-started":
                     self._join(event, node)
-                    self._at_work[event.worker] = (event, time.monotonic())
+                    self._at_work.setdefault(event.worker, {})[event.unit] = (event, time.monotonic())
                     node.in_flight += 1
                 case "unit-ended" | "unit-retried" | "unit-failed":
-                    if self._at_work.pop(event.worker, None):
+                    if self._at_work.get(event.worker, {}).pop(event.unit, None):
                         node.in_flight -= 1
                     node.seconds += event.seconds
                     if event.kind == "unit-ended":
@@ -81,8 +81,7 @@ class Tally:
                 case "worker-started":
                     self._join(event, node)
                 case "worker-lost" | "worker-stopped":
-                    if self._at_work.pop(event.worker, None):
-                        node.in_flight -= 1
+                    node.in_flight -= len(self._at_work.pop(event.worker, {}))
                     if self._workers.pop(event.worker, None) is not None:
                         node.workers -= 1
 
@@ -113,7 +112,8 @@ class Tally:
         """The next heartbeat. Cost: 1 ms with 1,000 workers."""
         with self._lock:
             now = self._snapshot()
-            longest = heapq.nsmallest(MOST_UNITS, self._at_work.values(), key=lambda item: item[1])
+            at_work = [item for units in self._at_work.values() for item in units.values()]
+            longest = heapq.nsmallest(MOST_UNITS, at_work, key=lambda item: item[1])
             hosts = {name: node.host for name, node in self._nodes.items()}
             nodes = tuple(
                 NodeLoad(
@@ -127,7 +127,7 @@ class Tally:
                 )
                 for name, node in self._nodes.items()
             )
-            workers, in_flight, counts = len(self._workers), len(self._at_work), dict(self._counts)
+            workers, in_flight, counts = len(self._workers), len(at_work), dict(self._counts)
         units = tuple(
             UnitInFlight(
                 unit=event.unit,

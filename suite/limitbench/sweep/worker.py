@@ -11,29 +11,37 @@ import hashlib
 import os
 import platform
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from limitbench.errors import InputError, StoreError
 from limitbench.networks.training_data import using
+from limitbench.numerics import vsl
 from limitbench.numerics.random import stream_seed
 from limitbench.statistics.laws import Law, quantile_levels
 from limitbench.sweep.blocks import SampleUnit, ScoreUnit, Unit, block_batches, block_id, one_pass
 from limitbench.sweep.chunks import Chunks
 from limitbench.sweep.grid import LAYER_AXIS
+from limitbench.sweep.looks import looks_of
 from limitbench.sweep.markers import DONE, mark_done, read_some, remove_marker
 from limitbench.sweep.paths import Paths
-from limitbench.sweep.spec import Spec
+from limitbench.sweep.spec import Meaning, Spec
 from limitbench.sweep.store import SCORES, VERDICTS, layout_hash, read_root
 
 if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
     from limitbench.studies.base import Study
 
+#: Raised whenever the same samples get other scores or laws: stored columns are then scored again.
+SCORING = 2
 #: What a worker hands back: a small mapping, never arrays.
 Receipt = dict[str, Any]
 
@@ -63,15 +71,22 @@ class Job:
 def one_thread() -> Iterator[None]:
     """Numerical libraries on one thread inside, as before outside: thread counts change rounding."""
     import torch
-    from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1):
+        with _pools(len(sys.modules)).limit(limits=1):
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@lru_cache(1)
+def _pools(modules: int) -> ThreadpoolController:
+    """The thread pools of this process. Finding them takes milliseconds; libraries come with modules."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def check_device(device: str) -> None:
@@ -82,22 +97,31 @@ def check_device(device: str) -> None:
         raise InputError("device", device, f"a device that {socket.gethostname()} has (it has no usable CUDA device)")
 
 
-def numerics() -> dict[str, str]:
-    """What decides the bits of a number on one device kind: torch's version and the CPU instructions that it uses."""
+def numerics(generator: str = "torch") -> dict[str, str]:
+    """What decides the bits of a number on one device kind: torch's version and the CPU instructions that it uses.
+
+    With the generator `vsl` also that of MKL.
+    """
     import torch
 
-    return {"torch": torch.__version__, "cpu_capability": torch.backends.cpu.get_cpu_capability()}
+    found = {"torch": torch.__version__, "cpu_capability": torch.backends.cpu.get_cpu_capability()}
+    return found if generator != "vsl" else {**found, "mkl": vsl.version() or "none"}
 
 
 def check_worker(job: Job) -> None:
     """Raises `InputError` where this process cannot honour the device, the versions, the study or images of the job."""
     check_device(job.spec.meaning.device)
+    source = job.spec.meaning.source
+    if source == "vsl" and vsl.version() is None:
+        accepted = "a worker with limitbench[fast], as on the driver; or --generator torch into another directory"
+        raise InputError(f"generator of worker {socket.gethostname()}", "torch", accepted)
     with using(*(job.data or (None,))):
         _check_study(job)
     for name, wanted in (job.required or {}).items():
-        if numerics()[name] != wanted:
+        here = numerics(source)[name]
+        if here != wanted:
             accepted = f"{wanted}, as on the driver, or --mix-versions"
-            raise InputError(f"{name} of worker {socket.gethostname()}", numerics()[name], accepted)
+            raise InputError(f"{name} of worker {socket.gethostname()}", here, accepted)
 
 
 def _check_study(job: Job) -> None:
@@ -126,23 +150,29 @@ def execute(job: Job, unit: Unit, attempt: int = 1) -> Receipt:
         "depths": list(unit.column.depths),
         "attempt": attempt,
         "seconds": time.perf_counter() - started,
-        **environment(job.spec.meaning.device),
+        **environment(job.spec.meaning.device, job.spec.meaning.source),
     }
     with job.paths.storage.guarded():
         mark_done(job.paths, unit.id, receipt)
     return receipt
 
 
-def environment(device: str) -> dict[str, Any]:
+@cache
+def _version() -> str:
+    """The version of this package, whose metadata take milliseconds to read."""
+    from limitbench import __version__
+
+    return str(__version__)
+
+
+def environment(device: str, generator: str = "torch") -> dict[str, Any]:
     """Where and with what numbers are made; bits are the same where versions, capability and device kind are."""
     import torch
 
-    from limitbench import __version__
-
     return {
         "versions": {
-            "limitbench": __version__,
-            **numerics(),
+            "limitbench": _version(),
+            **numerics(generator),
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
@@ -155,19 +185,22 @@ def environment(device: str) -> dict[str, Any]:
 
 def score_key(spec: Spec, unit: ScoreUnit) -> dict[str, Any]:
     """What the scores of a column depend on beside its meaning; equal keys need no second computation."""
-    from limitbench import __version__
-
-    return {"blocks": list(unit.blocks), "margin": spec.margin, "limitbench": __version__}
+    key = {"blocks": list(unit.blocks), "margin": spec.margin, "limitbench": _version(), "scoring": SCORING}
+    looks = looks_of(spec, unit.column.slug)
+    return key | {"looks": list(unit.looks), "sizes": list(looks.plan.sizes)} if looks.sequential else key
 
 
 def _draw(job: Job, unit: SampleUnit, chunks: Chunks) -> Receipt:
     study, meaning = job.resolve_study(), job.spec.meaning
-    drawn, seeds = _sample(study, unit, meaning.seed, meaning.sampler, meaning.device)
+    drawn, seeds = _sample(study, unit, meaning)
     arrays, checksums = {}, {}
+    depths = job.spec.grid[unit.column.depth_axis]
+    rows = [depths.index(value) for value in unit.column.depth_values]
     for name in meaning.observables:
-        values = np.ascontiguousarray(drawn[name].T, dtype="<f8")
-        if values.shape != (len(unit.column.depths), unit.samples):
-            raise ValueError(f"{name}: got shape {values.shape}, expected {(len(unit.column.depths), unit.samples)}")
+        if drawn[name].T.shape != (len(rows), unit.samples):
+            raise ValueError(f"{name}: got shape {drawn[name].T.shape}, expected {(len(rows), unit.samples)}")
+        values = np.full((len(depths), unit.samples), np.nan, dtype="<f8")  # cells that are drawn no further stay empty
+        values[rows] = drawn[name].T
         arrays[f"samples/{name}"], checksums[name] = values, checksum(values)
     block = slice(unit.number * unit.samples, (unit.number + 1) * unit.samples)
     return {
@@ -182,9 +215,7 @@ def _draw(job: Job, unit: SampleUnit, chunks: Chunks) -> Receipt:
     }
 
 
-def _sample(
-    study: Study, unit: SampleUnit, seed: int, sampler: Any, device: str
-) -> tuple[dict[str, np.ndarray], list[int]]:
+def _sample(study: Study, unit: SampleUnit, meaning: Meaning) -> tuple[dict[str, np.ndarray], list[int]]:
     """Samples (networks, depths) of a block, and the seed of its first batch for each pass."""
     column = unit.column
     networks = [study.network(cell) for cell in column.cells]
@@ -194,11 +225,12 @@ def _sample(
         passes = [(networks[-1], tuple(network.depth for network in networks))]
     else:
         passes = [(network, (network.depth,)) for network in networks]
-    parts, seeds = [], []
+    parts, seeds, sampler = [], [], meaning.sampler
+    options: Any = {"sampler": sampler, "device": meaning.device, "generator": meaning.source}
     for network, depths in passes:
         batches = block_batches(unit, network.batch_size(sampler))
-        parts.append(network.sample_batches(batches, seed=seed, depths=depths, sampler=sampler, device=device))
-        seeds.append(network.batch_seed(seed, batches.start, sampler))
+        parts.append(network.sample_batches(batches, seed=meaning.seed, depths=depths, **options))
+        seeds.append(network.batch_seed(meaning.seed, batches.start, sampler))
     found = np.full((len(study.observables), unit.samples, len(column.depths)), np.nan)  # one output has no Q12, say
     for o, name in enumerate(study.observables):
         if name in parts[0]:
@@ -208,7 +240,7 @@ def _sample(
 
 
 def _score(job: Job, unit: ScoreUnit, chunks: Chunks) -> Receipt:
-    from limitbench.statistics.scores import score_cells
+    from limitbench.sweep.cell_scores import score_column, unclear
 
     study, meaning = job.resolve_study(), job.spec.meaning
     samples, damaged = _read_samples(job, unit, chunks)
@@ -220,10 +252,11 @@ def _score(job: Job, unit: ScoreUnit, chunks: Chunks) -> Receipt:
     verdicts = np.full((cells, len(observables), len(theories)), -1, dtype="int8")
     notes: dict[str, None] = {}
     seed = stream_seed("scores", meaning.seed, unit.column.slug)
+    looks, margin = looks_of(job.spec, unit.column.slug), job.spec.margin
+    scores = score_column(samples, laws, unit, looks, block_samples=meaning.block_samples, margin=margin, seed=seed)
     for o, observable in enumerate(observables):
-        scored = score_cells(samples[observable], laws[observable], margin=job.spec.margin, seed=seed)
         for t, theory in enumerate(theories):
-            for c, score in enumerate(scored[theory]):
+            for c, score in enumerate(scores[observable][theory]):
                 if score is not None:
                     for name in SCORES:
                         numbers[name][c, o, t] = getattr(score, name)
@@ -241,6 +274,7 @@ def _score(job: Job, unit: ScoreUnit, chunks: Chunks) -> Receipt:
         "sizes": sizes,
         "column": dict(unit.column.point),
         "key": score_key(job.spec, unit),
+        "unclear": unclear(scores, study, unit, looks, margin=margin),
         "skipped": skipped,
         "notes": list(notes),
         "checksums": {path: checksum(values) for path, values in arrays.items()},
@@ -279,7 +313,11 @@ def _read_samples(job: Job, unit: ScoreUnit, chunks: Chunks) -> tuple[dict[str, 
     """Samples (networks, cells) of the finished blocks by observable, and the numbers of damaged blocks."""
     size, damaged = job.spec.meaning.block_samples, []
     parts: dict[str, list[np.ndarray]] = {name: [] for name in job.spec.meaning.observables}
+    looks = looks_of(job.spec, unit.column.slug)
+    own = looks.reach(unit.looks) if unit.looks else looks.most
     for number, sums in zip(unit.blocks, unit.checksums, strict=True):
+        if number >= own:
+            break
         for name, found in parts.items():
             try:
                 values = chunks.read(f"samples/{name}", unit.position, slice(number * size, (number + 1) * size))
