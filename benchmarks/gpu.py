@@ -23,8 +23,8 @@ import torch
 from limitbench.networks.base import Network
 from limitbench.testing.networks import CRITICAL, largest_deviation
 
-from .measure import finite
-from .networks import FAMILIES
+from .suites.measure import finite
+from .suites.networks import FAMILIES
 
 RESULTS = Path(__file__).parent / "gpu_results"
 #: Normals of one fill, for the rate that nothing on the card can exceed.

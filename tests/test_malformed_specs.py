@@ -151,6 +151,7 @@ ACCEPTED = {
     ("address", "text"),
     ("core-hour-price", "huge number"),
     ("margin", "huge number"),
+    ("tolerance", "huge number"),
     ("block-seconds", "huge number"),
     ("block-memory", "huge number"),
     ("workers", "huge number"),

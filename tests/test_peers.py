@@ -58,6 +58,8 @@ def test_samples_of_one_law_agree_and_a_shifted_or_wider_one_is_noticed(run, pee
     ours, _, dense, _ = run.results[0].measured
     assert results.distance(dense, ours) < results.SAME_LAW
     values = np.random.default_rng(2).normal(0.0, 1.0, 20_000)
+    silent = dataclasses.replace(dense, moments={}, law_error="no time left")
+    assert peers("table").law(silent, ours) == "not compared: no time left"
     for wrong in (values + 0.1, values * 1.1):
         other = dataclasses.replace(dense, moments={"x": moments_of(wrong)})
         assert results.distance(other, ours) > results.SAME_LAW

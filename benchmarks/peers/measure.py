@@ -39,6 +39,7 @@ class _Turns:
         self.versions: dict[str, str] = {}
         self.moments: dict[str, dict[str, float]] = {}
         self.error: str | None = None
+        self.law_error: str | None = None
         self._guarded(lambda: self._start(settings, stack))
 
     def _guarded(self, work: Callable[[], None]) -> None:
@@ -69,11 +70,13 @@ class _Turns:
         self.wall, self.cpu = self.wall + answer["wall"], self.cpu + answer["cpu"]
 
     def law(self, settings: dict[str, Any], count: int) -> None:
-        def work() -> None:
-            self._prepare(settings)
-            self.moments = self.worker.ask("law", count=count)["moments"]
-
-        self._guarded(work)
+        """Draw the moments; where that fails, the seconds stay and the reason is kept."""
+        if self.error is None:
+            try:
+                self._prepare(settings)
+                self.moments = self.worker.ask("law", count=count)["moments"]
+            except PeerError as error:
+                self.law_error = str(error)
 
     def measured(self) -> Measured:
         return Measured(
@@ -85,6 +88,7 @@ class _Turns:
             moments=self.moments,
             versions=self.versions,
             error=self.error,
+            law_error=self.law_error,
         )
 
 

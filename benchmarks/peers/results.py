@@ -29,6 +29,7 @@ class Measured:
         moments: of each observable, as `programs/serve.py` makes them.
         versions: of the packages that do the work.
         error: why it is missing.
+        law_error: why there are no moments.
     """
 
     label: str
@@ -39,6 +40,7 @@ class Measured:
     moments: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     error: str | None = None
+    law_error: str | None = None
 
     @property
     def median(self) -> float:
@@ -109,7 +111,6 @@ class Run:
     def load(path: Path) -> Run:
         """The run that `save` wrote."""
         raw = json.loads(path.read_text())
-        raw.pop("rounds", None)
         results = tuple(
             Result(**row | {"measured": tuple(_measured(entry) for entry in row["measured"])}) for row in raw["results"]
         )

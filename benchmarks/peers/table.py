@@ -29,6 +29,9 @@ def times(value: float) -> str:
 
 def law(peer: Measured, ours: Measured) -> str:
     """Whether moments agree, with the largest difference in standard errors."""
+    reason = peer.law_error or ours.law_error
+    if reason is not None:
+        return f"not compared: {reason}"
     z = distance(peer, ours)
     return "–" if math.isnan(z) else f"{'yes' if z < SAME_LAW else 'NO'} ({z:.1f} se)"
 

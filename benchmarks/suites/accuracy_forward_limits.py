@@ -41,7 +41,7 @@ class ExponentialFunctional:
         sigma = self.process.sigma
         solved = self.process.forward_cdf(time)
         # E W = int P(W > w) dw up to where the table's own rounding ends
-        kept = solved.cdf < 1 - 1e-11
+        kept = np.logical_and.accumulate(solved.cdf < 1 - 1e-11)
         w = np.exp(sigma * solved.z[kept])
         mean = float(w[0] + np.trapezoid(1 - solved.cdf[kept], w))
         return error(abs(mean / self.process.mean(time) - 1))

@@ -19,6 +19,7 @@ from limitbench.sweep.progress import Silent
 from limitbench.sweep.ray_executor import RayExecutor
 from limitbench.sweep.ray_pool import RayPool
 from limitbench.sweep.run import run, status
+from limitbench.testing.own_cost import measure_own_cost
 from limitbench.testing.ray_cluster import is_worker, kill, processes_under, title
 from limitbench.testing.store import assert_same_numbers
 from limitbench.testing.toy import STUDY
@@ -58,6 +59,12 @@ class TestInOneSession:
         for workers in (1, 2):
             run(STUDY, grid, out=tmp_path / f"{workers}", executor="ray", workers=workers)
             assert_same_numbers(tmp_path / "serial" / "toy.zarr", tmp_path / f"{workers}" / "toy.zarr")
+
+    def test_cells_drawn_until_their_verdicts_are_clear_stop_at_the_same_look_on_two_workers(self, tmp_path):
+        grid, options = {"width": [4, 8], "depth": [1, 2, 3]}, {"samples": 1024, "tolerance": 0.25}
+        run(STUDY, grid, out=tmp_path / "serial", **options)
+        run(STUDY, grid, out=tmp_path / "ray", executor="ray", workers=2, **options)
+        assert_same_numbers(tmp_path / "serial" / "toy.zarr", tmp_path / "ray" / "toy.zarr")
 
     def test_blocks_that_raise_crash_hang_or_take_too_much_memory_are_set_aside_while_all_others_finish(self, tmp_path):
         grid = {"width": [4], "fault": ["none", "raise", "segfault", "hang", "memory"]}
@@ -122,6 +129,11 @@ class TestInOneSession:
         cost = measure_dispatch(units=100, workers=2, rounds=1)
         assert min(cost.submit, cost.wait, cost.get, cost.books) > 0.0
         assert cost.unit < cost.wall
+
+    def test_the_cost_of_a_sweep_beside_drawing_is_measured_over_blocks_that_are_all_done(self):
+        cost = measure_own_cost(blocks=40, workers=2, columns=2)
+        assert cost.block > 0.0
+        assert cost.driver_bytes < 200 * 2**20
 
     def test_ray_listens_on_the_loopback_interface_only(self):
         import ray

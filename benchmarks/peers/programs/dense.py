@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from serve import Task, serve
+from serve import Task, serve, tangent_observables
 
 #: Two inputs of unit length with correlation 0.3, one a column.
 RHO0 = 0.3
@@ -77,8 +77,7 @@ class Tangent:
         return tangent
 
     def observables(self) -> dict[str, float]:
-        (first, cross), (_, second) = self.run().double().tolist()
-        return {"log_ntk": math.log(first / (self.depth + 1)), "ntk_ratio": cross / math.sqrt(first * second)}
+        return tangent_observables(self.run().double().tolist(), self.depth)
 
 
 def task(network: Forward | Tangent) -> Task:

@@ -18,7 +18,7 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import neural_tangents as nt  # noqa: E402
 from neural_tangents import stax  # noqa: E402
-from serve import Task, serve  # noqa: E402
+from serve import Task, serve, tangent_observables  # noqa: E402
 
 RHO0 = 0.3
 
@@ -38,11 +38,9 @@ def tangent(*, width: int, depth: int, samples: int, form: str) -> Task:
     one = jax.jit(lambda key: empirical(inputs, None, init(key, inputs.shape)[1]))
 
     def draw(count: int) -> dict[str, list[float]]:
-        kernels = [one(key).astype(float).tolist() for key in jax.random.split(jax.random.PRNGKey(1), count)]
-        return {
-            "log_ntk": [math.log(k[0][0] / (depth + 1)) for k in kernels],
-            "ntk_ratio": [k[0][1] / math.sqrt(k[0][0] * k[1][1]) for k in kernels],
-        }
+        keys = jax.random.split(jax.random.PRNGKey(1), count)
+        rows = [tangent_observables(one(key).astype(float).tolist(), depth) for key in keys]
+        return {name: [row[name] for row in rows] for name in rows[0]}
 
     return Task(lambda: jax.block_until_ready(sampler(inputs, None, "ntk")), samples, draw)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import math
 import os
 import sys
 import time
@@ -32,12 +33,21 @@ class Task:
 
 def moments(values: Sequence[float]) -> dict[str, float]:
     """Count, mean, variance and fourth central moment of the finite ones, and how many are not finite."""
-    finite = [value for value in map(float, values) if abs(value) < float("inf")]
+    finite = [value for value in map(float, values) if math.isfinite(value)]
     count = len(finite)
     mean = sum(finite) / count
     second = sum((value - mean) ** 2 for value in finite) / (count - 1)
     fourth = sum((value - mean) ** 4 for value in finite) / count
     return {"count": count, "mean": mean, "variance": second, "fourth": fourth, "undefined": len(values) - count}
+
+
+def tangent_observables(kernel: Sequence[Sequence[float]], depth: int) -> dict[str, float]:
+    """ln(K_11/(d + 1)) and K_12 / sqrt(K_11 K_22), NaN where an input that they need is dead."""
+    (first, cross), (_, second) = kernel
+    return {
+        "log_ntk": math.log(first / (depth + 1)) if first > 0.0 else math.nan,
+        "ntk_ratio": cross / math.sqrt(first * second) if first * second > 0.0 else math.nan,
+    }
 
 
 def serve(make: dict[str, Callable[..., Task]], packages: Sequence[str]) -> None:

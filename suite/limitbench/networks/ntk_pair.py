@@ -99,7 +99,7 @@ class Features(NamedTuple):
 def forward(layers: Sequence[ShapedLayer], rho0: float, *, batch: int, stream: Stream) -> Forward:
     """A pass of `batch` networks from inputs of norm 1 and correlation `rho0`.
 
-    Cost: 2 n normals and 11 passes over n elements a layer and network. Memory: at most 176 bytes a layer and network.
+    Cost: 2 n normals and 11 passes over n elements a layer and network. Memory: at most 184 bytes a layer and network.
     """
     device, depth = stream.device, len(layers)
     count = 3 if all(layer.ratio == 0.0 for layer in layers) else 4

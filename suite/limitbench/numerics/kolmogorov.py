@@ -189,7 +189,7 @@ class _Flow:
 
 
 def _pade(degree: int) -> tuple[Complex[np.ndarray, " poles"], Complex[np.ndarray, " poles"]]:
-    """Poles in the upper half plane, and twice their residues, of the approximant of degrees degree - 1 over degree, even."""
+    """Poles in the upper half plane and twice their residues; degrees degree - 1 over degree, which is even."""
     total = 2 * degree - 1
     above, below = (
         [

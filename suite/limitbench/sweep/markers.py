@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from sys import intern
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -111,8 +112,13 @@ def _encode(content: Mapping[str, Any]) -> bytes:
 
 def _parse(state: str, data: bytes | None) -> Marker | None:
     try:
-        content: Marker = json.loads(data or b"")
+        content: Marker = json.loads(data or b"", object_pairs_hook=_shared)
         _KINDS[state].model_validate_json(data or b"")  # refuses half a character, which Python's parser lets through
     except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
         return None
     return content
+
+
+def _shared(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose words are those of the other markers: the same ones stand in each, and there may be millions."""
+    return {intern(name): intern(value) if isinstance(value, str) else value for name, value in pairs}
