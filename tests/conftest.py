@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Iterator
 
 # Set before torch, numpy's BLAS or Ray are first imported: they read the environment once.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -19,7 +20,9 @@ os.environ["COLUMNS"] = "160"
 import pytest
 
 
-@pytest.fixture(autouse=True)
-def _torch_unless_asked_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _torch_unless_asked_otherwise() -> Iterator[None]:
     """Sweeps draw with torch, so that a test's numbers are the same whether or not limitbench[fast] is installed."""
-    monkeypatch.setattr("limitbench.sweep.run.best_generator", lambda device: "torch")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("limitbench.sweep.run.best_generator", lambda device: "torch")
+        yield
