@@ -2,7 +2,6 @@
 
 import os
 import secrets
-from collections.abc import Iterator
 
 # Set before torch, numpy's BLAS or Ray are first imported: they read the environment once.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -16,13 +15,5 @@ if os.environ["RAY_AUTH_MODE"] == "token":
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 os.environ["COLUMNS"] = "160"
-
-import pytest
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _torch_unless_asked_otherwise() -> Iterator[None]:
-    """Sweeps draw with torch, so that a test's numbers are the same whether or not limitbench[fast] is installed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("limitbench.sweep.run.best_generator", lambda device: "torch")
-        yield
+# A test's numbers are the same whether or not limitbench[fast] is installed.
+os.environ["LIMITBENCH_GENERATOR"] = "torch"

@@ -208,7 +208,8 @@ def run(
         typer.Option(
             metavar="auto|torch|vsl",
             help="What draws normals: torch, or vsl (limitbench[fast], x86 CPUs): about twice as fast, other numbers "
-            "of the same law. auto: the store's own, else vsl where this machine has it. [default: auto]",
+            "of the same law. auto: the store's own, else vsl where it is installed and LIMITBENCH_GENERATOR is not "
+            "torch. [default: auto]",
         ),
     ] = None,
     executor: Annotated[

@@ -114,6 +114,17 @@ def test_without_the_library_torch_is_the_best_and_vsl_is_refused_in_one_line(mo
         Stream(0, generator="vsl")
 
 
+def test_the_environment_may_forbid_vsl(monkeypatch):
+    monkeypatch.setattr(vsl, "version", lambda: "2026")
+    monkeypatch.delenv("LIMITBENCH_GENERATOR")
+    assert best_generator("cpu") == "vsl"
+    monkeypatch.setenv("LIMITBENCH_GENERATOR", "torch")
+    assert best_generator("cpu") == "torch"
+    monkeypatch.setenv("LIMITBENCH_GENERATOR", "mkl")
+    with pytest.raises(InputError, match=r"^LIMITBENCH_GENERATOR: got 'mkl', expected torch or vsl$"):
+        best_generator("cpu")
+
+
 def test_vsl_is_for_the_cpu_alone():
     with pytest.raises(InputError, match="torch on cuda"):
         check_generator("vsl", "cuda")

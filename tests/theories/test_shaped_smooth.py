@@ -25,6 +25,7 @@ from limitbench.theories.shaped_smooth import (
     SmoothInfiniteWidth,
     StationaryNorm,
     infinite_width,
+    norm_sde,
 )
 
 
@@ -115,9 +116,13 @@ def test_bad_value_is_an_input_error_that_names_the_field(theory, field, value):
         theory(**(PARAMETERS[theory] | {field: value}))
 
 
-def test_a_drift_too_strong_to_solve_is_refused():
+def test_a_strong_drift_is_solved_and_a_law_solved_too_badly_is_refused(monkeypatch):
+    limit, other = ExplosionProbability(90.0), ExplosionProbability(90.1)
+    assert NormSDE(1.0, 90.0).exploded_share == pytest.approx(limit.probability, abs=1e-6)
+    assert abs(other.probability - limit.probability) > 1e-5
+    monkeypatch.setattr(norm_sde, "_LARGEST_ERROR", 1e-9)
     with pytest.raises(InputError, match="beta"):
-        NormSDE(1.0, 90.0).law("log_norm")
+        NormSDE(1.0, 40.0).law("log_norm")
 
 
 # Predicted numbers of the sheet. -------------------------------------------------------------------------------------

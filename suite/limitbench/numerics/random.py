@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -107,8 +108,14 @@ def check_generator(generator: str, device: str) -> None:
 
 
 def best_generator(device: str) -> str:
-    """`vsl` where it is installed and `device` is the CPU, else `torch`."""
-    return "vsl" if device == "cpu" and vsl.version() is not None else "torch"
+    """`vsl` where it is installed and `device` is the CPU, else `torch`; LIMITBENCH_GENERATOR=torch forbids vsl.
+
+    Raises `InputError` where that variable of the environment is neither.
+    """
+    wanted = os.environ.get("LIMITBENCH_GENERATOR", "vsl")
+    if wanted not in GENERATORS:
+        raise InputError("LIMITBENCH_GENERATOR", wanted, " or ".join(GENERATORS))
+    return "vsl" if wanted == "vsl" and device == "cpu" and vsl.version() is not None else "torch"
 
 
 def generator(seed: int, device: str = "cpu") -> torch.Generator:

@@ -16,6 +16,7 @@ _MODULES = {
     "log-gaussian-resnet": "limitbench.studies.log_gaussian_resnet",
     "mean-field-resnet": "limitbench.studies.mean_field_resnet",
     "norm-variance": "limitbench.studies.norm_variance",
+    "ntk": "limitbench.studies.ntk",
     "relu-gradients": "limitbench.studies.relu_gradients",
     "residual-equivalence": "limitbench.studies.residual_equivalence",
     "shaped-relu": "limitbench.studies.shaped_relu",
