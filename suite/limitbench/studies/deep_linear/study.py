@@ -104,7 +104,7 @@ STUDY = Study(
                 "aspect": (0.25, 0.5, 1.0, 2.0, 4.0),
             },
             samples=32768,
-            samples_at={128: 16384},
+            samples_at={64: 16384, 128: 16384},
         ),
         "full": Preset(
             {

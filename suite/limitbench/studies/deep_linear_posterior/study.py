@@ -92,7 +92,7 @@ STUDY = Study(
                 "aspect": (0.125, 0.25, 0.5, 1.0, 2.0),
             },
             samples=262144,
-            samples_at={128: 131072},
+            samples_at={128: 65536},
         ),
         "full": Preset(
             {

@@ -158,7 +158,6 @@ STUDY = Study(
                 "layer": (1, 2, 4, 8, 13, 18, 24),
             },
             samples=4096,
-            samples_at={512: 8192},
         ),
         "full": Preset(
             {

@@ -116,7 +116,7 @@ STUDY = Study(
                 "layer": (1, 16, 32, 48, 64),
             },
             samples=12288,
-            samples_at={128: 8192, 256: 4096},
+            samples_at={128: 4096, 256: 4096},
         ),
         "full": Preset(
             {

@@ -163,7 +163,7 @@ STUDY = Study(
                 "aspect": (0.25, 0.5, 1.0),
             },
             samples=65536,
-            samples_at={128: 32768, 256: 16384},
+            samples_at={128: 16384, 256: 8192},
         ),
         "full": Preset(
             {
