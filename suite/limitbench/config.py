@@ -133,7 +133,7 @@ class RunOptions(BaseModel):
         None, gt=0, allow_inf_nan=False, alias="block-memory", description="a positive number of GiB"
     )
     gpu_share: Annotated[float, BeforeValidator(_no_bool)] = Field(
-        1.0, gt=0, le=1, alias="gpu-share", description="a number in (0, 1]"
+        1.0, ge=0.01, le=1, alias="gpu-share", description="a number from 0.01 to 1"
     )
     retry_failed: bool = Field(False, alias="retry-failed", description="true or false")
     dry_run: bool = Field(False, alias="dry-run", description="true or false")

@@ -52,8 +52,9 @@ def sample_layers(
     """Layer 0 and the layers `depths` of `batch` networks; with `jacobian` the last column is the tangent J u.
 
     Cost: n normals and O(n k) operations a block, network and column, k columns in all. Float32 with float64 scales:
-    1e-5 in logs and correlations. With `gradient` every recorded layer d costs d blocks more, of which all but the
-    last 64 are drawn twice: no more than 64 are kept, at 4 (2k + 1) bytes a unit, and z of every 64th.
+    1e-5 in correlations, 1e-5 and 3e-8 a layer in logs (the coefficients are rounded). With `gradient` every recorded
+    layer d costs d blocks more, of which all but the last 64 are drawn twice: no more than 64 are kept, at 4 (2k + 1)
+    bytes a unit, and z of every 64th.
     """
     device, width = stream.device, block.width
     columns = root.shape[1] + jacobian

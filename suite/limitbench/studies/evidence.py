@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
+from scipy.special import ndtri
 
 from limitbench.errors import InputError
 from limitbench.studies.base import Claim, Relation, Study, Value, Verdict
@@ -59,6 +60,16 @@ class CellEvidence:
     def theory(self, name: str) -> Theory:
         """The theory that competes under this name, at this cell."""
         return next(t for t in self.study.theories if t.name == name).build(self.parameters)
+
+    @property
+    def level(self) -> float:
+        """Confidence level of the intervals of the cell's scores."""
+        return float(self.tree["run"]["level"].isel(self.at)) if "level" in self.tree["run"] else 0.95
+
+    def distance_error(self, observable: str, theory: str) -> float:
+        """Standard error of D, from the length of its interval."""
+        low, high = (self.score(end, observable, theory) for end in ("distance_low", "distance_high"))
+        return (high - low) / (2 * float(ndtri((1 + self.level) / 2)))
 
     @property
     def seconds(self) -> float:
@@ -117,8 +128,11 @@ class Evidence:
         for axis in self.axes:
             values = sorted({cell.parameters[axis] for cell in cells})
             parts.append(f"--set {axis}=" + ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values))
-        samples = max(int(self.tree["run"]["n_samples"].isel(cell.at)) for cell in cells)
-        return " ".join([*parts, f"--samples {samples}"])
+        run = self.tree["run"]
+        if any(cell.level != 0.95 for cell in cells):  # sampled until verdicts were clear
+            samples = max(int(run["n_requested"].isel(cell.at)) for cell in cells)
+            return " ".join([*parts, f"--samples {samples} --tolerance {self.tree['scores'].attrs['margin']:g}"])
+        return " ".join([*parts, f"--samples {max(int(run['n_samples'].isel(cell.at)) for cell in cells)}"])
 
 
 def widest(cells: Sequence[CellEvidence]) -> list[CellEvidence]:

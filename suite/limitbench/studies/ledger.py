@@ -64,7 +64,6 @@ def worst_score_claim(
     if len(scored) < len(cells):
         text = f"{text} ({len(cells) - len(scored)} cells without a score are left out)"
     distance, cell = (max if expected == "holds" else min)(scored, key=lambda pair: pair[0])
-    low, high = (cell.score(f, observable, theory) for f in ("distance_low", "distance_high"))
     verdicts = {cell.verdict(observable, theory) for _, cell in scored}
     opposite = {"holds": "fails", "fails": "holds"}[expected]
     verdict: Verdict = "holds" if verdicts == {expected} else "fails" if opposite in verdicts else "undecided"
@@ -74,7 +73,7 @@ def worst_score_claim(
         text,
         margin,
         distance,
-        (high - low) / (2 * _HALF_95),
+        cell.distance_error(observable, theory),
         verdict,
         sum(c.seconds for c in used),
         evidence.command(used),

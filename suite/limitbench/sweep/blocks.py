@@ -84,8 +84,8 @@ def column_blocks(
 
 
 def score_seconds(column: Column, networks: int, laws: int) -> float:
-    """Estimated seconds to score a column against `laws` laws in each cell: 12 ms a law, 0.3 µs a network and law."""
-    return len(column.cells) * laws * (0.012 + 3e-7 * networks)
+    """Estimated seconds to score a column against `laws` laws in each cell: 5 ms a law, 0.3 µs a network and law."""
+    return len(column.cells) * laws * (0.005 + 3e-7 * networks)
 
 
 def urgency(unit: Unit) -> tuple[bool, float]:

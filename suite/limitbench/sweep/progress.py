@@ -16,10 +16,11 @@ from limitbench.errors import one_line
 class Reporter(Protocol):
     """What the sweep tells while it runs. Counts are networks."""
 
-    def start(self, title: str, total: int, done: int, seconds: float) -> None:
+    def start(self, title: str, total: int, done: int, seconds: float, at_most: bool = False) -> None:
         """A run of `total` networks begins, `done` of which are in the store already.
 
-        `seconds` is what the cost model expects of one worker; only its proportions matter.
+        `seconds` is what the cost model expects of one worker; only its proportions matter. With `at_most` cells stop
+        as soon as their verdicts are clear, so that both are bounds.
         """
 
     def advance(self, networks: int, seconds: float) -> None:
@@ -38,7 +39,7 @@ class Reporter(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def start(self, title: str, total: int, done: int, seconds: float) -> None:
+    def start(self, title: str, total: int, done: int, seconds: float, at_most: bool = False) -> None:
         """Nothing."""
 
     def advance(self, networks: int, seconds: float) -> None:
@@ -66,6 +67,7 @@ class Terminal:
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._title, self._total, self._done, self._first = "", 0, 0, 0
+        self._bound = ""
         self._work = self._worked = self._began = self._told = 0.0
 
     def __enter__(self) -> Terminal:
@@ -76,14 +78,15 @@ class Terminal:
     ) -> None:
         self._stop()
 
-    def start(self, title: str, total: int, done: int, seconds: float) -> None:
+    def start(self, title: str, total: int, done: int, seconds: float, at_most: bool = False) -> None:
         """Begin a bar, or say how much there is to do."""
         self._stop()
+        self._bound = "at most " if at_most else ""
         self._title, self._total, self._done, self._first = title, total, done, done
         self._work, self._worked = seconds, 0.0
         self._began = self._told = time.monotonic()
         if not self._console.is_terminal:
-            self._print(f"{title}: {total - done:,} of {total:,} networks to draw")
+            self._print(f"{title}: {self._bound}{total - done:,} of {total:,} networks to draw")
             return
         columns = (
             TextColumn("{task.description}"),
@@ -106,7 +109,7 @@ class Terminal:
         if now - self._told >= self._every:
             self._told = now
             left = (self._work / max(self._worked, 1e-9) - 1) * (now - self._began)
-            self._print(f"{self._title}: {self._counted()}, {max(left, 0.0):.0f} s left")
+            self._print(f"{self._title}: {self._counted()}, {self._bound}{max(left, 0.0):.0f} s left")
 
     def _counted(self) -> str:
         rate = (self._done - self._first) / max(time.monotonic() - self._began, 1e-9)

@@ -11,8 +11,10 @@ import numpy as np
 from limitbench.errors import InputError
 from limitbench.sweep.cell_status import run_table
 from limitbench.sweep.intact import check_arrays, check_chunks, check_coordinates, intact
+from limitbench.sweep.looks import looks_of
 from limitbench.sweep.markers import DONE, FAILED, read_markers
 from limitbench.sweep.paths import Paths, paths_of
+from limitbench.sweep.spec import LEVEL, Spec
 from limitbench.sweep.storage import Storage, open_storage
 from limitbench.sweep.store import SCORES, read_root
 
@@ -63,6 +65,8 @@ def open_study(paths: Paths, table: Mapping[str, np.ndarray] | None = None) -> x
         if table is not None:
             present = tree["run"].to_dataset()
             tree["run"] = xr.DataTree(present.assign({k: present[k].copy(data=v) for k, v in table.items()}))
+        levels = _levels(spec, tree["run"]["n_samples"].to_numpy())
+        tree["run"] = xr.DataTree(tree["run"].to_dataset().assign(level=(tree["run"]["n_samples"].dims, levels)))
         order = {name: i for i, name in enumerate((*spec.meaning.observables, "point_mass", *SCORES, "verdict"))}
         grid = spec.axis_grid()
         increasing = {
@@ -76,6 +80,17 @@ def open_study(paths: Paths, table: Mapping[str, np.ndarray] | None = None) -> x
             except Exception:
                 check_chunks(paths)
                 raise
+
+
+def _levels(spec: Spec, samples: np.ndarray) -> np.ndarray:
+    """Confidence level of the intervals of each cell's scores, which is that of the look with so many networks."""
+    levels = np.full(samples.shape, LEVEL)
+    if spec.first:
+        for position, column in spec.axis_grid().columns():
+            plan = looks_of(spec, column.slug).plan
+            reached = [plan.reaching(int(n) // spec.meaning.block_samples) for n in samples[position]]
+            levels[position] = [plan.levels[look] for look in reached]
+    return levels
 
 
 def find_stores(storage: Storage) -> list[Paths]:

@@ -225,7 +225,8 @@ def _pass(
     done = lay_out(paths, spec)
     ledger = Ledger(job, done, reporter, held=held, set_aside=units_set_aside(paths, done), retry=retry)
     units = list(ledger.first())
-    reporter.start(study.name, sum(spec.samples.values()), ledger.drawn, ledger.seconds_left)
+    total = sum(spec.samples.values())
+    reporter.start(study.name, total, ledger.drawn, ledger.seconds_left, at_most=bool(spec.first))
     mark_unfinished(paths)
     with ExitStack() as watched:
         if units:
@@ -260,7 +261,8 @@ def resolve_device(
     best = stored.meaning.device if stored is not None else "cuda" if torch.cuda.is_available() else "cpu"
     kind: Literal["cpu", "cuda"] = best if device == "auto" else "cuda" if device == "cuda" else "cpu"
     if generator == "auto":
-        generator = stored.meaning.source if stored is not None else best_generator(kind)
+        own = stored is not None and stored.meaning.device == kind
+        generator = stored.meaning.source if stored is not None and own else best_generator(kind)
     check_generator(generator, kind)
     return kind, "vsl" if generator == "vsl" else "torch"
 

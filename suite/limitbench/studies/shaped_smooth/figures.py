@@ -20,7 +20,7 @@ from limitbench.theories.base import Theory
 from limitbench.theories.shaped_smooth import CovarianceODE
 
 #: Curves are drawn with coarser meshes than laws have: 1e-4 in the cdf.
-_MESH = {"nodes": 400, "steps": 80}
+_NODES = 400
 
 
 def figures(evidence: Evidence) -> list[StudyFigure]:
@@ -65,7 +65,7 @@ def _explosion(cells: Sequence[CellEvidence]) -> StudyFigure | None:
         Series(
             f"norm SDE, t = {at:g}",
             few,
-            np.array([1 - norm_cdf(at, float(b), 1.0, **_MESH).cdf[-1] for b in few]),
+            np.array([1 - norm_cdf(at, float(b), 1.0, nodes=_NODES).cdf[-1] for b in few]),
             kind="theory",
             theory="norm-sde",
         ),
@@ -98,7 +98,7 @@ def _convergence(cells: Sequence[CellEvidence]) -> StudyFigure | None:
         widths = np.array(sorted({float(c.parameters["width"]) for c in row}))
         if widths.size < 2:
             continue
-        limit = 1 - float(norm_cdf(time(row[0].parameters), beta(row[0].parameters), norm0, **_MESH).cdf[-1])
+        limit = 1 - float(norm_cdf(time(row[0].parameters), beta(row[0].parameters), norm0, nodes=_NODES).cdf[-1])
         label = f"a = {scale:g}, V₀ = {norm0:g}"
         series.append(
             _points(f"networks, {label}", [float(c.parameters["width"]) for c in row], [share(c) for c in row])
@@ -154,7 +154,7 @@ def _norm_in_time(cells: Sequence[CellEvidence]) -> StudyFigure | None:
 
 def _mean_log_norm(t: float, b: float) -> float:
     """E ln V_t from V_0 = 1 given no explosion."""
-    found = norm_cdf(float(t), b, 1.0, **_MESH)
+    found = norm_cdf(float(t), b, 1.0, nodes=_NODES)
     z = math.sqrt(2) * found.z
     return float(z[-1] - np.trapezoid(found.cdf, z) / found.cdf[-1])
 

@@ -27,7 +27,6 @@ _PATHS = 1 << 14
 #: E w is told from what is off by a fifth: twice as much without the drift.
 _MEAN_W = 0.2
 #: Half-width of a 95 % interval in standard errors.
-_HALF_95 = 1.959963984540054
 
 
 def w_of(log_q: Float[np.ndarray, " networks"], time: float) -> Float[np.ndarray, " networks"]:
@@ -60,7 +59,7 @@ def no_drift_claim(evidence: Evidence, cells: Sequence[CellEvidence], *, name: s
     distance, high = (cell.score(f, OBSERVABLE, "q-sde-no-drift") for f in ("distance", "distance_high"))
     verdict: Verdict = "holds" if low > 0.2 else "fails" if high < 0.2 else "undecided"
     used = [c for _, c in scored]
-    se = (high - low) / (2 * _HALF_95)
+    se = cell.distance_error(OBSERVABLE, "q-sde-no-drift")
     seconds = sum(c.seconds for c in used)
     return Claim(name, text, 0.2, distance, se, verdict, seconds, evidence.command(used), "at least", distance)
 
