@@ -162,7 +162,11 @@ class ShapedMLP(Network):
                 self.layers, pair, depths=at, batch=batch, stream=stream, weights=self.weights
             )
         else:
-            gaps, norms = shaped_pair.sample_pair(self.layers, self.rho0, depths=at, batch=batch, stream=stream)
+            # linear networks keep opposite inputs opposite, which only the law of rho -> -rho resolves
+            rho0 = abs(self.rho0) if self.c_plus == self.c_minus else self.rho0
+            gaps, norms = shaped_pair.sample_pair(self.layers, rho0, depths=at, batch=batch, stream=stream)
+            if rho0 != self.rho0:
+                gaps = (2.0 - gaps.exp()).log()
         log_gap = gaps.cpu().numpy()
         return {"correlation": 1.0 - np.exp(log_gap), "log_gap": log_gap, "log_norm": norms.cpu().numpy()}
 
