@@ -289,7 +289,7 @@ def test_several_studies_print_a_tally_and_the_claims_that_fail(
         "--set",
         "aspect=1",
         "--samples",
-        "1",
+        "16384",
     ]
     words = ["run", "shaped-relu", "deep-linear", *words, "--executor", "serial", "--no-report"]
     assert main([*words, "--out", str(tmp_path)]) == COMPLETE

@@ -18,6 +18,8 @@ WORDS = {"name": "a-claim", "text": "A claim."}
 class Cell(CellEvidence):
     """A cell whose scores, samples and laws the test chooses."""
 
+    level = 0.95
+
     def __init__(self, scores=None, samples=None, laws=None, width=64):
         object.__setattr__(self, "parameters", {"width": width, "depth": width})
         object.__setattr__(self, "_given", (scores or {}, samples, laws or {}))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from limitbench.statistics import scores
+from limitbench.sweep import cell_scores
 from limitbench.sweep.run import run
 from limitbench.testing.toy import STUDY
 
@@ -10,13 +10,13 @@ from limitbench.testing.toy import STUDY
 @pytest.fixture
 def recorded(monkeypatch):
     """Seeds of the calls of `score_cells`, in order: two observables a column."""
-    calls, plain = [], scores.score_cells
+    calls, plain = [], cell_scores.score_cells
 
     def recording(samples, laws, *, seed, **options):
         calls.append(seed)
         return plain(samples, laws, seed=seed, replicates=50, **options)
 
-    monkeypatch.setattr(scores, "score_cells", recording)
+    monkeypatch.setattr(cell_scores, "score_cells", recording)
     return calls
 
 

@@ -121,10 +121,10 @@ def test_a_store_that_another_driver_changed_after_the_plan_was_made_is_not_cut_
     run(STUDY, {"width": [4]}, samples=64, out=tmp_path)
     plan = run_module.plan
 
-    def overtaken(*arguments):
+    def overtaken(*arguments, **options):
         monkeypatch.undo()
         run(STUDY, {"width": [4, 8]}, samples=64, out=tmp_path)
-        return plan(*arguments)
+        return plan(*arguments, **options)
 
     monkeypatch.setattr(run_module, "plan", overtaken)
     with pytest.raises(run_module.StoreError, match=r"another run changed .* the same command goes on"):
