@@ -116,10 +116,3 @@ def best_generator(device: str) -> str:
     if wanted not in GENERATORS:
         raise InputError("LIMITBENCH_GENERATOR", wanted, " or ".join(GENERATORS))
     return "vsl" if wanted == "vsl" and device == "cpu" and vsl.version() is not None else "torch"
-
-
-def generator(seed: int, device: str = "cpu") -> torch.Generator:
-    """A torch generator on `device` that starts at `seed`."""
-    import torch
-
-    return torch.Generator(device=device).manual_seed(seed)

@@ -68,7 +68,13 @@ def version() -> str | None:
     library = _library()
     if library is None:
         return None
-    return f"{importlib.metadata.version('mkl')}, branch {library.MKL_CBWR_Get_Auto_Branch()}"
+    return f"{_release()}, branch {library.MKL_CBWR_Get_Auto_Branch()}"
+
+
+@functools.cache
+def _release() -> str:
+    """Release of MKL; its metadata take milliseconds to read, and every block asks."""
+    return importlib.metadata.version("mkl")
 
 
 @functools.cache
