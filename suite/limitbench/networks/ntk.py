@@ -13,10 +13,10 @@ from jaxtyping import Float
 from limitbench.errors import InputError
 from limitbench.networks import ntk_backward, ntk_dense, ntk_pair, ntk_single
 from limitbench.networks.base import Network, Sampler, check_depths
-from limitbench.networks.checks import layer_widths, number, power_of_two_below, whole, width_parameter
+from limitbench.networks.checks import layer_widths, power_of_two_below, whole, width_parameter
 from limitbench.networks.gram import correlation_root
 from limitbench.networks.ntk_backward import Kernel
-from limitbench.networks.shaping import ShapedLayer, shaped_layers
+from limitbench.networks.shaping import ShapedLayer, declared_shaping, shaped_layers
 from limitbench.numerics.random import Stream
 
 
@@ -63,19 +63,13 @@ class TangentKernel(Network):
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        values: dict[str, object] = {"depth": whole("depth", self.depth)}
-        widths = layer_widths(whole("depth", self.depth), self.width, self.widths)
-        values["width" if self.widths is None else "widths"] = widths[0] if self.widths is None else widths
-        values["c_plus"] = number("c_plus", self.c_plus)
-        values["c_minus"] = number("c_minus", self.c_minus)
-        values["rate"] = number("rate", self.rate, 0.0)
-        values["rho0"] = number("rho0", self.rho0, -1.0, 1.0)
+        values = declared_shaping(self)
         values["inputs"] = whole("inputs", self.inputs)
         if values["inputs"] not in (1, 2):
             raise InputError("inputs", self.inputs, "1 or 2")
         for name, value in values.items():
             object.__setattr__(self, name, value)
-        shaped_layers(widths, self.c_plus, self.c_minus, self.rate)
+        self.layers  # noqa: B018  (raises where both slopes of a layer are 0)
 
     @property
     def layers(self) -> tuple[ShapedLayer, ...]:

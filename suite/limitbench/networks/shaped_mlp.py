@@ -15,9 +15,9 @@ from jaxtyping import Float
 from limitbench.errors import InputError
 from limitbench.networks import shaped_dense, shaped_gram, shaped_norm, shaped_pair
 from limitbench.networks.base import REAL_MATRICES, SAMPLERS, Network, Sampler, check_depths
-from limitbench.networks.checks import gram_matrix, layer_widths, number, power_of_two_below, whole, width_parameter
+from limitbench.networks.checks import gram_matrix, layer_widths, power_of_two_below, whole, width_parameter
 from limitbench.networks.gram import correlation_root
-from limitbench.networks.shaping import ShapedLayer, shaped_layers
+from limitbench.networks.shaping import ShapedLayer, declared_shaping, shaped_layers
 from limitbench.networks.weights import ensemble, real_matrices, weight_parameter
 from limitbench.numerics.random import Stream, stream_seed
 
@@ -75,13 +75,7 @@ class ShapedMLP(Network):
     version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        values: dict[str, object] = {"depth": whole("depth", self.depth)}
-        widths = layer_widths(whole("depth", self.depth), self.width, self.widths)
-        values["width" if self.widths is None else "widths"] = widths[0] if self.widths is None else widths
-        values["c_plus"] = number("c_plus", self.c_plus)
-        values["c_minus"] = number("c_minus", self.c_minus)
-        values["rate"] = number("rate", self.rate, 0.0)
-        values["rho0"] = number("rho0", self.rho0, -1.0, 1.0)
+        values = declared_shaping(self)
         values["weights"] = ensemble(self.weights)
         if self.gram is not None:
             gram = values["gram"] = gram_matrix(self.gram)
@@ -92,7 +86,7 @@ class ShapedMLP(Network):
                 values["rho0"] = min(max(cosine, -1.0), 1.0)
         for name, value in values.items():
             object.__setattr__(self, name, value)
-        shaped_layers(widths, self.c_plus, self.c_minus, self.rate)
+        self.layers  # noqa: B018  (raises where both slopes of a layer are 0)
 
     @property
     def layers(self) -> tuple[ShapedLayer, ...]:

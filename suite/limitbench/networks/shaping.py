@@ -7,11 +7,13 @@ order of its slopes drop out of every correlation: the exact samplers see one nu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from limitbench.errors import InputError
+from limitbench.networks.checks import layer_widths, number, whole
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,20 @@ def shaped_layers(widths: tuple[int, ...], c_plus: float, c_minus: float, rate: 
             raise InputError("c_minus", c_minus, f"slopes 1 + c_pm n^-rate that are not both 0 (at width {n} they are)")
         distinct[n] = layer
     return tuple(distinct[n] for n in widths)
+
+
+def declared_shaping(network: Any) -> dict[str, object]:
+    """Depth, width or widths, slopes and rho0 of `network` in their declared types; `InputError` names a bad one."""
+    depth = whole("depth", network.depth)
+    widths = layer_widths(depth, network.width, network.widths)
+    return {
+        "depth": depth,
+        "width" if network.widths is None else "widths": widths[0] if network.widths is None else widths,
+        "c_plus": number("c_plus", network.c_plus),
+        "c_minus": number("c_minus", network.c_minus),
+        "rate": number("rate", network.rate, 0.0),
+        "rho0": number("rho0", network.rho0, -1.0, 1.0),
+    }
 
 
 def activate(z: Float[Tensor, "*shape"], layer: ShapedLayer) -> Float[Tensor, "*shape"]:

@@ -2,6 +2,7 @@
 
 from limitbench.studies.base import Axis
 
+RHO0 = Axis("rho0", "float", (0.3,), "Correlation of the two inputs.", lower=-1.0, upper=1.0, symbol="ρ₀")
 WIDTH = Axis("width", "int", (64,), "Width n of every hidden layer.", lower=1, upper=2**20, symbol="n")
 ASPECT = Axis(
     "aspect",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import xarray as xr
 
 from limitbench.networks.ntk import TangentKernel
-from limitbench.studies.axes import ASPECT, DEPTH, WIDTH
+from limitbench.studies.axes import ASPECT, DEPTH, RHO0, WIDTH
 from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
 from limitbench.studies.evidence import Evidence
 from limitbench.studies.figures import StudyFigure
@@ -47,7 +47,7 @@ STUDY = Study(
     question="Is the tangent kernel of a network of this depth and width that of infinite width?",
     reference="Jacot, Gabriel & Hongler 2018, arXiv 1806.07572; Hanin & Nica 2019, arXiv 1909.05989",
     axes=(
-        Axis("rho0", "float", (0.3,), "Correlation of the two inputs.", lower=-1.0, upper=1.0, symbol="ρ₀"),
+        RHO0,
         Axis(
             "rate",
             "float",

@@ -10,7 +10,7 @@ import xarray as xr
 
 from limitbench.errors import InputError
 from limitbench.networks.shaped_mlp import ShapedMLP
-from limitbench.studies.axes import ASPECT, DEPTH, WIDTH
+from limitbench.studies.axes import ASPECT, DEPTH, RHO0, WIDTH
 from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
 from limitbench.studies.evidence import Evidence
 from limitbench.studies.figures import StudyFigure
@@ -124,7 +124,7 @@ STUDY = Study(
     axes=(
         Axis("c_plus", "float", (0.0,), "Slope constant for positive arguments.", lower=-100, upper=100, symbol="c₊"),
         Axis("c_minus", "float", (-1.0,), "Slope constant for negative arguments.", lower=-100, upper=100, symbol="c₋"),
-        Axis("rho0", "float", (0.3,), "Correlation of the two inputs.", lower=-1.0, upper=1.0, symbol="ρ₀"),
+        RHO0,
         Axis(
             "rate",
             "float",

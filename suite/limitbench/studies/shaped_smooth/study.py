@@ -11,7 +11,7 @@ import xarray as xr
 
 from limitbench.networks.smooth_mlp import SmoothMLP
 from limitbench.numerics.activations import ACTIVATIONS, activation_of
-from limitbench.studies.axes import ASPECT, DEPTH, WIDTH
+from limitbench.studies.axes import ASPECT, DEPTH, RHO0, WIDTH
 from limitbench.studies.base import Axis, Cell, Claim, Preset, Study, StudyTheory
 from limitbench.studies.evidence import Evidence
 from limitbench.studies.figures import StudyFigure
@@ -138,7 +138,7 @@ STUDY = Study(
         Axis("scale", "float", (1.0,), "a in φ_s(x) = s φ(x/s), s = a n^p.", lower=1e-3, upper=1e6, symbol="a"),
         Axis("rate", "float", (0.5,), "Shaping exponent p in s = a n^p.", lower=0.01, upper=0.5, symbol="p"),
         Axis("norm0", "float", (1.0,), "V₀, squared norm of both inputs.", lower=1e-6, upper=1e3, symbol="V₀"),
-        Axis("rho0", "float", (0.3,), "Correlation of the two inputs.", lower=-1.0, upper=1.0, symbol="ρ₀"),
+        RHO0,
         WIDTH,
         ASPECT,
         DEPTH,

@@ -10,7 +10,7 @@ from limitbench.errors import InputError
 from limitbench.statistics.laws import Law, Normal
 from limitbench.theories.base import Theory
 from limitbench.theories.ntk.moments import relative_second_moment
-from limitbench.theories.shaped_relu.parameters import count, hidden_widths, layer_slopes, number
+from limitbench.theories.shaped_relu.parameters import declare, hidden_widths, layer_slopes
 
 
 @final
@@ -44,11 +44,7 @@ class LogNormal(Theory):
     validity: ClassVar[str] = "width large; the shape is exact only for depth/width -> 0"
 
     def __post_init__(self) -> None:
-        for field in ("c_plus", "c_minus", "rate"):
-            object.__setattr__(self, field, number(field, getattr(self, field)))
-        object.__setattr__(self, "depth", count("depth", self.depth))
-        units = hidden_widths(self.depth, self.width, self.widths)
-        object.__setattr__(self, "widths", None if self.widths is None else units)
+        declare(self)
         if not math.isfinite(self.variance):
             raise InputError("depth", self.depth, "a depth at which the second moment of the kernel is below 1e300")
 

@@ -9,7 +9,7 @@ from typing import ClassVar, final
 
 from limitbench.statistics.laws import Law, PointMass
 from limitbench.theories.base import Theory
-from limitbench.theories.shaped_relu.parameters import count, hidden_widths, layer_slopes, number
+from limitbench.theories.shaped_relu.parameters import declare, hidden_widths
 from limitbench.theories.shaped_relu.recursion import propagate
 
 
@@ -48,14 +48,7 @@ class InfiniteWidth(Theory):
     validity: ClassVar[str] = "depth much smaller than width; the error is of order sqrt(depth/width)"
 
     def __post_init__(self) -> None:
-        for field in ("c_plus", "c_minus", "rate"):
-            object.__setattr__(self, field, number(field, getattr(self, field)))
-        object.__setattr__(self, "rho0", number("rho0", self.rho0, -1, 1))
-        object.__setattr__(self, "depth", count("depth", self.depth))
-        units = hidden_widths(self.depth, self.width, self.widths)
-        object.__setattr__(self, "widths", None if self.widths is None else units)
-        for n in set(units):
-            layer_slopes(self.c_plus, self.c_minus, n, self.rate)
+        declare(self)
 
     @property
     def observables(self) -> tuple[str, ...]:

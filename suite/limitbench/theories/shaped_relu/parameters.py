@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
+from typing import Any
 
 from limitbench.errors import InputError
 from limitbench.numerics.shaping import shaped_slopes, variance_normaliser
@@ -46,6 +47,22 @@ def hidden_widths(depth: int, width: object, widths: object) -> tuple[int, ...]:
     if not isinstance(widths, tuple | list) or len(widths) != depth:
         raise InputError("widths", widths, f"a tuple of depth = {depth} integers")
     return tuple(count("widths", n) for n in widths)
+
+
+def declare(theory: Any) -> None:
+    """Put the shaping, `rho0` if any, depth and widths of a frozen `theory` in their declared types.
+
+    Raises `InputError` where one cannot be accepted, also where both slopes of a layer are 0.
+    """
+    for field in ("c_plus", "c_minus", "rate"):
+        object.__setattr__(theory, field, number(field, getattr(theory, field)))
+    if hasattr(theory, "rho0"):
+        object.__setattr__(theory, "rho0", number("rho0", theory.rho0, -1, 1))
+    object.__setattr__(theory, "depth", count("depth", theory.depth))
+    units = hidden_widths(theory.depth, theory.width, theory.widths)
+    object.__setattr__(theory, "widths", None if theory.widths is None else units)
+    for n in set(units):
+        layer_slopes(theory.c_plus, theory.c_minus, n, theory.rate)
 
 
 def layer_slopes(c_plus: float, c_minus: float, width: int, rate: float) -> tuple[float, float]:
