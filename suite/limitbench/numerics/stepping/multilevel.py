@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import final
 
 import torch
@@ -91,7 +92,20 @@ def multilevel(
         raise InputError("most_levels", most_levels, f"a number of at least {_FIRST_LEVELS}")
 
     def level(index: int) -> _Level:
-        return _Level(index, problem, stepper, function, start, times, steps, stream.another("multilevel", index))
+        lengths, refined = (1, 0) if index == 0 else (2, index - 1)
+        draw = partial(
+            coupled,
+            problem,
+            stepper,
+            start=start,
+            times=times,
+            steps=steps,
+            levels=lengths,
+            refined=refined,
+            stream=stream.another("multilevel", index),
+            dtype=torch.float64,
+        )
+        return _Level(draw, function, sum(split_steps(times, steps)) * 2**refined * (2**lengths - 1))
 
     levels = [level(index) for index in range(_FIRST_LEVELS)]
     factor = 2 ** stepper.weak_order[problem.noise]
@@ -123,24 +137,21 @@ def multilevel(
 
 @final
 class _Level:
-    """Samples of one correction so far, by their count, mean and sum of squared deviations."""
+    """Samples of one correction so far, by their count, mean and sum of squared deviations.
+
+    Arguments:
+        draw: paths, as many as asked for, at one step length (level 0) or at two.
+        function: of the states of a path.
+        cost: steps of a path.
+    """
 
     def __init__(
         self,
-        index: int,
-        problem: Problem,
-        stepper: Stepper,
+        draw: Callable[..., Float[Tensor, "levels times *state"]],
         function: Callable[[Float[Tensor, "... paths"]], Float[Tensor, " paths"]],
-        start: float | Float[Tensor, "*components"],
-        times: Sequence[float],
-        steps: int,
-        stream: Stream,
+        cost: int,
     ) -> None:
-        self._levels = 1 if index == 0 else 2
-        self._steps, self._refined = steps, max(index - 1, 0)
-        self._problem, self._stepper, self._function = problem, stepper, function
-        self._start, self._times, self._stream = start, times, stream
-        self.cost = sum(split_steps(times, steps)) * 2**self._refined * (2**self._levels - 1)
+        self._draw, self._function, self.cost = draw, function, cost
         self.count, self.mean, self._squares = 0, 0.0, 0.0
 
     @property
@@ -150,20 +161,9 @@ class _Level:
     def extend(self, count: int) -> None:
         """Draw until there are `count` samples."""
         while self.count < count:
-            ends = coupled(
-                self._problem,
-                self._stepper,
-                start=self._start,
-                times=self._times,
-                steps=self._steps,
-                levels=self._levels,
-                refined=self._refined,
-                paths=min(count - self.count, _LARGEST_CALL),
-                stream=self._stream,
-                dtype=torch.float64,
-            )
+            ends = self._draw(paths=min(count - self.count, _LARGEST_CALL))
             values = self._function(ends[-1])
-            if self._levels == 2:
+            if len(ends) == 2:
                 values = values - self._function(ends[0])
             drawn, mean = values.numel(), float(values.mean())
             total, gap = self.count + drawn, mean - self.mean
