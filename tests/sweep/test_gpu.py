@@ -70,6 +70,13 @@ def test_a_share_that_is_none_is_named(share):
         run_options({"studies": ["shaped-relu"], "gpu-share": share})
 
 
+@pytest.mark.parametrize("share", [0.0, 1.5, float("nan")])
+def test_the_library_refuses_it_too(share, tmp_path):
+    with pytest.raises(InputError, match=r"^gpu_share: got .*, expected a number from 0.01 to 1$"):
+        run(STUDY, out=tmp_path, gpu_share=share)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_cuda_is_refused_where_there_is_none(tmp_path):
     with pytest.raises(InputError, match=r"^device: got 'cuda'"):

@@ -123,10 +123,12 @@ def run(
         workers=workers,
         device=device,
         generator=generator,
+        gpu_share=gpu_share,
     )
     check_samples(study, options.samples)
     reporter = progress or Silent()
-    runner = _executor(executor, address, workers, Limits(block_seconds or UNIT_SECONDS, block_memory, gpu_share))
+    limits = Limits(block_seconds or UNIT_SECONDS, block_memory, options.gpu_share)
+    runner = _executor(executor, address, workers, limits)
     with using(data) as images:
         own = {} if grid is None else grid
         if images is not None:

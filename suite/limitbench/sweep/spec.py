@@ -98,6 +98,7 @@ class Request(BaseModel):
     workers: int | None = Field(None, gt=0, description="a positive integer")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
     generator: Literal["auto", "torch", "vsl"] = Field("auto", description="auto, torch or vsl")
+    gpu_share: float = Field(1.0, ge=0.01, le=1, description="a number from 0.01 to 1")
 
 
 def request(**options: Any) -> Request:
