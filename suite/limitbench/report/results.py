@@ -18,10 +18,8 @@ from jaxtyping import Bool, Float, Int
 
 from limitbench.report.style import plain
 from limitbench.statistics.observables import OBSERVABLES
-from limitbench.statistics.sequential import Looks
 from limitbench.studies.base import Study
 from limitbench.studies.figures import StudyFigure
-from limitbench.sweep.grid import Column
 
 #: A grid with the first has the second as an axis like any other.
 DEPTH_AXES = ("layer", "depth", "aspect")
@@ -198,27 +196,16 @@ class Results:
         return np.asarray(self.run["n_requested"].transpose(*self.axes).to_numpy(), dtype=int)
 
     @cached_property
+    def looks(self) -> Int[np.ndarray, "*cells"]:
+        """Looks that each cell took, dims as `axes`; 0 where it has a fixed number of networks."""
+        if "looks" not in self.run:
+            return np.zeros(self.counts.shape, dtype=int)
+        return np.asarray(self.run["looks"].transpose(*self.axes).to_numpy(), dtype=int)
+
+    @property
     def sequential(self) -> Bool[np.ndarray, "*cells"]:
         """Whether each cell is drawn until its verdicts are clear, dims as `axes`."""
-        first, found = self.spec.get("first"), np.zeros(self.counts.shape, dtype=bool)
-        if not isinstance(first, dict) or not first or self.depth_axis is None:
-            return found
-        values = [self.values(axis) for axis in self.axes[:-1]]
-        for index in np.ndindex(*found.shape[:-1]):
-            point = tuple((a, v[i]) for a, v, i in zip(self.axes[:-1], values, index, strict=True))
-            found[index] = Column(point, self.depth_axis, ()).slug in first
-        return found
-
-    @cached_property
-    def looks(self) -> Int[np.ndarray, "*cells"]:
-        """Looks that each cell took, dims as `axes`; 1 where it has a fixed number of networks."""
-        meaning = self.spec.get("meaning")
-        size = int(meaning["block_samples"]) if isinstance(meaning, dict) else 1
-        taken = np.ones(self.counts.shape, dtype=int)
-        for cell in zip(*np.nonzero(self.sequential & (self.counts > 0)), strict=True):
-            plan = Looks.plan(size, max(size, int(self.counts_asked[cell])))
-            taken[cell] = 1 + plan.reaching(int(self.counts[cell]))
-        return taken
+        return self.looks > 0
 
     @property
     def unfinished(self) -> int:

@@ -270,7 +270,7 @@ def sampling_sentence(results: Results) -> str:
     Empty where every cell was given all its networks.
     """
     asked = results.counts_asked
-    early = (asked > 0) & (results.counts > 0) & results.sequential
+    early = results.sequential
     if not early.any():
         return ""
     drawn, most = int(results.counts[early].sum()), int(asked[early].sum())

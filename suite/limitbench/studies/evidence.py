@@ -62,6 +62,11 @@ class CellEvidence:
         return next(t for t in self.study.theories if t.name == name).build(self.parameters)
 
     @property
+    def looks(self) -> int:
+        """Looks that were taken until its verdicts were clear; 0 where the cell has a fixed number of networks."""
+        return int(self.tree["run"]["looks"].isel(self.at)) if "looks" in self.tree["run"] else 0
+
+    @property
     def level(self) -> float:
         """Confidence level of the intervals of the cell's scores."""
         return float(self.tree["run"]["level"].isel(self.at)) if "level" in self.tree["run"] else 0.95
@@ -129,7 +134,7 @@ class Evidence:
             values = sorted({cell.parameters[axis] for cell in cells})
             parts.append(f"--set {axis}=" + ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values))
         run = self.tree["run"]
-        if any(cell.level != 0.95 for cell in cells):  # sampled until verdicts were clear
+        if any(cell.looks for cell in cells):
             samples = max(int(run["n_requested"].isel(cell.at)) for cell in cells)
             return " ".join([*parts, f"--samples {samples} --tolerance {self.tree['scores'].attrs['margin']:g}"])
         return " ".join([*parts, f"--samples {max(int(run['n_samples'].isel(cell.at)) for cell in cells)}"])

@@ -65,8 +65,9 @@ def open_study(paths: Paths, table: Mapping[str, np.ndarray] | None = None) -> x
         if table is not None:
             present = tree["run"].to_dataset()
             tree["run"] = xr.DataTree(present.assign({k: present[k].copy(data=v) for k, v in table.items()}))
-        levels = _levels(spec, tree["run"]["n_samples"].to_numpy())
-        tree["run"] = xr.DataTree(tree["run"].to_dataset().assign(level=(tree["run"]["n_samples"].dims, levels)))
+        counts = tree["run"]["n_samples"]
+        looks = {name: (counts.dims, values) for name, values in _looks(spec, counts.to_numpy()).items()}
+        tree["run"] = xr.DataTree(tree["run"].to_dataset().assign(looks))
         order = {name: i for i, name in enumerate((*spec.meaning.observables, "point_mass", *SCORES, "verdict"))}
         grid = spec.axis_grid()
         increasing = {
@@ -82,15 +83,16 @@ def open_study(paths: Paths, table: Mapping[str, np.ndarray] | None = None) -> x
                 raise
 
 
-def _levels(spec: Spec, samples: np.ndarray) -> np.ndarray:
-    """Confidence level of the intervals of each cell's scores, which is that of the look with so many networks."""
-    levels = np.full(samples.shape, LEVEL)
-    if spec.first:
-        for position, column in spec.axis_grid().columns():
-            plan = looks_of(spec, column.slug).plan
-            reached = [plan.reaching(int(n) // spec.meaning.block_samples) for n in samples[position]]
-            levels[position] = [plan.levels[look] for look in reached]
-    return levels
+def _looks(spec: Spec, samples: np.ndarray) -> dict[str, np.ndarray]:
+    """`looks` that each cell took, 0 where it has a fixed number of networks, and `level` of its scores' intervals."""
+    looks, levels = np.zeros(samples.shape, dtype=int), np.full(samples.shape, LEVEL)
+    for position, column in spec.axis_grid().columns() if spec.first else ():
+        found = looks_of(spec, column.slug)
+        if found.sequential:
+            reached = [found.plan.reaching(int(n) // spec.meaning.block_samples) for n in samples[position]]
+            looks[position] = np.where(samples[position] > 0, np.add(reached, 1), 0)
+            levels[position] = [found.plan.levels[look] for look in reached]
+    return {"looks": looks, "level": levels}
 
 
 def find_stores(storage: Storage) -> list[Paths]:
