@@ -18,6 +18,7 @@ from limitbench.report.figures.series import SeriesKey, series_figure
 from limitbench.report.figures.throughput import throughput_figure
 from limitbench.report.fits import errors_of, fit_errors
 from limitbench.report.heatmap import HeatMap, heat_map
+from limitbench.report.picture import Picture
 from limitbench.report.results import Results, Slice
 from limitbench.report.selectors import Selector, choose, scored, slug
 from limitbench.report.svg import Drawings, inline_svg
@@ -50,14 +51,6 @@ DETAILS = (
 )
 #: Beyond this many scores the tables of every score never fit.
 MOST_TABLED_SCORES = 2500
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One drawing: heading and SVG text."""
-
-    heading: str
-    svg: str
 
 
 @dataclass(frozen=True)
