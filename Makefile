@@ -14,7 +14,7 @@ ASV := $(BIN)/asv --config benchmarks/asv.conf.json
 export OMP_NUM_THREADS ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: help run test test-cluster chaos lint bench bench-gate bench-publish peers cluster-local cluster-local-stop wheel wheel-check clean
+.PHONY: help run test test-cluster chaos lint bench bench-gate bench-publish peers reports cluster-local cluster-local-stop wheel wheel-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -72,6 +72,10 @@ wheel: $(READY)  ## build the wheel into dist/
 wheel-check: wheel  ## install it alone elsewhere, run a sweep and a report there
 	PYTHON=$(PYTHON) .ci/wheel-check dist/*.whl
 
+reports: $(READY)  ## the standard runs of all studies (resumed, or taken as they are) as pages in reports/
+	$(BIN)/limitbench run --all --preset standard --out $(OUT)/standard --no-report
+	$(BIN)/limitbench report $(OUT)/standard --site reports
+
 clean:  ## remove everything that the other targets made
-	rm -rf $(VENV) dist build results benchmarks/.asv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .axe dist build results benchmarks/.asv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find suite tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
