@@ -9,33 +9,49 @@ from html import escape
 import numpy as np
 from markupsafe import Markup
 
+from limitbench.errors import InputError
 from limitbench.report.results import Results
+from limitbench.sweep.grid import deepest_networks, resolve_grid
 
 #: The spec on the page lists the samples of at most this many columns.
 MOST_COLUMNS = 12
 
 
-def provenance(results: Results) -> Iterator[tuple[str, str]]:
-    """Label and value of everything that says how the numbers were made."""
+def provenance(results: Results, *, timings: bool = True) -> Iterator[tuple[str, str]]:
+    """Label and value of everything that says how the numbers were made; hosts and dates only with `timings`."""
     attrs = results.tree.attrs
     yield "study", results.name
     for label, name in (("spec hash", "spec_hash"), ("limitbench", "limitbench_version"), ("created", "created")):
-        if attrs.get(name):
+        if attrs.get(name) and (timings or name != "created"):
             yield label, str(attrs[name])
     flat = {**results.spec, **meaning_of(results)}
     for name in ("seed", "sampler", "device", "dtype", "generator", "margin", "study_version"):
         if name in flat:
             yield name.replace("_", " "), str(flat[name])
+    if found := methods(results):
+        yield "drawn by", "; ".join(found)
     for label, value in results.environment.items():
         yield f"made with {label}", value
     for label, name in (("hosts", "host"), ("devices", "device")):
-        if name in results.run:
+        if name in results.run and (timings or name != "host"):
             found = sorted({str(v) for v in np.ravel(results.run[name].to_numpy()) if str(v).strip()})
             if found:
                 yield label, ", ".join(found)
     for extra, value in attrs.items():
-        if str(extra) not in ("study", "spec", "spec_hash", "layout", "limitbench_version", "created"):
+        if str(extra) not in ("study", "spec", "spec_hash", "layout", "limitbench_version", "created", "finalised"):
             yield str(extra).replace("_", " "), str(value)
+
+
+def methods(results: Results) -> list[str]:
+    """How the networks of the grid are drawn, each way once; none where the study is not known here or is another."""
+    sampler = meaning_of(results).get("sampler")
+    if results.study is None or sampler not in ("exact", "dense"):
+        return []
+    try:
+        grid = resolve_grid(results.study, {axis: results.values(axis) for axis in results.axes})
+        return sorted({network.method(sampler) for _, network in deepest_networks(results.study, grid)})
+    except InputError:
+        return []
 
 
 def meaning_of(results: Results) -> dict[str, object]:
