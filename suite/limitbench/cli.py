@@ -18,6 +18,8 @@ from typer.main import get_command
 
 from limitbench.advice.command import predict
 from limitbench.errors import NOTHING, InputError, Stopped
+from limitbench.report.comparison.command import compare
+from limitbench.studies.scaffold.command import new
 
 #: Exit codes: every block is stored; some blocks were set aside; the input cannot be accepted; something outside the
 #: run stopped it; Ctrl-C.
@@ -114,7 +116,7 @@ def _limitbench(
 
 @app.command("list")
 def list_studies() -> None:
-    """List the built-in studies: one published result each.
+    """List the studies: one published result each; and the studies, theories and networks of installed packages.
 
     \b
     Examples:
@@ -142,6 +144,7 @@ def show(
 
 
 app.command("predict")(predict)
+app.add_typer(new)
 
 
 @app.command()
@@ -163,6 +166,10 @@ def run(
             metavar="AXIS=V1,V2",
             help="Values of one axis instead of the preset's, in every study that has it; repeatable.",
         ),
+    ] = None,
+    theory: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Let a theory of an installed package compete, see `limitbench list`."),
     ] = None,
     samples: Annotated[
         str | None, typer.Option(metavar="N", help="Networks per cell, rounded up to whole blocks.")
@@ -274,6 +281,7 @@ def run(
         "all": every or None,
         "preset": preset,
         "set": parse_axes(axes or ()),
+        "theory": tuple(theory or ()),
         "samples": samples,
         "sampler": sampler,
         "seed": seed,
@@ -363,3 +371,6 @@ def report(
     from limitbench import commands
 
     commands.report(directories, output)
+
+
+app.command("compare")(compare)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import sys
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -39,12 +40,19 @@ VERDICT_STYLE = {"holds": "green", "fails": "red", "undecided": "yellow"}
 
 
 def list_studies() -> None:
-    """Print name, question and reference of every built-in study."""
+    """Print name, question and reference of every study, and what other installed packages add."""
     table = _table("study", "what it asks", "published in")
     for name in studies.names():
         study = studies.get(name)
         table.add_row(name, study.question, study.reference)
     _print(table)
+    from limitbench.listing import offered
+
+    tables, problems = offered()
+    for part in tables:
+        _print(part)
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
 
 
 def show(name: str) -> None:
@@ -60,8 +68,9 @@ def show(name: str) -> None:
         presets.add_row(name, *(_listed(preset.grid.get(name, ())) for preset in study.presets.values()))
     presets.add_row("samples", *(_samples(preset) for preset in study.presets.values()))
     observables = _table("observable", "symbol", "meaning", title="observables")
-    for observable in (OBSERVABLES[o] for o in study.observables):
-        observables.add_row(observable.name, observable.symbol, observable.description)
+    for name in study.observables:
+        seen = OBSERVABLES.get(name)
+        observables.add_row(name, seen.symbol if seen else "", seen.description if seen else "")
     theories = _table("theory", "in words", title="competing theories")
     for theory in study.theories:
         theories.add_row(theory.name, theory.title)
@@ -78,6 +87,7 @@ def run(options: RunOptions) -> bool:
     """
     chosen = _chosen(options)
     _check_out(options)
+    chosen = [_with_theories(study, options) for study in chosen]
     grids, samples = _own_axes(chosen, options.grid), _own_samples(chosen, options)
     from limitbench.networks.training_data import using
     from limitbench.sweep.progress import Terminal
@@ -86,7 +96,8 @@ def run(options: RunOptions) -> bool:
     from limitbench.sweep.run import run as run_study
 
     # Fields are named like the parameters of `limitbench.run`, but for those that only the command line has.
-    passed_on = options.model_dump(exclude={"studies", "every", "grid", "samples", "no_report", "data", *DRY})
+    own = {"studies", "every", "grid", "theories", "samples", "no_report", "data"}
+    passed_on = options.model_dump(exclude={*own, *DRY})
     with ExitStack() as session:
         images = session.enter_context(using(options.data))
         if images is not None:
@@ -107,8 +118,7 @@ def run(options: RunOptions) -> bool:
                     f"{study.name}: samples of the preset, as {options.samples} are above {study.most_samples}"
                 )
         trees = {
-            s.name: run_study(s.name, grids[s.name], samples=samples[s.name], progress=progress, **passed_on)
-            for s in chosen
+            s.name: run_study(s, grids[s.name], samples=samples[s.name], progress=progress, **passed_on) for s in chosen
         }
     console = Console()
     if len(trees) > 1:
@@ -170,7 +180,12 @@ def _is_writable_file(page: Path) -> bool:
 def _chosen(options: RunOptions) -> list[Study]:
     names = studies.names() if options.every else tuple(dict.fromkeys(options.studies))
     if not names:
-        raise InputError("STUDY", NOTHING, "one or more of " + ", ".join(studies.names()) + ", or --all")
+        raise InputError("STUDY", NOTHING, "one or more of " + ", ".join(studies.known()) + ", or --all")
+    offered = {theory: None for name in names for theory in studies.competitors(name)}
+    for theory in options.theories:
+        if theory not in offered:
+            accepted = ", ".join(offered) or "nothing, as no installed package has one"
+            raise InputError("--theory", theory, f"a theory that competes in {', '.join(names)}: {accepted}")
     if options.executor == "serial":
         for field in ("address", "workers", "block_seconds", "block_memory"):
             if (value := getattr(options, field)) is not None:
@@ -180,15 +195,26 @@ def _chosen(options: RunOptions) -> list[Study]:
         raise InputError("--core-hour-price", options.core_hour_price, "nothing without --dry-run")
     if not options.retry_failed:
         return [studies.get(name) for name in names]
-    for field in ("grid", "samples", "preset", "sampler", "seed", "tolerance", "margin"):
-        if field in options.model_fields_set and (value := getattr(options, field)) != {}:
-            name = "--set" if field == "grid" else f"--{field}"
+    for field in ("grid", "theories", "samples", "preset", "sampler", "seed", "tolerance", "margin"):
+        if field in options.model_fields_set and (value := getattr(options, field)) not in ({}, ()):
+            name = {"grid": "--set", "theories": "--theory"}.get(field, f"--{field}")
             raise InputError(name, value, "nothing with --retry-failed, which goes by what the store holds")
     from limitbench.sweep.layout import read_existing
 
     storage = open_storage(options.out)
     chosen = [studies.get(name) for name in names]
     return [study for study in chosen if len(names) == 1 or read_existing(Paths(storage, study.name)) is not None]
+
+
+def _with_theories(study: Study, options: RunOptions) -> Study:
+    """`study` with the theories of other packages that were asked for; if none were, with those that its store has."""
+    offered, wanted = studies.competitors(study.name), options.theories
+    if offered and not wanted:
+        from limitbench.sweep.layout import read_existing
+
+        stored = read_existing(Paths(open_storage(options.out), study.name))
+        wanted = () if stored is None else tuple(stored.meaning.theories)
+    return studies.get(study.name, [theory for theory in wanted if theory in offered])
 
 
 def _training(chosen: Sequence[Study], options: RunOptions) -> list[Study]:

@@ -107,6 +107,9 @@ class RunOptions(BaseModel):
             description="axis names, each with one value or a list of values (numbers like 16, 0.5, 1e-3, or words)",
         )
     )
+    theories: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
+        (), alias="theory", description="names of theories of installed packages"
+    )
     samples: Annotated[int | None, BeforeValidator(_no_bool)] = Field(
         None, ge=1, lt=2**31, description="a positive integer, at most 2^31 - 1"
     )

@@ -25,6 +25,8 @@ _RESCALED_EVERY = 8
 SEGMENT = 64
 #: Random bits of a word, and the sign bit of a float32 as an integer.
 _BITS, _SIGN = 31, -(2**31)
+#: The bits of 1 as a float32.
+_ONE = 127 << 23
 
 Column: TypeAlias = Float[Tensor, "batch width"]
 Flips: TypeAlias = Int[Tensor, "batch width"]
@@ -49,7 +51,7 @@ def sample_layers(
     stream: Stream,
     gradient: bool = False,
 ) -> Iterator[Recorded]:
-    """Layer 0 and the layers `depths` of `batch` networks; with `jacobian` the last column is the tangent J u.
+    """Layer 0, without signs, and the layers `depths` of `batch` networks; with `jacobian` the last column is J u.
 
     Cost: n normals and O(n k) operations a block, network and column, k columns in all. Float32 with float64 scales:
     1e-5 in correlations, 1e-5 and 3e-8 a layer in logs (the coefficients are rounded). With `gradient` every recorded
@@ -70,7 +72,7 @@ def sample_layers(
     tape: list[_Block] = []
 
     def recorded(layer: int) -> Recorded:
-        sigma = None if blocks.signs is None else blocks.signs.values()
+        sigma = blocks.signs.values() if blocks.signs is not None and layer else None
         state = Recorded(layer, z, log_scale + layer * math.log(growth) / 2.0, sigma, chi)
         if gradient:
             back = _log_gradient(block, jacobian, tape, starts[: -(-layer // SEGMENT)], z, stream, layer)
@@ -144,8 +146,7 @@ def _activate(z: Columns, flips: Flips | None, block: ResidualBlock, jacobian: b
     signed = z
     if flips is not None:
         signed = out
-        for column, flipped in zip(z.view(torch.int32), out.view(torch.int32), strict=True):
-            torch.bitwise_xor(column, flips, out=flipped)
+        torch.bitwise_xor(z.view(torch.int32), flips[None], out=out.view(torch.int32))
     if block.mirrored:
         signed = torch.neg(signed, out=out)
     if jacobian:
@@ -228,5 +229,5 @@ class Signs:
     def values(self) -> Column:
         """sigma itself."""
         room = torch.empty(self._words.shape, device=self._words.device)
-        self.flips(room)
-        return torch.copysign(torch.ones_like(room), room)
+        self.flips(room).bitwise_or_(_ONE)
+        return room

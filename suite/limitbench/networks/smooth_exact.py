@@ -52,7 +52,7 @@ def sample_smooth(
     gap = torch.full((batch,), 0.0 if rho0 is None else 1.0 - rho0, dtype=torch.float64, device=device)
     exploded = log_norm > math.log(EXPLODED)
     normals = torch.empty(inputs, batch, width, device=device)
-    scratch = torch.empty(2, batch, width, device=device)
+    scratch = torch.empty(2, *normals.shape, device=device)
     in_place = IN_PLACE[activation.name] if ACTIVATIONS.get(activation.name) == activation else None
     norms, gaps, flags = [], [], []
     with torch.inference_mode():
@@ -65,8 +65,7 @@ def sample_smooth(
             # phi_s(sqrt(V) z)/sqrt(V) is phi(size z)/size
             z.mul_(size.to(z.dtype)[:, :, None])
             if in_place is not None and single:
-                for column in z:
-                    in_place(column, scratch)
+                in_place(z, scratch)
             else:
                 z = activation.function(z)
             norm = torch.linalg.vector_norm(z, dim=2).double()

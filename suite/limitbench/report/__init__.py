@@ -11,12 +11,16 @@ if TYPE_CHECKING:
 
 
 def render(
-    directories: str | Path | Sequence[str | Path], output: str | Path, studies: Sequence[Study] = ()
+    directories: str | Path | Sequence[str | Path],
+    output: str | Path,
+    studies: Sequence[Study] = (),
+    *,
+    timings: bool = True,
 ) -> str | Path:
     """Write one self-contained HTML report of all studies in `directories`; see `limitbench.report.html.render`."""
     from limitbench.report import html
 
-    return html.render(directories, output, studies)
+    return html.render(directories, output, studies, timings=timings)
 
 
 __all__ = ["render"]

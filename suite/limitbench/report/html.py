@@ -11,9 +11,12 @@ from pathlib import Path
 
 import jinja2
 import numpy as np
+import xarray as xr
 from markupsafe import Markup
 
 from limitbench.errors import InputError, StoreError
+from limitbench.report import shell, tables
+from limitbench.report.answer import Answer
 from limitbench.report.panels import DETAILS, MOST_TABLED_SCORES, Detail, Panels
 from limitbench.report.provenance import spec_text
 from limitbench.report.results import Results
@@ -31,7 +34,11 @@ SIZE_LIMIT = 1_000_000
 
 
 def render(
-    directories: str | Path | Sequence[str | Path], output: str | Path, studies: Sequence[Study] = ()
+    directories: str | Path | Sequence[str | Path],
+    output: str | Path,
+    studies: Sequence[Study] = (),
+    *,
+    timings: bool = True,
 ) -> str | Path:
     """Write one HTML report of all studies in `directories`.
 
@@ -41,6 +48,7 @@ def render(
         output: file or URL to write; whole at once, so that a reader never sees half a page.
         studies: definitions of studies that are not built in; without its own, a store is shown with its names for
             titles and without the study's figures.
+        timings: see `render_page`.
 
     Returns `output`. Raises `InputError` where a directory holds no store or the file cannot be written.
     Cost: about 5 s for a study by itself, 20 s for nine.
@@ -52,7 +60,7 @@ def render(
     found = [paths for directory in directories for paths in stores(directory)]
     loaded = [load(paths, studies) for paths in found]
     try:
-        page = render_page(loaded)
+        page = render_page(loaded, timings=timings)
     except Exception:
         for paths in found:
             check_chunks(paths)  # where the store is damaged, that is what to say
@@ -97,7 +105,7 @@ def load(paths: Paths, studies: Sequence[Study] = ()) -> Results:
     with paths.storage.guarded():
         done = read_markers(paths, DONE)
     name = str(tree.attrs.get("study", ""))
-    study = next((study for study in studies if study.name == name), None) or known_study(name)
+    study = next((study for study in studies if study.name == name), None) or known_study(tree)
     return Results(tree, study, environment(done))
 
 
@@ -110,25 +118,29 @@ def environment(done: Mapping[str, Marker]) -> dict[str, str]:
     return {name: ", ".join(sorted(versions)) for name, versions in sorted(seen.items())}
 
 
-def known_study(name: str) -> Study | None:
-    """The study called `name`, None where this installation has none."""
+def known_study(tree: xr.DataTree) -> Study | None:
+    """The study of these results, with the theories that compete in them; None where this installation has none."""
     from limitbench import studies
 
-    try:
-        return studies.get(name)
-    except (InputError, KeyError):
-        return None
+    return studies.of(tree)
 
 
-def render_page(results: Sequence[Results]) -> str:
+def render_page(results: Sequence[Results], *, timings: bool = True) -> str:
     """The page as text, with as much detail as fits the size limit.
+
+    Arguments:
+        results: the studies, in the order of the page.
+        timings: whether to show what differs between two runs of the same numbers: seconds, hosts, dates, throughput.
+            Without them two runs of one seed give the same bytes.
 
     Every study starts with the least. Then the one with the smallest section gets more, as long as the page stays
     below the limit: studies share the room evenly. A step that is as large as the study's last one and would not fit
     is not tried, so that little is drawn in vain.
     """
-    environment, drawings = _environment(), Drawings()
-    blocks = [_Block(one, ident, drawings, environment) for one, ident in zip(results, _idents(results), strict=True)]
+    environment, drawings = shell.environment(), Drawings()
+    environment.globals.update(tables=tables, alone=len(results) == 1, timings=timings)
+    named = zip(results, _idents(results), strict=True)
+    blocks = [_Block(one, ident, drawings, environment, timings) for one, ident in named]
     chosen = [block.section(DETAILS[0]) for block in blocks]
     page = _page(environment, drawings, blocks, chosen)
     size = len(page.encode())
@@ -167,11 +179,12 @@ class _Block:
     ident: str
     drawings: Drawings
     environment: jinja2.Environment
+    timings: bool
 
     @cached_property
     def view(self) -> StudyView:
         """Words and tables."""
-        return StudyView(self.results, self.ident)
+        return StudyView(self.results, self.ident, self.timings)
 
     @cached_property
     def panels(self) -> Panels:
@@ -211,22 +224,8 @@ def _idents(results: Sequence[Results]) -> list[str]:
 def _page(
     environment: jinja2.Environment, drawings: Drawings, blocks: Sequence[_Block], sections: Sequence[_Section]
 ) -> str:
-    style = environment.loader.get_source(environment, "style.css")[0]  # type: ignore[union-attr]
-    css = Markup("\n".join([style, drawings.css(), *(section.css for section in sections)]))
+    css = Markup("\n".join([shell.style_sheet(), drawings.css(), *(section.css for section in sections)]))
+    views = [block.view for block in blocks]
     return environment.get_template("page.html").render(
-        views=[block.view for block in blocks], blocks=[Markup(section.text) for section in sections], css=css
+        views=views, answer=Answer(views), blocks=[Markup(section.text) for section in sections], css=css
     )
-
-
-def _environment() -> jinja2.Environment:
-    from limitbench.report import tables
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("limitbench.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.globals.update(tables=tables)
-    return environment

@@ -8,22 +8,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from limitbench.report import tables
-from limitbench.report.captions import error_caption, fit_table, map_caption, reference_law
-from limitbench.report.figures.errors import error_figure
-from limitbench.report.figures.overlays import overlay_figure
-from limitbench.report.figures.series import SeriesKey, series_figure
-from limitbench.report.figures.throughput import throughput_figure
-from limitbench.report.fits import errors_of, fit_errors
+from limitbench.report.captions import fit_table, map_caption
 from limitbench.report.heatmap import HeatMap, heat_map
 from limitbench.report.picture import Picture
+from limitbench.report.pictures import OwnFigure, Pictures
 from limitbench.report.results import Results, Slice
-from limitbench.report.selectors import Selector, choose, scored, slug
-from limitbench.report.svg import Drawings, inline_svg
+from limitbench.report.selectors import Selector, choose, scored
+from limitbench.report.svg import Drawings
 from limitbench.report.tables import Table
-from limitbench.studies.figures import StudyFigure
 
 
 @dataclass(frozen=True)
@@ -33,6 +27,9 @@ class Detail:
     maps: int
     error_figures: int
     overlays: int
+    validity: int = 1
+    paths: int = 0
+    quantiles: bool = False
     each_ranking: bool = True
     score_tables: bool = False
     n_star_tables: bool = False
@@ -41,13 +38,13 @@ class Detail:
 #: From the least to the most. Ledger, overall ranking and the study's own figures are never left out.
 DETAILS = (
     Detail(2, 1, 1, each_ranking=False),
-    Detail(4, 2, 2),
-    Detail(8, 4, 4),
-    Detail(16, 8, 8),
-    Detail(32, 16, 12),
-    Detail(96, 48, 24),
-    Detail(96, 48, 24, n_star_tables=True),
-    Detail(500, 48, 24, n_star_tables=True, score_tables=True),
+    Detail(4, 2, 2, validity=2, paths=1),
+    Detail(8, 4, 4, validity=4, paths=2, quantiles=True),
+    Detail(16, 8, 8, validity=8, paths=4, quantiles=True),
+    Detail(32, 16, 12, validity=12, paths=6, quantiles=True),
+    Detail(96, 48, 24, validity=16, paths=8, quantiles=True),
+    Detail(96, 48, 24, validity=16, paths=8, quantiles=True, n_star_tables=True),
+    Detail(500, 48, 24, validity=16, paths=8, quantiles=True, n_star_tables=True, score_tables=True),
 )
 #: Beyond this many scores the tables of every score never fit.
 MOST_TABLED_SCORES = 2500
@@ -73,17 +70,6 @@ class Section:
     left_out: str = ""
 
 
-@dataclass(frozen=True)
-class OwnFigure:
-    """One of the study's own figures: identifier, heading, drawing (empty where no point can be shown), legend."""
-
-    name: str
-    title: str
-    svg: str
-    caption: str
-    keys: list[SeriesKey]
-
-
 @dataclass
 class Panels:
     """Everything that is drawn of one study.
@@ -91,32 +77,51 @@ class Panels:
     Attributes:
         results, ident: what is shown, and the prefix of its identifiers.
         drawings: shared by all figures of the page.
-        drawn, overlays: panels and pictures that are drawn already: pages of any detail share them.
+        drawn, laws: panels and pictures that are drawn already: pages of any detail share them.
     """
 
     results: Results
     ident: str
     drawings: Drawings
     drawn: dict[object, Panel | None] = field(default_factory=dict)
-    overlays: dict[object, tuple[Picture, str] | None] = field(default_factory=dict)
+    laws: dict[object, tuple[Picture, str] | None] = field(default_factory=dict)
 
     def sections(self, detail: Detail) -> dict[str, Section]:
-        """Maps of D with tables of N* (`grid`), errors against width (`errors`), and laws against laws (`laws`)."""
+        """The sections that have selectors.
+
+        `validity`: which theory describes which part of the plane; `grid`: maps of D with tables of N*; `errors`:
+        against width; `laws`: densities, cdf differences and quantiles; `paths`: along depth.
+        """
         results = self.results
         wide = results.width_axis is not None and len(results.values("width")) > 1
+        deep = results.depth_axis is not None and len(results.values(results.depth_axis)) > 1
+        long = deep and len(results.values(str(results.depth_axis))) > 2
         widths = overlay_widths(results, detail)
-        overlays = functools.partial(self._overlay_panel, widths)
+        laws = functools.partial(self._law_panel, widths, detail.quantiles)
+        most = max(1, detail.overlays // len(widths))
         return {
+            "validity": self._section("validity", detail.validity if wide and deep else 0, self._validity_panel),
             "grid": self._section("grid", detail.maps, self._grid_panel),
             "errors": self._section("errors", detail.error_figures if wide else 0, self._error_panel),
-            "laws": self._section("laws", max(1, detail.overlays // len(widths)), overlays, tuple(widths)),
+            "laws": self._section("laws", most, laws, tuple(widths), detail.quantiles),
+            "paths": self._section("paths", detail.paths if long else 0, self._path_panel),
         }
+
+    @property
+    def pictures(self) -> Pictures:
+        """Draws them."""
+        return Pictures(self.results, self.drawings)
 
     @cached_property
     def figures(self) -> list[OwnFigure]:
         """The study's own figures."""
         figures = self.results.figures
-        return [] if isinstance(figures, str) else [own_figure(f, self.results, self.drawings) for f in figures]
+        return [] if isinstance(figures, str) else [self.pictures.own(figure) for figure in figures]
+
+    @cached_property
+    def throughput(self) -> tuple[Picture | None, Table]:
+        """Networks per second against width, drawn and as a table."""
+        return self.pictures.throughput(), tables.throughput(self.results)
 
     def _section(self, name: str, most: int, draw: Callable[[str, Slice], Panel | None], *how: object) -> Section:
         """The panels of a section, those drawn before taken over; none where there is nothing to show."""
@@ -132,6 +137,16 @@ class Panels:
             panels.append((choice.classes, panel))
         return Section(choices.selector, panels, choices.left_out)
 
+    def _validity_panel(self, observable: str, at: Slice) -> Panel | None:
+        """The map by the nearest theory, and by the simplest that holds where that is another one."""
+        nearest, simplest = (self.pictures.validity(observable, at, rule) for rule in ("nearest", "simplest"))
+        if nearest is None or simplest is None:
+            return None
+        same = bool((nearest[1].chosen == simplest[1].chosen).all())
+        drawn = [nearest] if same else [simplest, nearest]
+        caption = " ".join(validity.caption() for _, validity in drawn)
+        return Panel(self._heading(observable, at), [picture for picture, _ in drawn], caption)
+
     def _grid_panel(self, observable: str, at: Slice) -> Panel | None:
         results = self.results
         if not np.isfinite(results.plane(results.distance, at, observable)).any():
@@ -142,53 +157,37 @@ class Panels:
 
     def _error_panel(self, observable: str, at: Slice) -> Panel | None:
         """D against width at one depth."""
-        results = self.results
-        depth = reference_depth(results)
-        errors = {t: errors_of(results, at, depth, observable, t) for t in results.said(observable)}
-        if not any(np.isfinite(e.distance).any() for e in errors.values()):
-            return None
-        fits = {t: fit for t, e in errors.items() if (fit := fit_errors(e)) is not None}
+        depth = reference_depth(self.results)
         heading = self._heading(observable, at, depth)
-        reference, predicted = reference_law(results, at, depth, observable)
-        figure, desc = error_figure(results, errors, fits, predicted)
-        svg = self._svg(figure, f"Error against width: {heading}", desc)
-        floored = any((e.distance <= 0).any() for e in errors.values())
-        caption = error_caption(results, fits, reference, floored=floored)
-        return Panel(heading, [Picture("", svg)], caption, fit_table(results, heading, fits))
+        found = self.pictures.errors(observable, at, depth, heading)
+        if found is None:
+            return None
+        picture, caption, fits = found
+        return Panel(heading, [picture], caption, fit_table(self.results, heading, fits))
 
-    def _overlay_panel(self, widths: Sequence[int], observable: str, at: Slice) -> Panel | None:
-        """Densities and cdf differences, one drawing per width."""
-        drawn = [found for width in widths if (found := self._overlay(observable, at, width)) is not None]
+    def _law_panel(self, widths: Sequence[int], quantiles: bool, observable: str, at: Slice) -> Panel | None:
+        """Densities and cdf differences, one drawing per width, and quantiles at the largest."""
+        kinds = [("overlay", width) for width in widths] + [("quantiles", widths[-1])] * quantiles
+        drawn = [found for kind, width in kinds if (found := self._law(kind, observable, at, width)) is not None]
         heading = self._heading(observable, at, reference_depth(self.results))
         return Panel(heading, [p for p, _ in drawn], " ".join(said for _, said in drawn)) if drawn else None
 
-    def _overlay(self, observable: str, at: Slice, width: int) -> tuple[Picture, str] | None:
-        results = self.results
-        key = (observable, tuple(at.at.values()), width)
-        if key not in self.overlays:
-            index = results.cell_index(at, width, reference_depth(results))
-            drawn = overlay_figure(results, observable, index)
-            self.overlays[key] = None
-            if drawn is not None:
-                title = f"Network against theories, {results.observable_title(observable)}: {results.cell_label(index)}"
-                above = results.where({"width": results.values("width")[width]}) if results.width_axis else ""
-                said = f"{above}: {drawn[2]}" if above else drawn[2]
-                self.overlays[key] = Picture(above, self._svg(drawn[0], title, drawn[1])), said
-        return self.overlays[key]
+    def _law(self, kind: str, observable: str, at: Slice, width: int) -> tuple[Picture, str] | None:
+        key = (kind, observable, tuple(at.at.values()), width)
+        if key not in self.laws:
+            index = self.results.cell_index(at, width, reference_depth(self.results))
+            draw = self.pictures.overlay if kind == "overlay" else self.pictures.quantiles
+            found = draw(observable, index)
+            if found is not None and found[0].heading:
+                found = found[0], f"{found[0].heading}: {found[1]}"
+            self.laws[key] = found
+        return self.laws[key]
 
-    @cached_property
-    def throughput(self) -> tuple[Picture | None, Table]:
-        """Networks per second against width, drawn and as a table."""
-        drawn = throughput_figure(self.results)
-        picture = None
-        if drawn is not None:
-            title = f"Networks per second against width, {self.results.name}"
-            picture = Picture(drawn[1], self._svg(drawn[0], title, drawn[1]))
-        return picture, tables.throughput(self.results)
-
-    # -- parts -----------------------------------------------------------------------------------------------------
-    def _svg(self, figure: Figure, title: str, desc: str) -> str:
-        return inline_svg(figure, title=title, desc=desc, drawings=self.drawings)
+    def _path_panel(self, observable: str, at: Slice) -> Panel | None:
+        """One column along depth, at the largest width."""
+        last = max(len(self.results.values("width")) - 1, 0) if self.results.width_axis else 0
+        found = self.pictures.paths(observable, at, last)
+        return None if found is None else Panel(self._heading(observable, at), [found[0]], found[1])
 
     def _heading(self, observable: str, at: Slice, depth: int | None = None) -> str:
         """`correlation, p = 0.5, d/n = 1`."""
@@ -197,15 +196,6 @@ class Panels:
         if depth is not None and results.depth_axis:
             parts.append(results.where({results.depth_axis: results.values(results.depth_axis)[depth]}))
         return ", ".join(part for part in parts if part)
-
-
-def own_figure(figure: StudyFigure, results: Results, drawings: Drawings) -> OwnFigure:
-    """`figure` drawn."""
-    drawn = series_figure(figure, results.theories)
-    if drawn is None:
-        return OwnFigure(slug(figure.name), figure.title, "", figure.caption, [])
-    svg = inline_svg(drawn[0], title=figure.title, desc=drawn[1], drawings=drawings)
-    return OwnFigure(slug(figure.name), figure.title, svg, figure.caption, drawn[2])
 
 
 def overlay_widths(results: Results, detail: Detail) -> list[int]:

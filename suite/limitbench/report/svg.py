@@ -67,9 +67,24 @@ def inline_svg(figure: Figure, *, title: str, desc: str, drawings: Drawings) -> 
     body, ident = "".join(writer.write(child) for child in root), writer.ident
     return (
         f'<svg role="img" aria-labelledby="{ident}t {ident}d" width="{width:g}" height="{height:g}" '
-        f'viewBox="0 0 {width:g} {height:g}"><title id="{ident}t">{escape(title)}</title>'
+        f'viewBox="0 0 {width:g} {height:g}"{_axes(figure, width, height)}><title id="{ident}t">{escape(title)}</title>'
         f'<desc id="{ident}d">{escape(desc)}</desc>{body}</svg>'
     )
+
+
+def _axes(figure: Figure, width: float, height: float) -> str:
+    """Where every pair of linear or logarithmic axes lies and what it spans: what turns a place into a value.
+
+    One list each: left, top, right, bottom in pixels; ends of x and whether it is logarithmic; the same of y.
+    """
+    found = []
+    for axes in figure.axes:
+        if {axes.get_xscale(), axes.get_yscale()} <= {"linear", "log"} and axes.axison:
+            box = axes.get_position()
+            place = (box.x0 * width, (1 - box.y1) * height, box.x1 * width, (1 - box.y0) * height)
+            x, y = (*axes.get_xlim(), axes.get_xscale() == "log"), (*axes.get_ylim(), axes.get_yscale() == "log")
+            found.append(f"[{','.join([*(f'{p:.1f}' for p in place), *(f'{v:.6g}' for v in (*x, *y))])}]")
+    return f' data-axes="[{",".join(found)}]"' if found else ""
 
 
 class _Writer:

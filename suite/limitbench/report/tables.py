@@ -29,8 +29,9 @@ class Table:
 
 @dataclass(frozen=True)
 class ClaimRow:
-    """One claim of the ledger, as text."""
+    """One claim of the ledger, as text; `ident` is its identifier on the page, `reference` the key of its paper."""
 
+    ident: str
     name: str
     text: str
     predicted: str
@@ -43,14 +44,18 @@ class ClaimRow:
     word: str
     seconds: str
     command: str
+    reference: str
 
 
 _RELATION = {"at least": "≥ ", "at most": "≤ "}
 _ORDER = {"fails": 0, "undecided": 1, "holds": 2, "unmeasured": 3}
 
 
-def ledger(results: Results) -> list[ClaimRow]:
-    """All claims: failures first, then undecided ones, those that hold, and those that the run has no cells for."""
+def ledger(results: Results, ident: str = "") -> list[ClaimRow]:
+    """All claims: failures first, then undecided ones, those that hold, and those that the run has no cells for.
+
+    `ident` is the prefix of their identifiers on the page.
+    """
     claims = results.group("claims")
     if "verdict" not in claims:
         return []
@@ -71,6 +76,7 @@ def ledger(results: Results) -> list[ClaimRow]:
             off = np.nan
         rows.append(
             ClaimRow(
+                ident=f"{ident}-claim-{k + 1}",
                 name=name,
                 text=str(one.get("text", "")),
                 predicted=relation + trimmed(predicted),
@@ -83,6 +89,7 @@ def ledger(results: Results) -> list[ClaimRow]:
                 word=VERDICTS.get(verdict, NO_VERDICT)[1],
                 seconds=number(one.get("seconds", np.nan), 2),
                 command=str(one.get("command", "")),
+                reference=str(one.get("reference", "")),
             )
         )
     return sorted(rows, key=lambda row: _ORDER.get(row.verdict, 1))

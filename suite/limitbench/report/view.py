@@ -12,6 +12,7 @@ from limitbench.report.results import Results
 from limitbench.report.selectors import scored
 from limitbench.report.style import HEAT_EDGES, VERDICTS, number, plain, theory_style
 from limitbench.report.tables import Table
+from limitbench.studies.references import REFERENCES, Reference, cited
 
 
 @dataclass(frozen=True)
@@ -23,24 +24,37 @@ class Key:
     css: str
     dashes: str
     mark: str
+    formula: str
 
 
 @dataclass
 class StudyView:
-    """Everything that the page says about one study; `ident` is the prefix of its identifiers."""
+    """Everything that the page says about one study.
+
+    Attributes:
+        results: what is shown.
+        ident: prefix of its identifiers.
+        timings: whether to say what differs between two runs of the same numbers: seconds, hosts, dates.
+    """
 
     results: Results
     ident: str
-
-    @cached_property
-    def sentences(self) -> list[str]:
-        """The verdict."""
-        return words.verdict_sentences(self.results)
+    timings: bool = True
 
     @cached_property
     def headline(self) -> str:
         """The verdict in one sentence."""
         return words.headline(self.results)
+
+    @cached_property
+    def sentences(self) -> list[str]:
+        """What follows the headline: the other theories, and each observable."""
+        return words.verdict_sentences(self.results)[1:]
+
+    @cached_property
+    def along(self) -> list[str]:
+        """What changes along the axes of the grid."""
+        return words.along_sentences(self.results)
 
     @cached_property
     def facts(self) -> dict[str, object]:
@@ -74,7 +88,34 @@ class StudyView:
     @cached_property
     def claims(self) -> list[tables.ClaimRow]:
         """The ledger, failures first."""
-        return tables.ledger(self.results)
+        return tables.ledger(self.results, self.ident)
+
+    @cached_property
+    def formula(self) -> str:
+        """The network in one line of LaTeX; empty where the study has none."""
+        return self.results.study.formula if self.results.study else ""
+
+    @cached_property
+    def formulas(self) -> list[Key]:
+        """Theories that have a formula."""
+        return [key for key in self.keys.values() if key.formula]
+
+    @cached_property
+    def claimed(self) -> str:
+        """How many claims hold and fail."""
+        return words.claims_sentence([row.verdict for row in self.claims])
+
+    @cached_property
+    def references(self) -> list[Reference]:
+        """The papers of the study, then those of single claims."""
+        own = cited(str(self.facts["reference"]))
+        return [*own, *(REFERENCES[key] for key in dict.fromkeys(r.reference for r in self.claims) if key in REFERENCES
+                        and REFERENCES[key] not in own)]
+
+    def cites(self, row: tables.ClaimRow) -> list[Reference]:
+        """The papers behind one claim: its own, else the study's."""
+        found = [entry for entry in self.references if entry.key == row.reference]
+        return found or cited(str(self.facts["reference"]))
 
     @cached_property
     def tally(self) -> list[tuple[str, str, str, int]]:
@@ -97,7 +138,7 @@ class StudyView:
     @cached_property
     def provenance(self) -> list[tuple[str, str]]:
         """Where the numbers come from."""
-        return list(provenance(self.results))
+        return list(provenance(self.results, timings=self.timings))
 
     @cached_property
     def command(self) -> str:
@@ -108,4 +149,5 @@ class StudyView:
 def _key(results: Results, index: int, theory: str) -> Key:
     look = theory_style(index)
     dashes = "" if isinstance(look.dashes, str) else " ".join(f"{1.6 * d:g}" for d in look.dashes[1])
-    return Key(theory, results.theory_title(theory), look.css, dashes, look.mark)
+    known = {t.name: t.formula for t in results.study.theories} if results.study else {}
+    return Key(theory, results.theory_title(theory), look.css, dashes, look.mark, known.get(theory, ""))

@@ -75,7 +75,7 @@ def standings(results: Results, observable: str | None = None, where: dict[str, 
 
 
 def verdict_sentences(results: Results) -> list[str]:
-    """The study's answer: overall, per observable, per value of each selector axis, trends."""
+    """The study's answer: overall, the runners-up, per observable."""
     ranked = standings(results)
     if not ranked:
         return [headline(results)]
@@ -86,9 +86,12 @@ def verdict_sentences(results: Results) -> list[str]:
         *followers(results, ranked[1:]),
         *(observable_sentence(results, o) for o in scored if len(scored) > 1),
         *([f"No theory says anything about {listing(silent)}: there for claims and figures."] if silent else []),
-        *axis_sentences(results),
-        *trend_sentences(results),
     ]
+
+
+def along_sentences(results: Results) -> list[str]:
+    """What changes along the axes: the leader at each value of a selector axis, trends with width and depth."""
+    return [*axis_sentences(results), *trend_sentences(results)] if standings(results) else []
 
 
 def headline(results: Results) -> str:
@@ -116,6 +119,33 @@ def headline(results: Results) -> str:
         f"{title[0].upper() + title[1:]} describes these networks best: it holds (D at most {margin}) in "
         f"{share}{f', is undecided in {first.undecided}' if first.undecided else ''}, {middle}."
     )
+
+
+def claims_sentence(verdicts: Sequence[str], studies: int = 1) -> str:
+    """`Of 30 claims 2 fail, 3 are undecided and 25 hold.`, failures first; what was not measured is said apart."""
+    tally = {verdict: list(verdicts).count(verdict) for verdict in ("fails", "undecided", "holds")}
+    measured = sum(tally.values())
+    of = f" of {studies} studies" if studies > 1 else ""
+    if not verdicts:
+        return "There are no claims yet."
+    missing = len(verdicts) - measured
+    apart = f"; {missing} {_more(missing)} measured" if missing else ""
+    if not measured:
+        return f"None of the {len(verdicts)} claims{of} is measured by this run."
+    fails, undecided, holds = tally["fails"], tally["undecided"], tally["holds"]
+    if holds == measured:
+        every = f"All {measured} measured claims{of} hold" if measured > 1 else f"The one measured claim{of} holds"
+        return f"{every}{apart}."
+    parts = [
+        f"{fails or 'none'} {'fails' if fails <= 1 else 'fail'}",
+        *([f"{undecided} {'is' if undecided == 1 else 'are'} undecided"] if undecided else []),
+        f"{holds or 'none'} {'holds' if holds <= 1 else 'hold'}",
+    ]
+    return f"Of {measured} measured claim{'s' if measured != 1 else ''}{of} {listing(parts)}{apart}."
+
+
+def _more(count: int) -> str:
+    return "more is not" if count == 1 else "more are not"
 
 
 def followers(results: Results, others: Sequence[Standing]) -> list[str]:

@@ -57,6 +57,7 @@ class StudyTheory:
         build: the theory at a cell.
         skip: reason why the theory does not apply at a cell, or None where it does.
         role: a `competitor` is ranked; a `check` is an independent solution of a competitor, scored but not ranked.
+        formula: the law or limit in one line of LaTeX, without dollar signs.
     """
 
     name: str
@@ -64,6 +65,7 @@ class StudyTheory:
     build: Callable[[Cell], Theory]
     skip: Callable[[Cell], str | None] = lambda cell: None
     role: Literal["competitor", "check"] = "competitor"
+    formula: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Claim:
     (then the verdict is `undecided` and the text says what is missing). A statement about a failure ("NNGP fails")
     holds where the failure is seen. `relation` says how `measured` should relate to `predicted`. `distance` is the
     score D of the theory behind the statement in the cell that it was measured in, NaN where there is none.
+    `reference` is a key of `studies.references.REFERENCES`; empty for the study's own.
     """
 
     name: str
@@ -86,6 +89,7 @@ class Claim:
     command: str = ""
     relation: Relation = "equal to"
     distance: float = float("nan")
+    reference: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ class Study:
         check: raises `InputError` where a cell is not a network (beyond each axis' own bounds).
         figures: curves that an expert expects of this study, from a finalised tree; drawn by the report. Takes at most
             a few seconds, never raises for missing cells, leaves out what a run cannot show.
+        formula: the network in one line of LaTeX, without dollar signs.
     """
 
     name: str
@@ -135,6 +140,7 @@ class Study:
     most_samples: int | None = None
     check: Callable[[Cell], None] = lambda cell: None
     figures: Callable[[xr.DataTree], list[StudyFigure]] = lambda tree: []
+    formula: str = ""
 
     def axis(self, name: str) -> Axis:
         """The axis called `name`; KeyError where there is none."""

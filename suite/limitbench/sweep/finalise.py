@@ -86,7 +86,7 @@ def _objects(spec: Spec, created: str, table: dict[str, np.ndarray], claims: lis
         for field in CLAIM_FIELDS:
             numbers = np.array([getattr(claim, field) for claim in claims], dtype="float64")
             write_coordinate(group, field, ("claim",), numbers)
-        for field in ("verdict", "relation", "text", "command"):
+        for field in ("verdict", "relation", "text", "command", "reference"):
             words = np.array([getattr(claim, field) for claim in claims], dtype=object)
             write_coordinate(group, field, ("claim",), words)
     root.attrs["finalised"] = True

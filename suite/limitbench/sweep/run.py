@@ -6,14 +6,16 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from limitbench.errors import InputError, StoreError
 from limitbench.networks.training_data import DIGITS, ImageSet, in_use, using
 from limitbench.numerics.random import best_generator, check_generator
+from limitbench.studies.base import Study, StudyTheory
 from limitbench.sweep.executors import UNIT_SECONDS, Executor, Interrupted, Limits
 from limitbench.sweep.finalise import finalise
 from limitbench.sweep.grid import Grid, check_cells, resolve_grid
@@ -36,8 +38,6 @@ from limitbench.sweep.worker import Job, numerics
 if TYPE_CHECKING:
     import xarray as xr
 
-    from limitbench.studies.base import Study
-
 EXECUTORS = ("serial", "ray")
 #: Axis of the studies that train networks on images.
 DATA_AXIS = "data"
@@ -49,6 +49,7 @@ def run(
     study: str | Study,
     grid: Mapping[str, object] | None = None,
     *,
+    theories: Sequence[str | StudyTheory] = (),
     preset: str = "quick",
     samples: int | None = None,
     sampler: str = "exact",
@@ -72,8 +73,9 @@ def run(
     """Run, resume or extend a sweep.
 
     Arguments:
-        study: name of a built-in study, or a `Study`.
+        study: name of a study, built in or of an installed package, or a `Study`.
         grid: values of axes that replace the preset's.
+        theories: more theories that compete: names of those of installed packages, or `StudyTheory` values.
         preset: `quick`, `standard` or `full`: grid and samples.
         samples: networks per cell, rounded up to whole blocks; the preset's if left out.
         sampler: `exact` (no weights) or `dense`.
@@ -109,7 +111,7 @@ def run(
         Interrupted: Ctrl-C; finished blocks are kept.
         Stopped: the store or the cluster is out of reach; finished blocks are kept.
     """
-    study = _study(study)
+    study = _study(study, theories)
     if not re.fullmatch(r"\w[\w.-]*", study.name):
         raise InputError("name of a study", study.name, "letters, digits, - _ and . : it names files")
     if preset not in study.presets:
@@ -239,16 +241,29 @@ def _pass(
         return ledger, finalise(study, paths, spec, held)
 
 
-def _study(study: str | Study) -> Study:
+def _study(study: str | Study, theories: Sequence[str | StudyTheory]) -> Study:
     from limitbench import studies
 
-    return studies.get(study) if isinstance(study, str) else study
+    named = [theory for theory in theories if isinstance(theory, str)]
+    chosen = studies.get(study, named) if isinstance(study, str) else study
+    if isinstance(study, Study) and named:
+        raise InputError("theories", named[0], "a StudyTheory, as the study is given as a value too")
+    added = tuple(theory for theory in theories if isinstance(theory, StudyTheory))
+    for theory in added:
+        if theory.name in {other.name for other in chosen.theories}:
+            raise InputError("theories", theory.name, f"a name that no theory of {chosen.name} has")
+    return replace(chosen, theories=(*chosen.theories, *added)) if added else chosen
 
 
 def _by_name(study: Study) -> Study | str:
+    """The name, where workers find an equal study by it; the study itself otherwise."""
     from limitbench import studies
 
-    return study.name if study.name in studies.names() and studies.get(study.name) is study else study
+    try:
+        found = studies.get(study.name, [theory.name for theory in study.theories])
+    except InputError:
+        return study
+    return study.name if found == study else study
 
 
 def resolve_device(

@@ -48,7 +48,11 @@ Receipt = dict[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """What all units of a run share. `study` is a name where it is built in, the object itself otherwise."""
+    """What all units of a run share.
+
+    `study` is a name where it is built in or of an installed package, which every worker must have then; the object
+    itself otherwise. Theories of other packages that compete in it are those that the spec names.
+    """
 
     study: Study | str
     spec: Spec
@@ -64,7 +68,7 @@ class Job:
             return self.study
         from limitbench import studies
 
-        return studies.get(self.study)
+        return studies.get(self.study, self.spec.meaning.theories)
 
 
 @contextmanager

@@ -8,10 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from limitbench.report.figures.ink import PAGE, Ink, place_label
 from limitbench.report.fits import Errors
 from limitbench.report.results import Results
-from limitbench.report.style import INK, house_style, log_ticks, number, plain, theory_style
+from limitbench.report.style import TheoryStyle, log_ticks, number, plain
 from limitbench.statistics.rates import RateFit
+
+_WIDTH, _INNER = 350, 284
 
 
 def error_figure(
@@ -28,29 +31,56 @@ def error_figure(
         fits: fitted curves by theory, where there is one; drawn solid through the points.
         predicted: D by theory that the reference law predicts at the same widths; drawn thin and dotted.
     """
-    with house_style():
-        figure = Figure(figsize=(350 / 72, 290 / 72))
-        axes = figure.add_axes((56 / 350, 44 / 290, 284 / 350, 236 / 290))
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        floor, ceiling = _limits(results, errors)
-        axes.set_ylim(floor, ceiling)
-        widths = results.widths
-        axes.set_xlim(widths.min() / 1.2, widths.max() * 1.2)
-        axes.axhline(results.margin, color=INK, lw=1, dashes=(4, 3), zorder=1)
-        axes.text(widths.max() * 1.2, results.margin * 1.06, "margin", ha="right", va="bottom", fontsize=10, color=INK)
-        for theory, points in errors.items():
-            _draw(axes, results, theory, points, fits.get(theory), predicted.get(theory), floor, ceiling)
-        axes.set_xticks(widths, [plain(v) for v in results.values("width")], minor=False)
-        axes.set_xticks([], minor=True)
-        ticks = log_ticks(floor, ceiling)
-        axes.set_yticks(ticks, [number(v, 1) for v in ticks])
-        axes.set_yticks([], minor=True)
-        axes.grid(True, axis="y")
-        axes.set_xlabel("width n")
-        axes.set_ylabel("D")
-        axes.yaxis.set_label_coords(-44 / 284, 0.5)
+    with PAGE.style():
+        figure = Figure(figsize=(_WIDTH / 72, 290 / 72))
+        axes = figure.add_axes((56 / _WIDTH, 44 / 290, _INNER / _WIDTH, 236 / 290))
+        draw_errors(axes, results, errors, fits, predicted)
     return figure, describe(results, errors, fits)
+
+
+def draw_errors(
+    axes: Axes,
+    results: Results,
+    errors: Mapping[str, Errors],
+    fits: Mapping[str, RateFit],
+    predicted: Mapping[str, np.ndarray],
+    *,
+    ink: Ink = PAGE,
+) -> None:
+    """The drawing on `axes`; arguments as for `error_figure`, `ink` has the colours."""
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    floor, ceiling = _limits(results, errors)
+    axes.set_ylim(floor, ceiling)
+    widths = results.widths
+    axes.set_xlim(widths.min() / 1.2, widths.max() * 1.2)
+    axes.axhline(results.margin, color=ink.ink, lw=1, dashes=(4, 3), zorder=1)
+    axes.text(widths.max() * 1.2, results.margin * 1.06, "margin", ha="right", va="bottom", fontsize=10, color=ink.ink)
+    for theory, points in errors.items():
+        look = ink.theory(results.theories.index(theory))
+        title = results.theory_title(theory)
+        _draw(axes, look, title, points, fits.get(theory), predicted.get(theory), (floor, ceiling))
+    axes.set_xticks(widths, [plain(v) for v in results.values("width")], minor=False)
+    axes.set_xticks([], minor=True)
+    ticks = log_ticks(floor, ceiling)
+    axes.set_yticks(ticks, [number(v, 1) for v in ticks])
+    axes.set_yticks([], minor=True)
+    axes.grid(True, axis="y")
+    axes.set_xlabel("width n")
+    place_label(axes, ink, "D", 44, _INNER)
+
+
+def columns(errors: Mapping[str, Errors], predicted: Mapping[str, np.ndarray]) -> dict[str, list[object]]:
+    """The drawing's numbers, one row a theory and width."""
+    rows = [
+        (theory, width, d, low, high, known)
+        for theory, e in errors.items()
+        for width, d, low, high, known in zip(
+            e.widths, e.distance, e.low, e.high, predicted.get(theory, np.full(len(e.widths), np.nan)), strict=True
+        )
+    ]
+    names = ("theory", "width", "D", "low", "high", "predicted D")
+    return {name: [row[k] for row in rows] for k, name in enumerate(names)}
 
 
 def _limits(results: Results, errors: Mapping[str, Errors]) -> tuple[float, float]:
@@ -61,15 +91,14 @@ def _limits(results: Results, errors: Mapping[str, Errors]) -> tuple[float, floa
 
 def _draw(
     axes: Axes,
-    results: Results,
-    theory: str,
+    look: TheoryStyle,
+    title: str,
     points: Errors,
     fit: RateFit | None,
     predicted: np.ndarray | None,
-    floor: float,
-    ceiling: float,
+    limits: tuple[float, float],
 ) -> None:
-    look = theory_style(results.theories.index(theory))
+    floor, ceiling = limits
     shown = np.isfinite(points.distance) & (points.distance > floor)
     bars = shown & (points.high > floor)
     ends = np.stack([np.maximum(points.low, floor), np.minimum(points.high, ceiling), np.full(len(points.low), np.nan)])
@@ -83,6 +112,7 @@ def _draw(
         markeredgewidth=0,
         color=look.colour,
         clip_on=False,
+        label=title,
     )
     below = np.isfinite(points.distance) & ~shown
     axes.plot(points.widths[below], np.full(below.sum(), floor), ls="none", marker=11, color=look.colour, clip_on=False)

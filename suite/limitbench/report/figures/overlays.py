@@ -3,29 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from limitbench.report.figures.ink import PAGE, Ink, place_label
 from limitbench.report.results import Results
-from limitbench.report.style import INK, MUTED, NETWORK, count, house_style, linear_ticks, number, plain, theory_style
+from limitbench.report.style import count, linear_ticks, number, plain
 
 BINS = 32
 #: 95 % point of the Kolmogorov distribution: half width of the band times sqrt(N).
 BAND = 1.358
 #: Spread relative to 1 + |value| up to which numbers are the same.
 _ROUNDING = 1e-12
+_WIDTH, _HEIGHT, _LEFT, _INNER = 350, 330, 62, 280
 
 
-def overlay_figure(results: Results, observable: str, index: Mapping[str, int]) -> tuple[Figure, str, str] | None:
-    """The figure, a description and a sentence for the caption; None where the cell has no samples or they
-    are one value.
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """What is drawn of one cell.
 
-    Arguments:
-        results, observable: what to show.
-        index: position of the cell by axis.
+    Attributes:
+        samples: the networks' values, sorted.
+        edges: ends of the histogram's bins.
+        curves: by theory the points (x, F(x)) of its tabulated cdf.
+        points: by theory the value of a point mass.
     """
+
+    samples: Float[np.ndarray, " networks"]
+    edges: Float[np.ndarray, " edges"]
+    curves: Mapping[str, tuple[Float[np.ndarray, " levels"], Float[np.ndarray, " levels"]]]
+    points: Mapping[str, float]
+
+    @property
+    def band(self) -> float:
+        """Half width of the band in which the networks' own cdf stays in 95 % of runs."""
+        return float(BAND / np.sqrt(self.samples.size))
+
+    @property
+    def middle(self) -> Float[np.ndarray, " bins"]:
+        """Middles of the bins."""
+        return np.asarray((self.edges[:-1] + self.edges[1:]) / 2)
+
+    @cached_property
+    def density(self) -> Float[np.ndarray, " bins"]:
+        """Histogram of the networks."""
+        return np.asarray(np.histogram(self.samples, self.edges)[0] / self.samples.size / np.diff(self.edges))
+
+    @cached_property
+    def densities(self) -> dict[str, Float[np.ndarray, " bins"]]:
+        """Mean density of each law in each bin."""
+        return {t: np.diff(self._at_edges(t)) / np.diff(self.edges) for t in self.curves}
+
+    @cached_property
+    def differences(self) -> dict[str, Float[np.ndarray, " edges"]]:
+        """Each law's cdf less the networks' at the ends of the bins."""
+        empirical = np.searchsorted(self.samples, self.edges, side="right") / self.samples.size
+        return {t: self._at_edges(t) - empirical for t in self.curves}
+
+    def _at_edges(self, theory: str) -> Float[np.ndarray, " edges"]:
+        x, f = self.curves[theory]
+        return np.asarray(np.interp(self.edges, x, f, left=0.0, right=1.0))
+
+    def columns(self) -> dict[str, list[float]]:
+        """The drawing's numbers: one row a bin; cdf differences are those at its left end."""
+        found = {
+            "from": self.edges[:-1].tolist(),
+            "to": self.edges[1:].tolist(),
+            "networks density": self.density.tolist(),
+        }
+        for theory, density in self.densities.items():
+            found[f"{theory} density"] = density.tolist()
+            found[f"{theory} cdf difference"] = self.differences[theory][:-1].tolist()
+        return found | {f"{theory} point": [x] for theory, x in self.points.items()}
+
+
+def overlay_of(results: Results, observable: str, index: Mapping[str, int]) -> Overlay | None:
+    """The cell at `index`; None where it has no samples or they are one value."""
     samples = np.sort(results.samples(observable, index))
     if samples.size < 2:
         return None
@@ -36,54 +94,87 @@ def overlay_figure(results: Results, observable: str, index: Mapping[str, int]) 
     if edges[-1] - edges[0] <= _ROUNDING * (1 + abs(edges[0])):  # one value, but for its last digits and stray networks
         return None
     laws = {t: q for t, q in zip(results.theories, quantiles, strict=True) if np.isfinite(q).sum() >= 2}
-    points = {t: float(q[0]) for t, q in laws.items() if _is_point(q)}
-    curves = {t: _cdf(levels, q) for t, q in laws.items() if t not in points}
-    band = BAND / np.sqrt(samples.size)
-    with house_style():
-        figure = Figure(figsize=(350 / 72, 330 / 72))
-        upper = figure.add_axes((62 / 350, 150 / 330, 280 / 350, 174 / 330))
-        lower = figure.add_axes((62 / 350, 44 / 330, 280 / 350, 84 / 330))
-        heights = np.histogram(samples, edges)[0] / samples.size / np.diff(edges)
-        top = float(heights.max())
-        upper.stairs(heights, edges, fill=True, color=NETWORK, alpha=0.28, lw=0)
-        centres = (edges[:-1] + edges[1:]) / 2
-        widest = 2 * band
-        for theory, (x, f) in curves.items():
-            look = theory_style(results.theories.index(theory))
-            at_edges = np.interp(edges, x, f, left=0.0, right=1.0)
-            density = np.diff(at_edges) / np.diff(edges)
-            top = max(top, min(float(density.max()), 1.8 * float(heights.max())))
-            upper.plot(centres, density, ls=look.dashes, color=look.colour)
-            difference = at_edges - np.searchsorted(samples, edges, side="right") / samples.size
-            widest = max(widest, float(np.abs(difference).max()))
-            lower.plot(edges, difference, ls=look.dashes, color=look.colour, clip_on=False)
-        for theory, x0 in points.items():
-            if edges[0] <= x0 <= edges[-1]:
-                look = theory_style(results.theories.index(theory))
-                upper.plot([x0, x0], [0, top], ls=look.dashes, color=look.colour, clip_on=False)
-                upper.plot([x0], [top], marker=look.marker, color=look.colour, clip_on=False)
-        upper.set_ylim(0, 1.06 * top)
-        upper.set_yticks([])
-        upper.spines["left"].set_visible(False)
-        upper.set_ylabel("density")
-        upper.yaxis.set_label_coords(-50 / 280, 0.5)
-        lower.axhspan(-band, band, color=NETWORK, alpha=0.28, lw=0)
-        lower.axhline(0, color=MUTED, lw=0.8)
-        lower.set_ylim(-1.08 * widest, 1.08 * widest)
-        tick = float(f"{0.8 * widest:.1g}")
-        lower.set_yticks([-tick, 0, tick], [number(-tick, 1), "0", number(tick, 1)])
-        lower.set_ylabel("cdf difference", fontsize=10, color=INK)
-        lower.yaxis.set_label_coords(-50 / 280, 0.5)
-        lower.set_xlabel(results.observable_symbol(observable))
-        ticks = linear_ticks(edges[0], edges[-1])
-        for axes in (upper, lower):
-            axes.set_xlim(edges[0], edges[-1])
-            axes.set_xticks(ticks, [plain(round(t, 12)) for t in ticks])
+    points = {t: float(q[np.isfinite(q)][0]) for t, q in laws.items() if is_point(q)}
+    return Overlay(samples, edges, {t: _cdf(levels, q) for t, q in laws.items() if t not in points}, points)
+
+
+def overlay_figure(results: Results, observable: str, index: Mapping[str, int]) -> tuple[Figure, str, str] | None:
+    """The figure, a description and a sentence for the caption; None where there is nothing to draw.
+
+    Arguments:
+        results, observable: what to show.
+        index: position of the cell by axis.
+    """
+    overlay = overlay_of(results, observable, index)
+    if overlay is None:
+        return None
+    return draw_overlay(results, observable, overlay), *describe(results, overlay)
+
+
+def draw_overlay(results: Results, observable: str, overlay: Overlay) -> Figure:
+    """Both drawings, one above the other, as the page shows them."""
+    with PAGE.style():
+        figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72))
+        upper, lower = (
+            figure.add_axes((_LEFT / _WIDTH, bottom / _HEIGHT, _INNER / _WIDTH, height / _HEIGHT))
+            for bottom, height in ((150, 174), (44, 84))
+        )
+        draw_density(upper, results, observable, overlay)
+        draw_cdf_difference(lower, results, observable, overlay)
+        upper.set_xlabel("")
         upper.tick_params(labelbottom=False)
-    return figure, *_describe(results, samples, curves, points, band)
+        lower.yaxis.label.set_fontsize(10)
+    return figure
 
 
-def _is_point(quantiles: Float[np.ndarray, " levels"]) -> bool:
+def draw_density(axes: Axes, results: Results, observable: str, overlay: Overlay, *, ink: Ink = PAGE) -> None:
+    """Histogram of the networks and each law's density; a point mass as a vertical line."""
+    highest = float(overlay.density.max())
+    axes.stairs(overlay.density, overlay.edges, fill=True, color=ink.network, alpha=0.28, lw=0, label="networks")
+    top = highest
+    for theory, density in overlay.densities.items():
+        look = ink.theory(results.theories.index(theory))
+        top = max(top, min(float(density.max()), 1.8 * highest))
+        axes.plot(overlay.middle, density, ls=look.dashes, color=look.colour, label=results.theory_title(theory))
+    for theory, x0 in overlay.points.items():
+        if overlay.edges[0] <= x0 <= overlay.edges[-1]:
+            look = ink.theory(results.theories.index(theory))
+            axes.plot([x0, x0], [0, top], ls=look.dashes, color=look.colour, clip_on=False)
+            label = results.theory_title(theory)
+            axes.plot([x0], [top], marker=look.marker, ls=look.dashes, color=look.colour, clip_on=False, label=label)
+    axes.set_ylim(0, 1.06 * top)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    place_label(axes, ink, "density", 50, _INNER)
+    _along(axes, results, observable, overlay)
+
+
+def draw_cdf_difference(axes: Axes, results: Results, observable: str, overlay: Overlay, *, ink: Ink = PAGE) -> None:
+    """Each law's cdf less the networks', with the band of sampling noise."""
+    widest = 2 * overlay.band
+    for theory, difference in overlay.differences.items():
+        look = ink.theory(results.theories.index(theory))
+        widest = max(widest, float(np.abs(difference).max()))
+        label = results.theory_title(theory)
+        axes.plot(overlay.edges, difference, ls=look.dashes, color=look.colour, clip_on=False, label=label)
+    axes.axhspan(-overlay.band, overlay.band, color=ink.network, alpha=0.28, lw=0)
+    axes.axhline(0, color=ink.muted, lw=0.8)
+    axes.set_ylim(-1.08 * widest, 1.08 * widest)
+    tick = float(f"{0.8 * widest:.1g}")
+    axes.set_yticks([-tick, 0, tick], [number(-tick, 1), "0", number(tick, 1)])
+    place_label(axes, ink, "cdf difference", 50, _INNER)
+    _along(axes, results, observable, overlay)
+
+
+def _along(axes: Axes, results: Results, observable: str, overlay: Overlay) -> None:
+    ticks = linear_ticks(overlay.edges[0], overlay.edges[-1])
+    axes.set_xlim(overlay.edges[0], overlay.edges[-1])
+    axes.set_xticks(ticks, [plain(round(t, 12)) for t in ticks])
+    axes.set_xlabel(results.observable_symbol(observable))
+
+
+def is_point(quantiles: Float[np.ndarray, " levels"]) -> bool:
+    """Whether a law is a point mass, from its quantiles, some of which are defined."""
     known = quantiles[np.isfinite(quantiles)]
     return bool(known.max() - known.min() <= _ROUNDING * (1 + abs(known[0])))
 
@@ -95,14 +186,10 @@ def _cdf(
     return np.maximum.accumulate(quantiles[known]), levels[known]
 
 
-def _describe(
-    results: Results,
-    samples: Float[np.ndarray, " networks"],
-    curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    points: Mapping[str, float],
-    band: float,
-) -> tuple[str, str]:
-    found = {theory: _largest(samples, *curve) for theory, curve in curves.items()}
+def describe(results: Results, overlay: Overlay) -> tuple[str, str]:
+    """A description of both drawings, and a sentence for the caption."""
+    samples, band = overlay.samples, overlay.band
+    found = {theory: _largest(samples, *curve) for theory, curve in overlay.curves.items()}
     nearest = min(found, key=lambda theory: found[theory], default=None)
     sentence = f"{count(samples.size)} networks"
     if nearest is not None:
@@ -118,7 +205,9 @@ def _describe(
             f"{results.theory_title(theory)}: largest cdf difference {number(largest, 2)}, "
             f"{inside} the sampling band ±{number(band, 2)}."
         )
-    parts += [f"{results.theory_title(theory)}: a single point at {number(x0)}." for theory, x0 in points.items()]
+    parts += [
+        f"{results.theory_title(theory)}: a single point at {number(x0)}." for theory, x0 in overlay.points.items()
+    ]
     return " ".join(parts), sentence + "."
 
 

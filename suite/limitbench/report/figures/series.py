@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,20 +12,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from limitbench.report.figures.ink import PAGE, Ink, place_label
 from limitbench.report.figures.shades import draw_shades, edges, shade_words
 from limitbench.report.style import (
     MUTED,
     N_THEORY_COLOURS,
     NETWORK,
     TheoryStyle,
-    house_style,
     linear_ticks,
     log_ticks,
     number,
     plain,
     theory_style,
 )
-from limitbench.studies.figures import Series, StudyFigure
+from limitbench.studies.figures import Heat, Series, StudyFigure
 
 #: Bars reach this many standard errors to both sides.
 BAR = 2.0
@@ -53,35 +54,56 @@ def series_figure(figure: StudyFigure, theories: Sequence[str]) -> tuple[Figure,
         theories: names of the study's theories in report order, for their colours and dashes.
     """
     seen = [_shown(figure, series) for series in figure.series]
-    heat = figure.heat if figure.heat is not None and np.isfinite(figure.heat.values).any() else None
-    if heat is None and not any(points.any() for points in seen):
+    if _heat(figure) is None and not any(points.any() for points in seen):
         return None
     looks = _looks(figure.series, theories)
-    with house_style():
+    with PAGE.style():
         drawn = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72))
-        width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _BOTTOM - _TOP
-        axes = drawn.add_axes((_LEFT / _WIDTH, _BOTTOM / _HEIGHT, width / _WIDTH, height / _HEIGHT))
-        if figure.x_log:
-            axes.set_xscale("log")
-        if figure.y_log:
-            axes.set_yscale("log")
-        for series, points, look in zip(figure.series, seen, looks, strict=True):
-            if points.any():
-                _DRAW[series.kind](axes, figure, series, points, look)
-        if heat is not None:
-            draw_shades(axes, heat, x_log=figure.x_log, y_log=figure.y_log)
-            axes.set_xlim(*edges(heat.x, log=figure.x_log)[[0, -1]])
-            axes.set_ylim(*edges(heat.y, log=figure.y_log)[[0, -1]])
-        low, high = axes.get_xlim()
-        places = _places(figure, seen) if heat is None else []
-        _set_ticks(axes.set_xticks, places or _ticks(low, high, log=figure.x_log))
-        _set_ticks(axes.set_yticks, heat.y.tolist() if heat else _ticks(*axes.get_ylim(), log=figure.y_log))
-        axes.set_xlim(low, high)
-        axes.grid(heat is None, axis="y")
-        axes.set_xlabel(figure.x_label)
-        axes.set_ylabel(figure.y_label)
-        axes.yaxis.set_label_coords(-(_LEFT - 12) / width, 0.5)
+        size = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _BOTTOM - _TOP
+        axes = drawn.add_axes((_LEFT / _WIDTH, _BOTTOM / _HEIGHT, size[0] / _WIDTH, size[1] / _HEIGHT))
+        draw_series(axes, figure, theories)
     return drawn, describe(figure), _keys(figure.series, looks)
+
+
+def draw_series(axes: Axes, figure: StudyFigure, theories: Sequence[str], *, ink: Ink = PAGE) -> None:
+    """The drawing on `axes`; arguments as for `series_figure`, `ink` has the colours."""
+    seen = [_shown(figure, series) for series in figure.series]
+    heat = _heat(figure)
+    axes.set_xscale("log" if figure.x_log else "linear")
+    axes.set_yscale("log" if figure.y_log else "linear")
+    known: set[tuple[str, str]] = set()
+    for series, points, look in zip(figure.series, seen, _looks(figure.series, theories), strict=True):
+        if points.any():
+            label = "" if (series.label, series.kind) in known else series.label
+            _DRAW[series.kind](axes, figure, series, points, ink.of(look), label)
+            known.add((series.label, series.kind))
+    if heat is not None:
+        draw_shades(axes, heat, x_log=figure.x_log, y_log=figure.y_log, ink=ink)
+        axes.set_xlim(*edges(heat.x, log=figure.x_log)[[0, -1]])
+        axes.set_ylim(*edges(heat.y, log=figure.y_log)[[0, -1]])
+    low, high = axes.get_xlim()
+    places = _places(figure, seen) if heat is None else []
+    _set_ticks(axes.set_xticks, places or _ticks(low, high, log=figure.x_log))
+    _set_ticks(axes.set_yticks, heat.y.tolist() if heat else _ticks(*axes.get_ylim(), log=figure.y_log))
+    axes.set_xlim(low, high)
+    axes.grid(heat is None, axis="y")
+    axes.set_xlabel(figure.x_label)
+    place_label(axes, ink, figure.y_label, _LEFT - 12, _WIDTH - _LEFT - _RIGHT)
+
+
+def columns(figure: StudyFigure) -> dict[str, list[object]]:
+    """The drawing's numbers: one row a point of a series, then one a cell of the shades."""
+    names = ("series", "kind", "x", "y", "se", "low", "high")
+    rows: list[tuple[object, ...]] = []
+    for s in figure.series:
+        ends = [[math.nan] * len(s.x) if v is None else v for v in (s.se, s.low, s.high)]
+        rows += [(s.label, s.kind, *values) for values in zip(s.x, s.y, *ends, strict=True)]
+    if figure.heat is not None:
+        heat, none = figure.heat, (math.nan,) * 3
+        cells = [(i, j) for i in range(len(heat.y)) for j in range(len(heat.x))]
+        labels = [f"{heat.label} at {figure.y_label} = {number(y)}" for y in heat.y]
+        rows += [(labels[i], "shade", heat.x[j], heat.values[i, j], *none) for i, j in cells]
+    return {name: [row[k] for row in rows] for k, name in enumerate(names)}
 
 
 def describe(figure: StudyFigure) -> str:
@@ -96,6 +118,11 @@ def describe(figure: StudyFigure) -> str:
                 text += f", {number(series.y[last])} at {number(series.x[last])}"
             parts.append(text)
     return f"{figure.y_label} against {figure.x_label}. " + "; ".join(parts) + "."
+
+
+def _heat(figure: StudyFigure) -> Heat | None:
+    """The shades, None where they have no value."""
+    return figure.heat if figure.heat is not None and np.isfinite(figure.heat.values).any() else None
 
 
 def _shown(figure: StudyFigure, series: Series) -> Bool[np.ndarray, " points"]:
@@ -143,7 +170,9 @@ def _looks(series: Iterable[Series], theories: Sequence[str]) -> list[TheoryStyl
     return [look(one) for one in series]
 
 
-def _draw_network(axes: Axes, figure: StudyFigure, series: Series, shown: np.ndarray, look: TheoryStyle) -> None:
+def _draw_network(
+    axes: Axes, figure: StudyFigure, series: Series, shown: np.ndarray, look: TheoryStyle, label: str
+) -> None:
     x, y = series.x[shown], series.y[shown]
     if series.se is not None:
         known = np.isfinite(series.se[shown])
@@ -156,23 +185,28 @@ def _draw_network(axes: Axes, figure: StudyFigure, series: Series, shown: np.nda
         axes.update_datalim(np.column_stack([x, high])[known])
         ends = np.stack([low, high, np.full(len(y), np.nan)])
         axes.add_artist(Line2D(np.repeat(x[known], 3), ends[:, known].T.ravel(), color=look.colour, lw=1.2))
-    axes.plot(x, y, ls="none", marker=look.marker, ms=5, markeredgewidth=0, color=look.colour)
+    axes.plot(x, y, ls="none", marker=look.marker, ms=5, markeredgewidth=0, color=look.colour, label=label)
 
 
-def _draw_line(axes: Axes, figure: StudyFigure, series: Series, shown: np.ndarray, look: TheoryStyle) -> None:
+def _draw_line(
+    axes: Axes, figure: StudyFigure, series: Series, shown: np.ndarray, look: TheoryStyle, label: str
+) -> None:
     width = {"theory": 1.6, "reference": 1.1, "path": 0.9}[series.kind]
     dashes = look.dashes if series.kind != "path" else "-"
     order = {"theory": 2.0, "reference": 1.5, "path": 1.8}[series.kind]
     y = np.where(shown, series.y, np.nan)
-    axes.plot(series.x, y, ls=dashes, lw=width, color=look.colour, zorder=order, alpha=0.8 if width < 1 else None)
+    alpha = 0.8 if width < 1 else None
+    axes.plot(series.x, y, ls=dashes, lw=width, color=look.colour, zorder=order, alpha=alpha, label=label)
     if shown.sum() == 1:  # a line of one point would not be seen
         axes.plot(series.x[shown], y[shown], ls="none", marker=look.marker or "_", color=look.colour, zorder=order)
 
 
-def _draw_band(axes: Axes, figure: StudyFigure, series: Series, shown: np.ndarray, look: TheoryStyle) -> None:
+def _draw_band(
+    axes: Axes, figure: StudyFigure, series: Series, shown: np.ndarray, look: TheoryStyle, label: str
+) -> None:
     if series.low is not None and series.high is not None:
         area = (series.x, np.where(shown, series.low, np.nan), np.where(shown, series.high, np.nan))
-        axes.fill_between(*area, color=look.colour, alpha=0.2, lw=0, zorder=0.5)
+        axes.fill_between(*area, color=look.colour, alpha=0.2, lw=0, zorder=0.5, label=label)
     middle = shown & np.isfinite(series.y) & ((series.y > 0) | (not figure.y_log))
     if middle.any():
         y = np.where(middle, series.y, np.nan)

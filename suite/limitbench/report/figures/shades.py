@@ -7,14 +7,15 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from limitbench.report.style import INK, NETWORK, number
+from limitbench.report.figures.ink import PAGE, Ink
+from limitbench.report.style import number
 from limitbench.studies.figures import Heat
 
 #: Shades from the smallest to the largest value, and the opacity of the darkest.
 _SHADES, _DARKEST = 7, 0.5
 
 
-def draw_shades(axes: Axes, heat: Heat, *, x_log: bool, y_log: bool) -> None:
+def draw_shades(axes: Axes, heat: Heat, *, x_log: bool, y_log: bool, ink: Ink = PAGE) -> None:
     """Rectangles and numbers of all cells that have a value."""
     xs, ys = edges(heat.x, log=x_log), edges(heat.y, log=y_log)
     low, high = np.nanmin(heat.values), np.nanmax(heat.values)
@@ -24,9 +25,9 @@ def draw_shades(axes: Axes, heat: Heat, *, x_log: bool, y_log: bool) -> None:
                 share = (value - low) / (high - low) if high > low else 0.0
                 opacity = _DARKEST * round(share * (_SHADES - 1)) / (_SHADES - 1)
                 corner, size = (xs[j], ys[i]), (xs[j + 1] - xs[j], ys[i + 1] - ys[i])
-                axes.add_patch(Rectangle(corner, *size, facecolor=NETWORK, alpha=opacity, lw=0, zorder=0.2))
+                axes.add_patch(Rectangle(corner, *size, facecolor=ink.network, alpha=opacity, lw=0, zorder=0.2))
                 middle = (_middle(xs[j], xs[j + 1], log=x_log), _middle(ys[i], ys[i + 1], log=y_log))
-                axes.text(*middle, number(value, 2), ha="center", va="center", fontsize=9, color=INK, zorder=3)
+                axes.text(*middle, number(value, 2), ha="center", va="center", fontsize=9, color=ink.ink, zorder=3)
 
 
 def edges(values: Float[np.ndarray, " cells"], *, log: bool) -> Float[np.ndarray, " edges"]:

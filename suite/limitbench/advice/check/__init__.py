@@ -1,0 +1,1 @@
+"""Answers about a module of one's own: measured, read as an architecture, and compared with every theory of it."""

@@ -1,0 +1,304 @@
+"""Networks of one depth and width, drawn one after the other: norms, correlations, gradients and Gram matrices.
+
+A module is run in double precision, so that neither norms nor 1 - correlation are lost, with every input of the batch at
+once; one backward pass, from a random direction at the first input's output, gives the gradients.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+from dataclasses import dataclass
+
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from limitbench.advice.check.factory import Factory, check_module, lazy, same_weights
+from limitbench.advice.check.read import Reading, read
+from limitbench.advice.check.tape import Node, Tape
+from limitbench.advice.check.weights import LayerWeights, layer_weights
+from limitbench.errors import InputError, one_line
+from limitbench.numerics.random import stream_seed
+
+#: Networks of which weights are looked at, and of which Gram matrices are kept.
+WEIGHED, SPECTRA = 16, 64
+#: What is kept of every network at every point.
+STATISTICS = ("log_square", "correlation", "log_gap", "log_largest", "positive", "log_gradient")
+#: Fewest networks of which anything is said.
+FEWEST = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One depth and width: what the module computes there, found from one network.
+
+    Attributes:
+        depth, width: as the factory was called.
+        words: that call.
+        nodes: the tape.
+        reading: what it computes.
+        points: nodes that are measured, in order of execution.
+        dtype: in which the module runs.
+        notes: how parts of it were treated.
+        seconds: what one network takes.
+        inputs: the batch.
+    """
+
+    depth: int
+    width: int
+    words: str
+    nodes: list[Node]
+    reading: Reading
+    points: tuple[int, ...]
+    dtype: torch.dtype
+    notes: tuple[str, ...]
+    seconds: float
+    inputs: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What was measured in one cell: `STATISTICS` as (networks, points) arrays, NaN where something is undefined.
+
+    Attributes:
+        cell: which.
+        statistics: log mean square of the first input's features; correlation of the first two inputs; ln(1 - it); log
+            of the largest entry; share of positive entries; log squared gradient.
+        spectra: eigenvalues of the batch's Gram matrix over their sum, increasing: (networks, points, inputs).
+        weights: what each matrix is drawn from, by node.
+        parameter_gradients: log mean square of the gradient of each matrix, by node.
+    """
+
+    cell: Cell
+    statistics: dict[str, Float[np.ndarray, "networks points"]]
+    spectra: Float[np.ndarray, "spectra points inputs"]
+    weights: dict[int, LayerWeights]
+    parameter_gradients: dict[int, Float[np.ndarray, " networks"]]
+
+    @property
+    def networks(self) -> int:
+        """Number of networks."""
+        return len(self.statistics["log_square"])
+
+    def at(self, statistic: str, node: int) -> Float[np.ndarray, " networks"]:
+        """One statistic at one node."""
+        return self.statistics[statistic][:, self.cell.points.index(node)]
+
+
+def survey(factory: Factory, depth: int, width: int, inputs: Tensor, *, seed: int, device: str = "cpu") -> Cell:
+    """What the module computes at one depth and width, and what a network takes; raises `InputError`."""
+    words = factory.words(depth, width)
+    module = factory.draw(depth, width, seed, 0)
+    notes = []
+    if lazy(module):
+        _run_lazy(module, inputs, words)
+        notes.append("lazy layers were given their shapes and weights by a first forward pass")
+    check_module(module, words)
+    dtype = _dtype(module, inputs, words)
+    if dtype != torch.float64:
+        notes.append("the module does not run in double precision: small gaps and large norms are those of float32")
+    tape = Tape()
+    output = _run(tape, _prepared(module, dtype, device), _ready(inputs, dtype, device), words)
+    last = tape.node_of(output)
+    if last is None:
+        raise InputError("factory", words, "a module whose output depends on its input through torch functions")
+    if not torch.isfinite(output).all():
+        bad = next((n.name for n, v in zip(tape.nodes, tape.values, strict=True) if not torch.isfinite(v).all()), "")
+        raise InputError("factory", words, f"finite values at initialisation; the first that are not come from {bad}")
+    if tape.dropouts:
+        notes.append(f"dropout is switched off ({tape.dropouts} layers)")
+    if any(isinstance(m, nn.modules.batchnorm._NormBase) and m.training for m in module.modules()):
+        notes.append("batch normalisation takes the statistics of this batch, as in training")
+    points = _points(tape.nodes, last.index, len(inputs), tape.floating)
+    reading = read(tape.nodes, last.index)
+    extra = {*reading.features, reading.start} if reading.features else set()
+    cell = Cell(
+        depth, width, words, tape.nodes, reading, tuple(sorted({*points, *extra})), dtype, tuple(notes), 0.0, inputs
+    )
+    if same_weights(module, _module(factory, cell, seed, 1, device)):
+        raise InputError("factory", words, "fresh weights at every call; two calls gave the same ones")
+    began = time.perf_counter()
+    Sampler(factory, cell, seed=seed, device=device).draw(0)
+    seconds = time.perf_counter() - began
+    return Cell(**{**cell.__dict__, "seconds": seconds})
+
+
+class Sampler:
+    """Draws the networks of one cell."""
+
+    def __init__(self, factory: Factory, cell: Cell, *, seed: int, device: str = "cpu") -> None:
+        self.factory, self.cell, self.seed, self.device = factory, cell, seed, device
+        self._rows: list[dict[str, np.ndarray]] = []
+        self._spectra: list[np.ndarray] = []
+        matrices = [n for n in cell.nodes if n.weight is not None and n.kind in ("linear", "convolution")]
+        self._weights = {n.index: layer_weights(n.name, n.weight) for n in matrices if n.weight is not None}
+        self._parameters: dict[int, list[float]] = {index: [] for index in self._weights}
+
+    def draw(self, index: int) -> None:
+        """Network number `index`."""
+        cell = self.cell
+        module = _module(self.factory, cell, self.seed, index, self.device)
+        place = {node: k for k, node in enumerate(cell.points)}
+        row = {name: np.full(len(place), np.nan) for name in STATISTICS}
+        grams = np.full((len(place), len(cell.inputs), len(cell.inputs)), np.nan)
+        matrices: dict[int, Tensor] = {}
+        count = 0
+
+        def seen(node: Node, value: Tensor) -> None:
+            nonlocal count
+            count += 1
+            if node.index in place:
+                _look(value, place[node.index], row, grams)
+            if node.index in self._weights and node.weight is not None:
+                matrices[node.index] = node.weight
+                if len(self._rows) < WEIGHED:
+                    self._weights[node.index].add(node.weight, node.bias)
+
+        tape = Tape(keep_calls=False, seen=seen)
+        output = _run(tape, module, _ready(cell.inputs, cell.dtype, self.device), cell.words)
+        if count != len(cell.nodes):
+            raise InputError("factory", cell.words, "a module that does the same in every network of one depth and width")
+        if output.requires_grad:
+            direction = torch.Generator().manual_seed(stream_seed("check-direction", self.seed, index))
+            v = torch.randn(output[0].shape, generator=direction, dtype=torch.float64).to(output)
+            for weight in matrices.values():
+                if not weight.is_leaf and weight.requires_grad:
+                    weight.retain_grad()
+            (output[0] * v).sum().backward()
+        self._rows.append(row)
+        for node, weight in matrices.items():
+            gradient = weight.grad if weight.is_leaf or weight.retains_grad else None
+            square = math.nan if gradient is None else float(gradient.double().square().mean())
+            self._parameters[node].append(_log(square))
+        if len(self._spectra) < SPECTRA:
+            self._spectra.append(_spectrum(grams))
+
+    @property
+    def measured(self) -> Measured:
+        """What there is so far."""
+        statistics = {name: np.stack([row[name] for row in self._rows]) for name in STATISTICS}
+        gradients = {node: np.array(values) for node, values in self._parameters.items()}
+        return Measured(self.cell, statistics, np.stack(self._spectra), self._weights, gradients)
+
+    @property
+    def networks(self) -> int:
+        """Networks so far."""
+        return len(self._rows)
+
+
+def shares(cells: list[Cell], seconds: float, seeds: int) -> int:
+    """Networks a cell, the same in all, so that all together take `seconds`; at least 8, at most `seeds`."""
+    return max(FEWEST, min(seeds, int(seconds / max(sum(cell.seconds for cell in cells), 1e-9))))
+
+
+def _module(factory: Factory, cell: Cell, seed: int, index: int, device: str) -> nn.Module:
+    module = factory.draw(cell.depth, cell.width, seed, index)
+    if lazy(module):
+        _run_lazy(module, cell.inputs, cell.words)
+    return _prepared(module, cell.dtype, device)
+
+
+def _prepared(module: nn.Module, dtype: torch.dtype, device: str) -> nn.Module:
+    """In the precision and on the device; attention drops nothing out."""
+    for part in module.modules():
+        if isinstance(part, nn.MultiheadAttention):
+            part.dropout = 0.0
+    return module.to(device=device, dtype=dtype)
+
+
+def _ready(inputs: Tensor, dtype: torch.dtype, device: str) -> Tensor:
+    """A batch that gradients reach; a copy, as modules may write into it."""
+    if inputs.dtype == torch.int64:
+        return inputs.to(device)
+    return inputs.to(device=device, dtype=dtype).clone().requires_grad_().clone()
+
+
+def _dtype(module: nn.Module, inputs: Tensor, words: str) -> torch.dtype:
+    """float64 where the module runs in it, else float32; raises `InputError` where it runs in neither."""
+    import copy
+
+    for dtype in (torch.float64, torch.float32):
+        try:
+            with torch.no_grad():
+                copy.deepcopy(module).to(dtype)(_ready(inputs, dtype, "cpu"))
+            return dtype
+        except Exception as error:  # the module is the user's: anything may come
+            said = f"{type(error).__name__}: {one_line(str(error), 200)}"
+    shape = tuple(inputs.shape)
+    raise InputError("--input", f"a batch of shape {shape}", f"one that {words} accepts; it raised {said}") from None
+
+
+def _run_lazy(module: nn.Module, inputs: Tensor, words: str) -> None:
+    try:
+        with torch.no_grad():
+            module(inputs if inputs.dtype == torch.int64 else inputs.float())
+    except Exception as error:
+        said = f"{type(error).__name__}: {one_line(str(error), 200)}"
+        accepted = f"one that {words} accepts; it raised {said}"
+        raise InputError("--input", f"a batch of shape {tuple(inputs.shape)}", accepted) from None
+
+
+def _run(tape: Tape, module: nn.Module, x: Tensor, words: str) -> Tensor:
+    try:
+        return tape.run(module, x)
+    except InputError:
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {one_line(str(error), 200)}"
+        raise InputError("factory", words, f"a module whose forward pass runs; it raised {said}") from None
+
+
+def _points(nodes: list[Node], output: int, inputs: int, floating: list[bool]) -> list[int]:
+    """Nodes worth measuring: all but views and the middles of elementwise chains."""
+    middles = {
+        p for n in nodes if n.kind == "elementwise" for p in n.parents if nodes[p].kind == "elementwise"
+    }
+    found = []
+    for node in nodes:
+        whole = node.shape and node.shape[0] == inputs and math.prod(node.shape) >= 2 * inputs
+        if node.kind != "view" and whole and floating[node.index] and node.index not in middles:
+            found.append(node.index)
+    return found
+
+
+def _look(value: Tensor, k: int, row: dict[str, np.ndarray], grams: np.ndarray) -> None:
+    """Everything about one value; its gradient follows in the backward pass."""
+    features = value.detach().double().reshape(len(value), -1)
+    size = features.shape[1]
+    gram = (features @ features.T / size).cpu().numpy()
+    grams[k] = gram
+    first = features[0]
+    row["log_square"][k] = _log(float(gram[0, 0]))
+    norms = math.sqrt(gram[0, 0]) * math.sqrt(gram[1, 1])
+    if norms > 0 and math.isfinite(norms):
+        row["correlation"][k] = min(max(gram[0, 1] / norms, -1.0), 1.0)
+        apart = first / math.sqrt(gram[0, 0]) - features[1] / math.sqrt(gram[1, 1])
+        row["log_gap"][k] = _log(float(apart @ apart) / (2 * size))
+    row["log_largest"][k] = _log(float(first.abs().max()))
+    row["positive"][k] = float((first > 0).double().mean())
+    if value.requires_grad:
+
+        def arrived(gradient: Tensor) -> None:
+            row["log_gradient"][k] = _log(float(gradient.detach().double().square().sum()))
+
+        value.register_hook(arrived)
+
+
+def _spectrum(grams: np.ndarray) -> np.ndarray:
+    """Eigenvalues over their sum, of each point; NaN where a matrix is not finite or 0."""
+    traces = np.trace(grams, axis1=1, axis2=2)
+    usable = np.isfinite(traces) & (traces > 0) & np.isfinite(grams).all(axis=(1, 2))
+    found = np.full(grams.shape[:2], np.nan)
+    if usable.any():
+        found[usable] = np.linalg.eigvalsh(grams[usable] / traces[usable, None, None])
+    return found
+
+
+def _log(value: float) -> float:
+    return math.log(value) if value > 0 else (-math.inf if value == 0 else math.nan)
+
+

@@ -1,0 +1,67 @@
+"""Networks against networks: are the samples of both runs drawn from one law?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float
+
+from limitbench.report.comparison.findings import Finding
+from limitbench.report.comparison.pair import Pair, SharedCell
+from limitbench.report.style import number
+from limitbench.statistics.tests_of_difference import ks_two_sample
+
+
+def same_networks(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"]) -> bool:
+    """Whether the shorter of two runs of one cell is bit by bit the beginning of the other."""
+    shared = min(a.size, b.size)
+    return shared > 0 and np.array_equal(a[:shared], b[:shared], equal_nan=True)
+
+
+def compare_networks(
+    pair: Pair, observable: str, cells: list[SharedCell]
+) -> Iterator[tuple[SharedCell, Finding | None]]:
+    """Every cell of a column with what its two samples say; None where they are the same networks.
+
+    The larger of two two-sample statistics counts: Kolmogorov-Smirnov for the values, and Fisher's exact test for the
+    networks without a value (dead or exploded) where there are any; its p-value is doubled.
+    """
+    columns = zip(
+        cells, pair.samples("a", observable, cells), pair.samples("b", observable, cells), strict=True
+    )
+    for cell, a, b in columns:
+        if same_networks(a, b):
+            yield cell, None
+        else:
+            counts = pair.count("a", cell.a), pair.count("b", cell.b)
+            yield cell, _finding(pair.name, observable, cell.label, a[np.isfinite(a)], b[np.isfinite(b)], counts)
+
+
+def _finding(
+    study: str,
+    observable: str,
+    where: str,
+    a: Float[np.ndarray, " n"],
+    b: Float[np.ndarray, " m"],
+    counts: tuple[int, int],
+) -> Finding:
+    difference, pvalue = ks_two_sample(a, b) if a.size and b.size else (math.nan, math.nan)
+    dead = max(counts[0] - a.size, 0), max(counts[1] - b.size, 0)
+    if any(dead):
+        from scipy import stats
+
+        table = [[dead[0], a.size], [dead[1], b.size]]
+        death = float(stats.fisher_exact(table).pvalue)
+        pvalue = death if math.isnan(pvalue) else min(1.0, 2 * min(pvalue, death))
+        difference = np.nanmax([difference, abs(dead[0] / counts[0] - dead[1] / counts[1])])
+    return Finding(
+        "networks", study, observable, where, _words(a), _words(b), float(difference), "in the cdf", pvalue=pvalue
+    )
+
+
+def _words(values: Float[np.ndarray, " n"]) -> str:
+    if not values.size:
+        return "no finite value"
+    return f"{number(values.mean(), 4)} ± {number(values.std(), 3)}"

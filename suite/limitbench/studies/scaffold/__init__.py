@@ -1,0 +1,49 @@
+"""A starting file for a study of one's own: complete, commented, and running as it stands."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from pathlib import Path
+from string import Template
+
+from limitbench.errors import InputError
+
+TEMPLATE = Path(__file__).with_name("study.py.txt")
+ACCEPTED = "lower-case words and numbers with hyphens between, for example wide-resnet, at most 60 letters"
+
+
+def write_study(name: str, directory: str | Path = ".") -> Path:
+    """Write the starting file of a study called `name` into `directory` (made where it is missing); its path.
+
+    The file is NAME.py with underscores for hyphens. Raises `InputError` where the name is not accepted or taken by a
+    study or network family that is installed, the file is there, or the directory cannot be written; then nothing has
+    changed.
+    """
+    from limitbench import networks, studies
+
+    module = name.replace("-", "_")
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or len(name) > 60 or keyword.iskeyword(module):
+        raise InputError("NAME", name, ACCEPTED)
+    if name in studies.known() or name in networks.families():
+        raise InputError("NAME", name, "a name that no study or network family has, see `limitbench list`")
+    words = [word.capitalize() for word in name.split("-")]
+    text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        name=name,
+        file=f"{module}.py",
+        title=" ".join([words[0], *(word.lower() for word in words[1:])]),
+        network="".join(words) + "Network",
+        theory="".join(words) + "Theory",
+    )
+    path = Path(directory) / f"{module}.py"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        taken = path if path.exists() else Path(directory)
+        raise InputError("--out", str(taken), "a place without such a file: it is never overwritten") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError("--out", str(directory), f"a directory that can be written ({reason})") from None
+    return path
