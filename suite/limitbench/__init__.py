@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from limitbench import networks, studies, theories
+    from limitbench import networks, plot, studies, theories
     from limitbench.advice.budget import within_budget
     from limitbench.advice.predict import predict
     from limitbench.errors import InputError, Stopped
@@ -58,6 +58,7 @@ _MODULES = {
     "laws": "limitbench.statistics.laws",
     "networks": "limitbench.networks",
     "observables": "limitbench.statistics.observables",
+    "plot": "limitbench.plot",
     "studies": "limitbench.studies",
     "theories": "limitbench.theories",
 }
@@ -79,6 +80,7 @@ __all__ = [
     "networks",
     "observables",
     "open_results",
+    "plot",
     "predict",
     "render",
     "run",

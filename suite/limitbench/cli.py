@@ -360,14 +360,34 @@ def report(
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE.html", help="[default: report.html in the first DIR]")
     ] = None,
+    site: Annotated[
+        str | None,
+        typer.Option("--site", metavar="DIR", help="Write an index and a page for every study into this directory."),
+    ] = None,
+    benchmarks: Annotated[
+        str | None,
+        typer.Option(
+            "--benchmarks",
+            metavar="DIR",
+            help="With --site: asv's results, shown over commits. [default: benchmarks/.asv/results]",
+        ),
+    ] = None,
 ) -> None:
     """Write one self-contained HTML page from stored results; no network is drawn again.
+
+    With --site it is a folder of pages fit for static hosting: an index with the answer over all studies, accuracy and
+    cost over commits, and a page for every study. The same results give the same bytes.
 
     \b
     Examples:
       limitbench report results
       limitbench report results -o first-light.html
+      limitbench report results/standard --site reports
     """
+    if site is not None or benchmarks is not None:
+        from limitbench.report.publish import publish
+
+        return publish(directories, site, benchmarks, output)
     from limitbench import commands
 
     commands.report(directories, output)

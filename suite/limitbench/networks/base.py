@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float
 
+from limitbench.display import facts
 from limitbench.errors import InputError
 from limitbench.networks.checks import whole
 from limitbench.numerics.gpu_memory import with_room
@@ -130,6 +131,8 @@ class Network(abc.ABC):
         """
         import xarray as xr
 
+        import limitbench.accessors  # noqa: F401  # `drawn.limitbench`
+
         n, seed = whole("n", n), whole("seed", seed, 0)
         if seed >= 2**63:
             raise InputError("seed", seed, "an integer from 0 to 2^63 - 1")
@@ -145,6 +148,11 @@ class Network(abc.ABC):
             attrs={"network": repr(self), "sampler": sampler, "seed": seed},
         )
         return data if depths is not None else data.isel(depth=0)
+
+    def _repr_html_(self) -> str:
+        """Family, parameters and observables, for notebooks."""
+        rows = [("depth", self.depth), *self.parameters.items(), ("observables", self.observables)]
+        return facts(f"{type(self).__name__}: {self.family}, version {self.version}", rows)
 
 
 def check_depths(depths: Any, depth: int) -> tuple[int, ...]:

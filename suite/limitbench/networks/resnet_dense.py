@@ -42,7 +42,7 @@ def sample_layers(
     readout, readout_bias = matrices.matrices(batch, outputs, n).clone(), matrices.biases(batch, outputs, n)
     root = root.to(device)
     x = math.sqrt(n_in) * root.expand(batch, -1, -1) if gaussian else matrices.inputs(root, batch, n_in)
-    z = matrices.matrices(batch, n, n_in) @ x * (n_in**-0.5 if matrices.scaled else 1.0)
+    z = matrices.product(n, x) * (n_in**-0.5 if matrices.scaled else 1.0)
     bias = matrices.biases(batch, n, n_in)
     z = z if bias is None else z + bias
     if jacobian:
@@ -66,9 +66,11 @@ def sample_layers(
         features = block.slope_plus * y.clamp_min(0.0) + block.slope_minus * y.clamp_max(0.0)
         if jacobian:
             features[:, :, -1] = torch.where(y[:, :, 0] > 0.0, block.slope_plus, block.slope_minus) * y[:, :, -1]
-        weights_now = matrices.matrices(batch, n, n)
-        step = scale * (weights_now @ features)
-        if jacobians is not None:
+        if jacobians is None:
+            step = scale * matrices.product(n, features)
+        else:
+            weights_now = matrices.matrices(batch, n, n)
+            step = scale * (weights_now @ features)
             slopes = torch.where(y[:, :, :1] > 0.0, block.slope_plus, block.slope_minus)
             slopes = slopes if signs is None else slopes * signs[:, :, None]
             jacobians.multiply(block.skip, block.branch * scale * weights_now, slopes)

@@ -69,13 +69,39 @@ class WeightStream:
         matrices: Tensor = self._matrices[: drawn.numel()].copy_(drawn).view(shape)
         return matrices
 
+    def product(
+        self, n_out: int, x: Float[Tensor, "batch n_in m"], *, apart: bool = False
+    ) -> Float[Tensor, "batch n_out m"]:
+        """W x for matrices W that are used this once; `apart`, one column at a time: equal ones stay equal to the bit.
+
+        For orthogonal W and x = QR, W x is the first n_out rows of sqrt(max(n_out, n_in)) U R with U a Haar frame of as
+        many columns as R has rows: exact in law, O(n m^2) for the O(n^3) of a whole matrix.
+        """
+        batch, n_in, columns = x.shape
+        if self.weights == "orthogonal":
+            # columns less the first, so that equal ones have the difference 0
+            differences = torch.cat([x[:, :, :1], x[:, :, 1:] - x[:, :, :1]], dim=2)
+            upper = torch.linalg.qr(differences, mode="r").R
+            images = self.frame(batch, max(n_out, n_in), upper.shape[1])[:, :n_out] @ upper
+            images[:, :, 1:] += images[:, :, :1]
+            return images
+        matrix = self.matrices(batch, n_out, n_in)
+        if apart:
+            return torch.cat([matrix @ x[:, :, [a]] for a in range(columns)], dim=2)
+        product: Tensor = matrix @ x
+        return product
+
     def orthogonal(self, batch: int, n_out: int, n_in: int) -> Matrices:
-        """sqrt(max(n_out, n_in)) times matrices with orthonormal rows or columns, Haar: QR with positive diagonal."""
-        long, short = max(n_out, n_in), min(n_out, n_in)
-        normals = self.stream.normal_(torch.empty(batch, long, short, device=self.stream.device))
-        frame, upper = torch.linalg.qr(normals.double())
-        basis: Tensor = frame * upper.diagonal(dim1=1, dim2=2).sgn()[:, None, :] * math.sqrt(long)
+        """sqrt(max(n_out, n_in)) times matrices with orthonormal rows or columns, Haar."""
+        basis = self.frame(batch, max(n_out, n_in), min(n_out, n_in))
         return basis if n_out >= n_in else basis.mT
+
+    def frame(self, batch: int, n: int, rank: int) -> Float[Tensor, "batch n rank"]:
+        """sqrt(n) times n x rank matrices with orthonormal columns, Haar: QR with positive diagonal."""
+        normals = self.stream.normal_(torch.empty(batch, n, rank, device=self.stream.device))
+        frame, upper = torch.linalg.qr(normals.double())
+        basis: Tensor = frame * upper.diagonal(dim1=1, dim2=2).sgn()[:, None, :] * math.sqrt(n)
+        return basis
 
     def biases(self, batch: int, n_out: int, n_in: int) -> Float[Tensor, "batch n_out 1"] | None:
         """Biases of a layer: those of `torch.nn.Linear` for `pytorch`, none for the rest."""

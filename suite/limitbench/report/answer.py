@@ -62,7 +62,9 @@ class Answer:
         if groups["fails"]:
             said.append(f"No theory holds in most scores of {listing(groups['fails'])}.")
         if groups["undecided"]:
-            said.append(f"More scores are undecided than settled for the best theory of {listing(groups['undecided'])}.")
+            said.append(
+                f"More scores are undecided than settled for the best theory of {listing(groups['undecided'])}."
+            )
         if groups[""]:
             said.append(f"Without a score: {listing(groups[''])}.")
         return said

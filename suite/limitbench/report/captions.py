@@ -56,7 +56,7 @@ def error_caption(results: Results, fits: dict[str, RateFit], reference: str | N
         else:
             flat.append(results.theory_title(theory))
     if flat:
-        parts.append(f"D of {words.listing(flat)} does not fall with width")
+        parts.append(f"D does not fall with width for {words.listing(flat)}")
     text = "; ".join(parts) + "." if parts else "No error stands clear of the noise at enough widths for a fit."
     text += " Carets at the lower edge: D not above zero." if floored else ""
     if reference is not None:

@@ -125,13 +125,14 @@ def known_study(tree: xr.DataTree) -> Study | None:
     return studies.of(tree)
 
 
-def render_page(results: Sequence[Results], *, timings: bool = True) -> str:
+def render_page(results: Sequence[Results], *, timings: bool = True, limit: int = SIZE_LIMIT) -> str:
     """The page as text, with as much detail as fits the size limit.
 
     Arguments:
         results: the studies, in the order of the page.
         timings: whether to show what differs between two runs of the same numbers: seconds, hosts, dates, throughput.
             Without them two runs of one seed give the same bytes.
+        limit: bytes that the page must stay below.
 
     Every study starts with the least. Then the one with the smallest section gets more, as long as the page stays
     below the limit: studies share the room evenly. A step that is as large as the study's last one and would not fit
@@ -149,13 +150,13 @@ def render_page(results: Sequence[Results], *, timings: bool = True) -> str:
     while growing:
         k = min(growing, key=lambda i: (len(chosen[i].text), i))
         levels[k] += 1
-        full = levels[k] >= len(DETAILS) or size + steps[k] >= SIZE_LIMIT
+        full = levels[k] >= len(DETAILS) or size + steps[k] >= limit
         if full or (DETAILS[levels[k]].score_tables and blocks[k].scores > MOST_TABLED_SCORES):
             growing.remove(k)
             continue
         larger = [*chosen[:k], blocks[k].section(DETAILS[levels[k]]), *chosen[k + 1 :]]
         text = _page(environment, drawings, blocks, larger)
-        if len(text.encode()) < SIZE_LIMIT:
+        if len(text.encode()) < limit:
             steps[k] = len(text.encode()) - size
             chosen, page, size = larger, text, len(text.encode())
         else:

@@ -22,7 +22,7 @@ from limitbench.report.tables import Table
 
 @dataclass(frozen=True)
 class Detail:
-    """How much a page shows of a study, so that it stays small: panels by section, and longer tables."""
+    """How much a page shows of a study, so that it stays small: panels by section, longer tables, numbers as CSV."""
 
     maps: int
     error_figures: int
@@ -33,10 +33,12 @@ class Detail:
     each_ranking: bool = True
     score_tables: bool = False
     n_star_tables: bool = False
+    data: bool = True
 
 
 #: From the least to the most. Ledger, overall ranking and the study's own figures are never left out.
 DETAILS = (
+    Detail(2, 1, 1, each_ranking=False, data=False),
     Detail(2, 1, 1, each_ranking=False),
     Detail(4, 2, 2, validity=2, paths=1),
     Detail(8, 4, 4, validity=4, paths=2, quantiles=True),
@@ -179,7 +181,7 @@ class Panels:
             draw = self.pictures.overlay if kind == "overlay" else self.pictures.quantiles
             found = draw(observable, index)
             if found is not None and found[0].heading:
-                found = found[0], f"{found[0].heading}: {found[1]}"
+                found = found[0], f"{found[0].heading.removesuffix(', quantiles')}: {found[1]}"
             self.laws[key] = found
         return self.laws[key]
 

@@ -92,11 +92,11 @@ class Pictures:
         found = quantiles.quantiles_of(self.results, observable, index)
         if found is None:
             return None
-        said = quantiles.describe(self.results, found)
+        desc, said = quantiles.describe(self.results, found)
         title = f"Quantiles of networks and theories, {self._of(observable, index)}"
         heading = ", ".join(filter(None, (self._width(index), "quantiles")))
         figure = quantiles.quantile_figure(self.results, observable, found)
-        return self._at(figure, title, said, "quantiles", observable, index, Data(found.columns()), heading), said
+        return self._at(figure, title, desc, "quantiles", observable, index, Data(found.columns()), heading), said
 
     def paths(self, observable: str, at: Slice, width: int) -> tuple[Picture, str] | None:
         """One column along depth, and the sentence of its caption."""

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from limitbench.report.formulas import mathml
+from limitbench.report.formulas import mathml, powers
 
 #: Characters that stand for themselves in a data URI and in an HTML attribute.
 _SAFE = "!$()*+,-./:;=?@_~[]{}|^`\\'−–·±×≤≥→∞²³√αβγδεζηθκλμνξπρσςτφχψωΓΔΘΛΞΠΣΦΨΩℓ₊₋"
@@ -29,7 +29,7 @@ def environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     found.globals.update(script=Markup(script()), script_policy=script_policy())
-    found.filters.update(mathml=mathml, csv_uri=csv_uri)
+    found.filters.update(mathml=mathml, powers=powers, csv_uri=csv_uri)
     return found
 
 

@@ -109,8 +109,14 @@ class StudyView:
     def references(self) -> list[Reference]:
         """The papers of the study, then those of single claims."""
         own = cited(str(self.facts["reference"]))
-        return [*own, *(REFERENCES[key] for key in dict.fromkeys(r.reference for r in self.claims) if key in REFERENCES
-                        and REFERENCES[key] not in own)]
+        return [
+            *own,
+            *(
+                REFERENCES[key]
+                for key in dict.fromkeys(r.reference for r in self.claims)
+                if key in REFERENCES and REFERENCES[key] not in own
+            ),
+        ]
 
     def cites(self, row: tables.ClaimRow) -> list[Reference]:
         """The papers behind one claim: its own, else the study's."""

@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr, ndtri
 
+from limitbench.display import curve, facts
+
 
 class Law(abc.ABC):
     """The probability law of one observable.
@@ -46,6 +48,18 @@ class Law(abc.ABC):
         """`n` independent draws by inversion; the same seed gives the same draws."""
         u = np.random.Generator(np.random.SFC64(seed)).random(n)
         return self.quantile(np.clip(u, np.finfo(float).tiny, 1 - np.finfo(float).epsneg))
+
+    def _repr_html_(self) -> str:
+        """Density, moments and quantiles, for notebooks."""
+        kind = type(self).__name__
+        if self.is_point_mass:
+            return facts(kind, [("value", self.mean)])
+        levels = (0.01, 0.05, 0.5, 0.95, 0.99)
+        rows = [("mean", self.mean), ("standard deviation", self.std)]
+        rows += [(f"{level:.0%} quantile", float(self.quantile(level))) for level in levels]
+        edges = np.linspace(float(self.quantile(0.002)), float(self.quantile(0.998)), 66)
+        density = curve((edges[1:] + edges[:-1]) / 2, np.diff(self.cdf(edges)), "density, 0.2 % to 99.8 %")
+        return facts(kind, [*rows, ("draws behind it", self.reference_size)], density)
 
 
 def quantile_levels() -> Float[np.ndarray, " 513"]:

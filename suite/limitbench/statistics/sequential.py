@@ -1,7 +1,8 @@
 """Sequential sampling: look at doubling sample sizes, stop as soon as the verdict is clear, keep the error rate.
 
-An interval holds at the level that its look may spend, so all verdicts of all looks together err no more often than one
-of fixed size. Sampling also stops where more of it would hardly make the verdict clear: that leaves `undecided`.
+The last look has the interval of a sample of fixed size, and the looks before it may together err as often again, so a
+verdict that all networks decide is seldom lost. Sampling also stops where the rest of the networks is unlikely to make
+the verdict clear: that leaves `undecided`.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from limitbench.errors import InputError
 from limitbench.statistics.base import Law
 from limitbench.statistics.scores import RELATIVE_ERROR, Score, score
 
-#: Share of all networks below which sampling goes on for every open verdict.
-EARLY = 1 / 8
+#: Sampling for an open verdict ends where the chance that all networks decide it is smaller.
+CHANCE = 0.25
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Looks:
 
     @classmethod
     def plan(cls, first: int, most: int, level: float = 0.95) -> Looks:
-        """Looks at first, 2 first, 4 first, ... and at `most`, which together err at most with 1 - level."""
+        """Looks at first, 2 first, 4 first, ... and at `most`: a verdict is wrong at most with 1 - level (`spending`)."""
         sizes = [first]
         while 2 * sizes[-1] < most:
             sizes.append(2 * sizes[-1])
@@ -51,37 +52,44 @@ class Looks:
     def goes_on(self, found: Score, look: int, *, margin: float) -> bool:
         """Whether sampling goes on after `found` at a look: the verdict is open, and more networks may well settle it.
 
-        They may where an interval around today's estimate of the length that it will have at the last look, z σ √k for
-        D = d ± σ at a share k of the networks, would be clear of the margin: a chance of one half at least. σ is read
-        off the side of the interval that faces the margin; d is at least 0, as D is. Where the interval is missing
-        because of heavy tails, the std must be known well enough for one by then, and its relative error serves as σ.
-        Below an eighth of all networks, which cost little, no verdict is given up for what d happens to be.
+        With D = d ± σ at a share k of the networks, D of all of them is N(d, σ²(1 - k)) for all that is known, ± σ √k:
+        the chance that it is z σ √k clear of the margin m, z of the last look's level, is
+
+            Φ((|d - m| - z σ √k)/(σ √(1 - k))) + Φ((-|d - m| - z σ √k)/(σ √(1 - k))).
+
+        σ is read off the side of the interval that faces the margin; d is at least 0, as D is. Where the interval is
+        missing because of heavy tails, the std must be known well enough for one by then, and its relative error serves
+        as σ.
         """
         if found.verdict != "undecided" or look + 1 >= len(self.sizes) or math.isnan(found.distance):
             return False
         share = self.sizes[look] / self.sizes[-1]
-        shrink = math.sqrt(share)
         if math.isnan(found.distance_low):
             sigma = found.std_relative_error
-            if not sigma * shrink < RELATIVE_ERROR:
+            if not sigma * math.sqrt(share) < RELATIVE_ERROR:
                 return False
         else:
             above = found.distance > margin
             half = found.distance - found.distance_low if above else found.distance_high - found.distance
             sigma = half / float(ndtri((1 + self.levels[look]) / 2))
-        needed = float(ndtri((1 + self.levels[-1]) / 2)) * sigma * shrink
-        return share < EARLY or abs(max(found.distance, 0.0) - margin) > needed
+        away = abs(max(found.distance, 0.0) - margin)
+        needed = float(ndtri((1 + self.levels[-1]) / 2)) * sigma * math.sqrt(share)
+        moves = sigma * math.sqrt(1 - share)
+        return float(ndtr((away - needed) / moves) + ndtr((-away - needed) / moves)) > CHANCE
 
 
 def spending(level: float, looks: int) -> tuple[float, ...]:
-    """Confidence levels of the looks whose errors add up to 1 - level.
+    """Confidence levels of the looks, with which a verdict is wrong with a probability of at most 1 - level.
 
-    Look j of J may err with probability α 2^j/(2^(J+1) - 2), α = 1 - level: in proportion to the sample size, as the
-    power is in the late looks. By the union bound the probability of any wrong verdict is at most α, whatever the
-    dependence between looks. More looks in all lower the share of each, so that what was undecided stays so.
+    An interval of level 1 - α around D misses it on either side with α/2. Whatever D is, one of the two verdicts alone
+    would be wrong, `holds` where D is above the margin and `fails` where it is not, so only one side counts. With α =
+    1 - level the last look has the level of a sample of fixed size, which errs with α/2, and the J - 1 looks before it
+    err with α/2 in all: look j may miss D with α 2^j/(2^J - 2), in proportion to the sample size, as the power is in
+    the late looks. The union bound holds whatever the dependence between looks. Both verdicts together, as for D on
+    the margin itself, come with at most 2α.
     """
-    share = 2.0 ** np.arange(1, looks + 1)
-    return tuple(float(v) for v in 1 - (1 - level) * share / share.sum())
+    share = 2.0 ** np.arange(1, looks)
+    return (*(float(v) for v in 1 - (1 - level) * share / share.sum()), level)
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,7 @@ def sample_until_clear(
         draw: draw(start, stop) gives networks number start to stop - 1 of one fixed stream.
         law: the theory's law.
         first, most: smallest and largest sample size; most/first a power of two.
-        margin, level, seed, replicates: as in `score`; `level` holds for all looks together (`spending`).
+        margin, level, seed, replicates: as in `score`; a verdict is wrong at most with 1 - level (`spending`).
 
     Returns:
         The last look. Its verdict is `undecided` if the interval still straddled the margin at `most`, or was not

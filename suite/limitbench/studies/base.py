@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from limitbench.display import facts
 from limitbench.networks.base import Network, Sampler
 from limitbench.studies.figures import StudyFigure
 from limitbench.theories.base import Theory
@@ -67,6 +68,10 @@ class StudyTheory:
     role: Literal["competitor", "check"] = "competitor"
     formula: str = ""
 
+    def _repr_html_(self) -> str:
+        """Name, role and formula, for notebooks."""
+        return facts(self.title, [("name", self.name), ("role", self.role), ("formula", self.formula)])
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -90,6 +95,13 @@ class Claim:
     relation: Relation = "equal to"
     distance: float = float("nan")
     reference: str = ""
+
+    def _repr_html_(self) -> str:
+        """Text, verdict and numbers, for notebooks."""
+        relation = "" if self.relation == "equal to" else f"{self.relation} "
+        rows = [("verdict", self.verdict), ("predicted", f"{relation}{self.predicted:.4g}")]
+        rows += [(name, f"{getattr(self, name):.4g}") for name in ("measured", "se", "distance")]
+        return facts(self.text, [*rows, ("again", self.command)])
 
 
 @dataclass(frozen=True)
@@ -145,3 +157,10 @@ class Study:
     def axis(self, name: str) -> Axis:
         """The axis called `name`; KeyError where there is none."""
         return {axis.name: axis for axis in self.axes}[name]
+
+    def _repr_html_(self) -> str:
+        """Question, axes, theories and presets, for notebooks."""
+        rows = [(name, getattr(self, name)) for name in ("name", "question", "reference", "observables")]
+        axes = [(f"axis {axis.name}", axis.description) for axis in self.axes]
+        theories = [(f"theory {theory.name}", theory.title) for theory in self.theories]
+        return facts(self.title, [*rows, *axes, *theories, ("presets", tuple(self.presets))])

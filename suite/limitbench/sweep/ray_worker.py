@@ -8,6 +8,7 @@ from limitbench.errors import Stopped
 from limitbench.sweep.block_limits import memory_limit
 from limitbench.sweep.blocks import Unit
 from limitbench.sweep.executors import describe
+from limitbench.sweep.heap import keep_freed_memory
 from limitbench.sweep.pool import Answer, Share
 from limitbench.sweep.worker import Job, check_worker, execute
 
@@ -34,6 +35,7 @@ class SweepWorker:
         from threadpoolctl import threadpool_limits
 
         torch.set_num_threads(1)
+        keep_freed_memory()
         threadpool_limits(1)  # a reused process may hold wider pools than its environment says
         check_worker(self._job)
         if 0.0 < self._gpu_share < 1.0:

@@ -51,6 +51,8 @@ def open_study(paths: Paths, table: Mapping[str, np.ndarray] | None = None) -> x
     """`open_results` of the store at `paths`, with `table` (`run_table`) as its group `run` where it is known."""
     import xarray as xr
 
+    import limitbench.accessors  # noqa: F401  # `tree.limitbench`
+
     with paths.storage.guarded():
         if not paths.storage.exists(paths.root) and paths.store not in paths.storage.folders():
             raise InputError("store", paths.label, "an existing result store")

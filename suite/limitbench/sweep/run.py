@@ -248,11 +248,12 @@ def _study(study: str | Study, theories: Sequence[str | StudyTheory]) -> Study:
     chosen = studies.get(study, named) if isinstance(study, str) else study
     if isinstance(study, Study) and named:
         raise InputError("theories", named[0], "a StudyTheory, as the study is given as a value too")
-    added = tuple(theory for theory in theories if isinstance(theory, StudyTheory))
-    for theory in added:
-        if theory.name in {other.name for other in chosen.theories}:
-            raise InputError("theories", theory.name, f"a name that no theory of {chosen.name} has")
-    return replace(chosen, theories=(*chosen.theories, *added)) if added else chosen
+    for theory in theories:
+        if isinstance(theory, StudyTheory):
+            if theory.name in {other.name for other in chosen.theories}:
+                raise InputError("theories", theory.name, f"a name that no theory of {chosen.name} has")
+            chosen = replace(chosen, theories=(*chosen.theories, theory))
+    return chosen
 
 
 def _by_name(study: Study) -> Study | str:

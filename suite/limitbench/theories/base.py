@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 from typing import ClassVar
 
+from limitbench.display import facts
 from limitbench.errors import InputError
 from limitbench.statistics.laws import Law
 
@@ -40,3 +42,12 @@ class Theory(abc.ABC):
         if observable not in self.observables:
             raise InputError("observable", observable, "one of " + ", ".join(self.observables))
         return self._law(observable)
+
+    def _repr_html_(self) -> str:
+        """What it predicts, where it holds and its parameters, for notebooks."""
+        words = ("reference", "time_variable", "validity")
+        rows = [(word.replace("_", " "), getattr(self, word, "")) for word in words]
+        fields = dataclasses.fields(self) if dataclasses.is_dataclass(self) else ()
+        parameters = [(field.name, getattr(self, field.name)) for field in fields]
+        heading = getattr(self, "title", type(self).__name__)
+        return facts(heading, [*rows, ("observables", self.observables), *parameters])

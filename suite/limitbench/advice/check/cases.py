@@ -135,8 +135,7 @@ class PiecewiseCase(Case):
     @property
     def words(self) -> str:
         """Activation, depth, widths."""
-        activation = self.reading.activations[0].words
-        return f"{activation} MLP without biases, {_shape(self.reading)}"
+        return f"{_mlp(self.reading)} without biases, {_shape(self.reading)}"
 
     def network(self, layer: int) -> PiecewiseMLP:
         """With gain 1: gains are offsets."""
@@ -236,8 +235,7 @@ class PlainCase(Case):
     def words(self) -> str:
         """Activation, biases, depth, widths."""
         biased = any(self.variances[m.node].b for m in self.reading.layers[: self.depth])
-        kinds = dict.fromkeys(f.words for f in self.reading.activations)
-        return f"{' and '.join(kinds)} MLP {'with' if biased else 'without'} biases, {_shape(self.reading)}"
+        return f"{_mlp(self.reading)} {'with' if biased else 'without'} biases, {_shape(self.reading)}"
 
     @cached_property
     def activation(self) -> Function | None:
@@ -470,6 +468,14 @@ def _renamed(opinion: Opinion, title: str) -> Opinion:
 def _equal(values: list[float]) -> bool:
     """Whether estimates differ by no more than they may: variances that are equal have been given one value."""
     return max(values) - min(values) <= 1e-9 * max(abs(max(values)), 1e-300)
+
+
+def _mlp(reading: Reading) -> str:
+    """`relu MLP`, or what its activations are."""
+    kinds = list(dict.fromkeys(f.words for f in reading.activations))
+    if len(kinds) == 1 and kinds[0].isalpha():
+        return f"{kinds[0]} MLP"
+    return f"MLP with phi = {' and '.join(kinds)}"
 
 
 def _shape(reading: Reading) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 import numpy as np
@@ -24,8 +24,8 @@ from limitbench.advice.check.weights import LayerWeights, layer_weights
 from limitbench.errors import InputError, one_line
 from limitbench.numerics.random import stream_seed
 
-#: Networks of which weights are looked at, and of which Gram matrices are kept.
-WEIGHED, SPECTRA = 16, 64
+#: Networks of which Gram matrices are kept.
+SPECTRA = 64
 #: What is kept of every network at every point.
 STATISTICS = ("log_square", "correlation", "log_gap", "log_largest", "positive", "log_gradient")
 #: Fewest networks of which anything is said.
@@ -43,6 +43,7 @@ class Cell:
         reading: what it computes.
         points: nodes that are measured, in order of execution.
         dtype: in which the module runs.
+        takes: which of depth and width the factory takes.
         notes: how parts of it were treated.
         seconds: what one network takes.
         inputs: the batch.
@@ -58,6 +59,12 @@ class Cell:
     notes: tuple[str, ...]
     seconds: float
     inputs: Tensor
+    takes: tuple[str, ...] = ("depth", "width")
+
+    @property
+    def title(self) -> str:
+        """The sizes that the factory was called with, for headings."""
+        return ", ".join(f"{name} {getattr(self, name)}" for name in self.takes) or "as built"
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,14 +124,24 @@ def survey(factory: Factory, depth: int, width: int, inputs: Tensor, *, seed: in
     reading = read(tape.nodes, last.index)
     extra = {*reading.features, reading.start} if reading.features else set()
     cell = Cell(
-        depth, width, words, tape.nodes, reading, tuple(sorted({*points, *extra})), dtype, tuple(notes), 0.0, inputs
+        depth,
+        width,
+        words,
+        tape.nodes,
+        reading,
+        tuple(sorted({*points, *extra})),
+        dtype,
+        tuple(notes),
+        0.0,
+        inputs,
+        factory.takes,
     )
     if same_weights(module, _module(factory, cell, seed, 1, device)):
         raise InputError("factory", words, "fresh weights at every call; two calls gave the same ones")
     began = time.perf_counter()
     Sampler(factory, cell, seed=seed, device=device).draw(0)
     seconds = time.perf_counter() - began
-    return Cell(**{**cell.__dict__, "seconds": seconds})
+    return replace(cell, seconds=seconds)
 
 
 class Sampler:
@@ -155,8 +172,7 @@ class Sampler:
                 _look(value, place[node.index], row, grams)
             if node.index in self._weights and node.weight is not None:
                 matrices[node.index] = node.weight
-                if len(self._rows) < WEIGHED:
-                    self._weights[node.index].add(node.weight, node.bias)
+                self._weights[node.index].add(node.weight, node.bias)
 
         tape = Tape(keep_calls=False, seen=seen)
         output = _run(tape, module, _ready(cell.inputs, cell.dtype, self.device), cell.words)

@@ -6,10 +6,13 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from torch import Tensor
 
 #: Fourth moments over squared variance of what initialisers draw from.
 _KURTOSIS = {"Gaussian": 3.0, "uniform": 1.8, "Rademacher": 1.0}
+#: Networks of which more than the mean square is looked at.
+_LOOKED_AT = 16
 #: Relative spread of squared row norms below which rows are normalised or orthogonal.
 _FIXED_ROWS = 1e-4
 
@@ -26,15 +29,18 @@ class LayerWeights:
     name: str
     fan_in: int
     fan_out: int
-    _moments: list[tuple[float, float, float]] = field(default_factory=list)
+    _squares: list[float] = field(default_factory=list)
+    _moments: list[tuple[float, float]] = field(default_factory=list)
     _bias: list[float] = field(default_factory=list)
     _row_spread: float = math.inf
 
     def add(self, weight: Tensor, bias: Tensor | None) -> None:
-        """One more seed."""
-        w = weight.detach().double().reshape(-1)
-        square = w * w
-        self._moments.append((float(w.mean()), float(square.mean()), float((square * square).mean())))
+        """One more seed: the mean square of all, the other moments of the first few."""
+        w = weight.detach().reshape(-1)
+        self._squares.append(float(torch.linalg.vector_norm(w, dtype=torch.float64)) ** 2 / w.numel())
+        if len(self._moments) < _LOOKED_AT:
+            square = w.double() ** 2
+            self._moments.append((float(w.double().mean()), float((square * square).mean())))
         self._bias.append(0.0 if bias is None else float(bias.detach().double().square().mean()))
         if math.isinf(self._row_spread):
             rows = weight.detach().double().reshape(weight.shape[0], -1).square().sum(dim=1)
@@ -43,12 +49,12 @@ class LayerWeights:
     @property
     def sigma_w2(self) -> float:
         """fan_in times the variance of an entry."""
-        return self.fan_in * float(np.mean([m[1] for m in self._moments]))
+        return self.fan_in * float(np.mean(self._squares))
 
     @property
     def sigma_w2_se(self) -> float:
         """Its standard error, over seeds where there are two or more, else that of Gaussian entries."""
-        squares = np.array([m[1] for m in self._moments])
+        squares = np.array(self._squares)
         if len(squares) > 1:
             return float(self.fan_in * squares.std(ddof=1) / math.sqrt(len(squares)))
         return self.sigma_w2 * math.sqrt(2 / (self.fan_in * self.fan_out))
@@ -61,13 +67,13 @@ class LayerWeights:
     @property
     def kurtosis(self) -> float:
         """E w^4/(E w^2)^2; NaN for weights that are 0."""
-        second = float(np.mean([m[1] for m in self._moments]))
-        return float(np.mean([m[2] for m in self._moments])) / second**2 if second else math.nan
+        second = float(np.mean(self._squares[: len(self._moments)]))
+        return float(np.mean([m[1] for m in self._moments])) / second**2 if second else math.nan
 
     @property
     def mean_share(self) -> float:
         """(E w)^2/E w^2: how much of the weights is a common mean; 0 within noise for all usual initialisers."""
-        second = float(np.mean([m[1] for m in self._moments]))
+        second = float(np.mean(self._squares[: len(self._moments)]))
         return float(np.mean([m[0] for m in self._moments])) ** 2 / second if second else 0.0
 
     @property

@@ -26,8 +26,8 @@ def compare_claims(pair: Pair, *, same_networks: bool) -> Iterator[tuple[Finding
             differ by a change of code only.
 
     A claim may be a fit over the whole grid, so runs of different cells are not compared (`comparable_claims`). Values
-    without a standard error are compared where the networks are the same, and so are predicted values, some of which are
-    measured too.
+    without a standard error are compared where the networks are the same, and so are predicted values, as some of them
+    are measured too.
     """
     a, b = (run.group("claims") for run in (pair.a, pair.b))
     if not comparable_claims(pair):

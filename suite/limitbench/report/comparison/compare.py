@@ -176,9 +176,16 @@ def _compare(pair: Pair, progress: Progress) -> StudyComparison:
     all_same = len(same_networks) == tallies.get("networks", Tally()).compared
     for found, identical in compare_claims(pair, same_networks=all_same):
         book("claim", found, identical=identical)
-    lost = [_only(pair.a, pair.b), _only(pair.b, pair.a)]
     return StudyComparison(
-        pair.name, pair.differences, len(pair.cells), pair.lacking, *lost, tallies, findings, _notes(pair)
+        pair.name,
+        pair.differences,
+        len(pair.cells),
+        pair.lacking,
+        only_a=_only(pair.a, pair.b),
+        only_b=_only(pair.b, pair.a),
+        tallies=tallies,
+        findings=findings,
+        notes=_notes(pair),
     )
 
 

@@ -6,13 +6,14 @@ estimated from simulated paths has one, and two such tables are tested like two 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from limitbench.errors import InputError
 from limitbench.report.comparison.findings import Finding
@@ -98,52 +99,55 @@ def compare_laws(pair: Pair, observable: str) -> Iterator[tuple[SharedCell, str,
             if np.array_equal(a, b, equal_nan=True):
                 yield cell, theory, None
                 continue
-            subject = f"{theory}, {observable}"
-            before, after = (_words(x, p == "yes") for x, p in ((a, point_a), (b, point_b)))
-            if "yes" in (point_a, point_b) or not (np.isfinite(a).all() and np.isfinite(b).all()):
-                yield cell, theory, _point(pair.name, subject, cell.label, before, after, a, b, point_a == point_b)
-                continue
-            difference = cdf_difference(tables.levels, a, b)
-            known = declared(pair, cell, theory, observable) if difference > 2 * LEAST_ERROR else Declared(0.0)
-            allowed = allowed_difference(known.cdf_error)
-            pvalue = math.nan if known.draws is None else sampling_pvalue(max(difference - allowed, 0.0), known.draws)
-            yield (
-                cell,
-                theory,
-                Finding(
-                    "law",
-                    pair.name,
-                    subject,
-                    cell.label,
-                    before,
-                    after,
-                    difference,
-                    "in the cdf",
-                    allowed=allowed if known.draws is None else math.nan,
-                    pvalue=pvalue,
-                    certain=known.draws is None and difference > allowed,
-                ),
+            found = Finding(
+                "law",
+                pair.name,
+                f"{theory}, {observable}",
+                cell.label,
+                _words(tables.levels, a, point_a == "yes"),
+                _words(tables.levels, b, point_b == "yes"),
+                math.nan,
+                "in the cdf",
             )
+            if "yes" in (point_a, point_b):
+                yield cell, theory, _judge_points(found, a, b, same_kind=point_a == point_b)
+            else:
+                yield cell, theory, _judge_tables(found, tables.levels, a, b, pair, cell, theory, observable)
 
 
-def _point(
-    study: str,
-    subject: str,
-    where: str,
-    before: str,
-    after: str,
-    a: Int[np.ndarray, " levels"] | Float[np.ndarray, " levels"],
-    b: Int[np.ndarray, " levels"] | Float[np.ndarray, " levels"],
-    same_kind: bool,
+def _judge_points(
+    found: Finding, a: Float[np.ndarray, " levels"], b: Float[np.ndarray, " levels"], *, same_kind: bool
 ) -> Finding:
-    """Point masses, by their places; a point mass that became a law, or the reverse, is another law."""
+    """Point masses by their places; a point mass that became a law, or the reverse, is another law."""
     middle = a.size // 2
     difference = abs(float(a[middle] - b[middle]))
     allowed = LEAST_ERROR * max(1.0, abs(float(a[middle])))
     certain = not same_kind or not difference <= allowed
-    return Finding(
-        "law", study, subject, where, before, after, difference, "in its place", allowed=allowed, certain=certain
-    )
+    return dataclasses.replace(found, difference=difference, unit="in its place", allowed=allowed, certain=certain)
+
+
+def _judge_tables(
+    found: Finding,
+    levels: Float[np.ndarray, " levels"],
+    a: Float[np.ndarray, " levels"],
+    b: Float[np.ndarray, " levels"],
+    pair: Pair,
+    cell: SharedCell,
+    theory: str,
+    observable: str,
+) -> Finding:
+    """Two tables by the largest difference of their cdfs, over the levels at which both are finite."""
+    finite = np.isfinite(a) & np.isfinite(b)
+    difference = cdf_difference(levels[finite], a[finite], b[finite])
+    if not np.array_equal(a[~finite], b[~finite], equal_nan=True):  # dead or exploded at other levels
+        difference = max(difference, float(np.diff(levels).min()))
+        return dataclasses.replace(found, difference=difference, allowed=0.0, certain=True)
+    known = declared(pair, cell, theory, observable) if difference > allowed_difference(0.0) else Declared(0.0)
+    allowed = allowed_difference(known.cdf_error)
+    if known.draws is not None:
+        pvalue = sampling_pvalue(max(difference - allowed, 0.0), known.draws)
+        return dataclasses.replace(found, difference=difference, pvalue=pvalue)
+    return dataclasses.replace(found, difference=difference, allowed=allowed, certain=difference > allowed)
 
 
 def declared(pair: Pair, cell: SharedCell, theory: str, observable: str) -> Declared:
@@ -158,9 +162,6 @@ def declared(pair: Pair, cell: SharedCell, theory: str, observable: str) -> Decl
     return Declared(law.cdf_error, law.reference_size)
 
 
-def _words(quantiles: Float[np.ndarray, " levels"], point: bool) -> str:
-    n = quantiles.size
-    if point:
-        return f"at {number(quantiles[n // 2], 5)}"
-    low, middle, high = (number(quantiles[k], 4) for k in (n // 6, n // 2, n - 1 - n // 6))
-    return f"median {middle} ({low} to {high})"
+def _words(levels: Float[np.ndarray, " levels"], quantiles: Float[np.ndarray, " levels"], point: bool) -> str:
+    low, middle, high = (number(quantiles[np.abs(levels - u).argmin()], 4) for u in (0.05, 0.5, 0.95))
+    return f"at {middle}" if point else f"median {middle}, 90 % from {low} to {high}"

@@ -28,9 +28,7 @@ def compare_networks(
     The larger of two two-sample statistics counts: Kolmogorov-Smirnov for the values, and Fisher's exact test for the
     networks without a value (dead or exploded) where there are any; its p-value is doubled.
     """
-    columns = zip(
-        cells, pair.samples("a", observable, cells), pair.samples("b", observable, cells), strict=True
-    )
+    columns = zip(cells, pair.samples("a", observable, cells), pair.samples("b", observable, cells), strict=True)
     for cell, a, b in columns:
         if same_networks(a, b):
             yield cell, None
@@ -52,7 +50,7 @@ def _finding(
     if any(dead):
         from scipy import stats
 
-        table = [[dead[0], a.size], [dead[1], b.size]]
+        table = np.array([[dead[0], a.size], [dead[1], b.size]])
         death = float(stats.fisher_exact(table).pvalue)
         pvalue = death if math.isnan(pvalue) else min(1.0, 2 * min(pvalue, death))
         difference = np.nanmax([difference, abs(dead[0] / counts[0] - dead[1] / counts[1])])

@@ -23,8 +23,9 @@ def comparison_page(found: Comparison) -> str:
         }
         for study in found.studies
     ]
-    return shell.environment().get_template("comparison.html").render(
-        css=Markup(shell.style_sheet()),
+    environment = shell.environment()
+    return environment.get_template("comparison.html").render(
+        css=Markup(shell.style_sheet() + environment.get_template("site.css").render()),
         found=found,
         lead=lead(found),
         sentences=sentences(found),

@@ -42,7 +42,10 @@ def compare_scores(
                 a, b = scores[0].of(cell.a, observable, theory), scores[1].of(cell.b, observable, theory)
                 if math.isnan(a.distance) or math.isnan(b.distance):
                     continue
-                networks, laws = (cell.label, observable) in same_networks, (cell.label, theory, observable) in same_laws
+                networks, laws = (
+                    (cell.label, observable) in same_networks,
+                    (cell.label, theory, observable) in same_laws,
+                )
                 exact = networks and laws and a.networks == b.networks
                 found = _distance(pair.name, cell, observable, theory, a, b, exact)
                 yield found, _verdict(found, a, b, pair.a.margin, networks)
@@ -62,7 +65,8 @@ class _Scores:
         place = tuple(at[axis] for axis in results.axes)
         index = (*place, results.observables.index(observable), results.theories.index(theory))
         level = LEVEL if self._levels is None else float(self._levels[place])
-        return _Score(*(float(values[index]) for values in self._fields), level, int(results.counts[place]))
+        distance, low, high = (float(values[index]) for values in self._fields)
+        return _Score(distance, low, high, level, int(results.counts[place]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,13 +82,9 @@ class _Score:
         return max(self.high - self.distance, self.distance - self.low) / float(ndtri((1 + self.level) / 2))
 
 
-def _distance(
-    study: str, cell: SharedCell, observable: str, theory: str, a: _Score, b: _Score, exact: bool
-) -> Finding:
+def _distance(study: str, cell: SharedCell, observable: str, theory: str, a: _Score, b: _Score, exact: bool) -> Finding:
     difference = abs(a.distance - b.distance)
-    before, after = (
-        f"{number(s.distance, 3)} ({number(s.low, 3)} to {number(s.high, 3)})" for s in (a, b)
-    )
+    before, after = (f"{number(s.distance, 3)} ({number(s.low, 3)} to {number(s.high, 3)})" for s in (a, b))
     found = Finding("distance", study, f"{theory}, {observable}", cell.label, before, after, difference, "in D")
     if exact:
         allowed = ROUNDING * max(1.0, abs(a.distance))
@@ -108,4 +108,3 @@ def _verdict(found: Finding, a: _Score, b: _Score, margin: float, same_networks:
         certain=flipped and same_networks,
         pvalue=found.pvalue if flipped else math.nan,
     )
-

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from limitbench.errors import InputError, one_line
 from limitbench.report.comparison.compare import Comparison, StudyComparison, compare
-from limitbench.report.comparison.words import groups, lead, record, sentences, study_sentences
+from limitbench.report.comparison.record import record
+from limitbench.report.comparison.words import groups, lead, sentences, study_sentences
 
 
 def show(a: str, b: str, *, html: Path | str | None, as_json: bool, level: str) -> bool:
@@ -27,7 +28,9 @@ def show(a: str, b: str, *, html: Path | str | None, as_json: bool, level: str) 
         raise InputError("--level", level, "a number between 0 and 1, ends excluded")
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("reading", total=1.0)
-        found = compare(a, b, level=asked, progress=lambda study, done: bar.update(task, description=study, completed=done))
+        found = compare(
+            a, b, level=asked, progress=lambda study, done: bar.update(task, description=study, completed=done)
+        )
     if html is not None:
         from limitbench.report.comparison.page import comparison_page
         from limitbench.report.files import write_page
@@ -60,14 +63,16 @@ def print_comparison(found: Comparison, console: Console) -> None:
 def _changes(study: StudyComparison, level: float, *, narrow: bool) -> Table:
     """One row for each kind and subject; on a narrow terminal only what fits, with the largest change in words."""
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("changed", "what", "by at most") if narrow else ("changed", "what", "in", "by at most", "where", "A", "B"):
+    for column in (
+        ("changed", "what", "by at most") if narrow else ("changed", "what", "in", "by at most", "where", "A", "B")
+    ):
         table.add_column(column, overflow="fold")
     for group in groups(study, level):
         top = group.largest
-        row = (group.kind, group.subject, group.cells, group.beyond, top.where, top.before, top.after)
+        row = [group.kind, group.subject, group.cells, group.beyond, top.where, top.before, top.after]
         if narrow:
             place = " · ".join(filter(None, (group.cells, top.where)))
-            row = (group.kind, group.subject, f"{group.beyond}\n{place}\nA {top.before}\nB {top.after}")
+            row[2:] = [f"{group.beyond}\n{place}\nA {top.before}\nB {top.after}"]
         table.add_row(*(escape(text) for text in row))
     return table
 

@@ -6,8 +6,6 @@ comparable with a law's declared `cdf_error` and, for a law estimated from draws
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr, ndtri
@@ -44,15 +42,6 @@ def _excess(
     share = (at[inside] - table[k - 1]) / (table[k] - table[k - 1])
     low[inside] = high[inside] = ndtr(z[k - 1] + share * (z[k] - z[k - 1]))
     return float(np.maximum(np.maximum(low - levels, levels - high), 0.0).max())
-
-
-def shift(
-    levels: Float[np.ndarray, " levels"], a: Float[np.ndarray, " levels"], b: Float[np.ndarray, " levels"]
-) -> float:
-    """Wasserstein-1 distance of two tables over the standard deviation of the first; NaN where that is 0."""
-    mean = np.trapezoid(a, levels) / (levels[-1] - levels[0])
-    variance = np.trapezoid((a - mean) ** 2, levels)
-    return float(np.trapezoid(np.abs(a - b), levels)) / math.sqrt(variance) if variance > 0 else math.nan
 
 
 def sampling_pvalue(difference: float, draws: int) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -70,8 +69,9 @@ def lead(found: Comparison) -> str:
         n = sum(f.kind == kind for study in found.studies for f in study.changes(found.level))
         if n:
             kinds.append(f"{count(n)} {NOUNS[kind][n > 1]}")
-    where = [study.name for study in found.studies if study.changes(found.level)]
-    return f"{listing(kinds)} changed beyond {'its' if kinds[0].startswith('1 ') and len(kinds) == 1 else 'their'} errors, in {listing(where)}; compared were {shared}."
+    where = listing([study.name for study in found.studies if study.changes(found.level)])
+    whose = "its" if sum(len(study.changes(found.level)) for study in found.studies) == 1 else "their"
+    return f"{listing(kinds)} changed beyond {whose} errors, in {where}; compared were {shared}."
 
 
 def sentences(found: Comparison) -> list[str]:
@@ -100,70 +100,24 @@ def study_sentences(study: StudyComparison, level: float) -> list[str]:
             if tally.identical:
                 of = "all" if tally.identical == tally.compared else count(tally.identical)
                 same.append(f"{of} {NOUNS[kind][1]}")
-    said = [f"{_of(study.cells, 'cell')}: {listing(parts)} compared" + (f"; bit-identical are {listing(same)}." if same else ".")]
-    for (before, after), n in sorted(study.turned(level).items()):
-        if "undecided" in (before, after):
-            said.append(f"{_of(n, 'verdict')}: {before} in A, {after} in B; no change of what is known.")
-        else:
-            said.append(f"{_of(n, 'verdict')}: {before} in A, {after} in B, while D changed within its errors.")
+    said = [
+        f"{_of(study.cells, 'cell')}: {listing(parts)} compared"
+        + (f"; bit-identical are {listing(same)}." if same else ".")
+    ]
+    turned = study.turned(level)
+    settling = {pair: n for pair, n in turned.items() if "undecided" in pair}
+    flips = {pair: n for pair, n in turned.items() if "undecided" not in pair}
+    for found, words in (
+        (settling, "became decided or undecided"),
+        (flips, "turned round while D changed within errors"),
+    ):
+        if found:
+            parts = [f"{before} in A and {after} in B: {n}" for (before, after), n in sorted(found.items())]
+            said.append(f"{_of(sum(found.values()), 'verdict')} {words}, which is no change ({'; '.join(parts)}).")
     for run, cells, names in zip("AB", study.lacking, (study.only_a, study.only_b), strict=True):
         if cells or names:
             said.append(f"Only {run} has {listing([*([_of(cells, 'more cell')] if cells else []), *names])}.")
     return [*said, *(f"{note[0].upper()}{note[1:]}." for note in study.notes)]
-
-
-def record(found: Comparison) -> dict[str, object]:
-    """Everything as plain JSON: NaN as null."""
-
-    def finite(value: float) -> float | None:
-        return value if math.isfinite(value) else None
-
-    def change(f: Finding) -> dict[str, object]:
-        return {
-            "kind": f.kind,
-            "subject": f.subject,
-            "where": f.where.replace("\u00a0", " "),
-            "before": f.before,
-            "after": f.after,
-            "difference": finite(f.difference),
-            "unit": f.unit,
-            "allowed": finite(f.allowed),
-            "adjusted_pvalue": finite(f.adjusted),
-        }
-
-    studies = []
-    for study in found.studies:
-        studies.append(
-            {
-                "study": study.name,
-                "differences": [dict(zip(("field", "a", "b"), row, strict=True)) for row in study.differences],
-                "cells": study.cells,
-                "cells_only_a": study.lacking[0],
-                "cells_only_b": study.lacking[1],
-                "only_a": study.only_a,
-                "only_b": study.only_b,
-                "compared": {kind: t.compared for kind, t in study.tallies.items()},
-                "identical": {kind: t.identical for kind, t in study.tallies.items()},
-                "verdicts_within_errors": [
-                    {"before": before, "after": after, "count": n}
-                    for (before, after), n in sorted(study.turned(found.level).items())
-                ],
-                "changes": [change(f) for f in study.changes(found.level)],
-                "notes": study.notes,
-            }
-        )
-    return {
-        "a": found.a,
-        "b": found.b,
-        "level": found.level,
-        "tests": found.tests,
-        "changed": found.changed,
-        "identical": found.identical,
-        "only_a": found.only_a,
-        "only_b": found.only_b,
-        "text": [lead(found), *sentences(found)],
-        "studies": studies,
-    }
 
 
 def _of(n: int, one: str, many: str = "") -> str:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from limitbench.report import words
 from limitbench.report.figures.ink import PAGE, Ink, place_label
 from limitbench.report.figures.overlays import is_point
 from limitbench.report.results import Results
@@ -96,19 +97,29 @@ def draw_quantiles(axes: Axes, results: Results, observable: str, found: Quantil
     place_label(axes, ink, "quantiles of the theory", 50, _INNER)
 
 
-def describe(results: Results, found: Quantiles) -> str:
-    """For each theory how many quantiles lie in the band, and the furthest one."""
-    parts = []
+def describe(results: Results, found: Quantiles) -> tuple[str, str]:
+    """For each theory how many quantiles lie in the band and the furthest one; and the counts in one sentence."""
+    parts: list[str] = []
+    counts: dict[tuple[int, int], list[str]] = {}
     for theory, q in found.theories.items():
         known = np.isfinite(q)
         if not known.any():
             continue
-        inside = int(((q >= found.low) & (q <= found.high))[known].sum())
+        inside, title = int(((q >= found.low) & (q <= found.high))[known].sum()), results.theory_title(theory)
         off = np.where(known, (q - found.networks) / found.sd, 0.0)
         k = int(np.argmax(np.abs(off)))
-        side = "above" if off[k] > 0 else "below"
         parts.append(
-            f"{results.theory_title(theory)} has {inside} of {int(known.sum())} inside; the furthest, at "
-            f"{plain(round(100 * float(found.levels[k]), 1))} %, is {number(abs(off[k]), 2)} sd {side}"
+            f"{title} has {inside} of {int(known.sum())} inside; the furthest, at "
+            f"{plain(round(100 * float(found.levels[k]), 1))} %, is {number(abs(off[k]), 2)} sd "
+            f"{'above' if off[k] > 0 else 'below'}"
         )
-    return f"Quantiles in the pointwise 95 % band of the networks: {'; '.join(parts)}."
+        if not results.is_check(theory):
+            counts.setdefault((inside, int(known.sum())), []).append(title)
+    said = [
+        f"{words.listing(titles)} {'have' if len(titles) > 1 else 'has'} {inside} of {all_of}"
+        for (inside, all_of), titles in sorted(counts.items(), reverse=True)
+    ]
+    return (
+        f"Quantiles in the pointwise 95 % band of the networks: {'; '.join(parts)}.",
+        f"of the quantiles, {'; '.join(said)} in the pointwise 95 % band of the networks.",
+    )

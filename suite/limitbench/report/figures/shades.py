@@ -26,8 +26,8 @@ def draw_shades(axes: Axes, heat: Heat, *, x_log: bool, y_log: bool, ink: Ink = 
                 opacity = _DARKEST * round(share * (_SHADES - 1)) / (_SHADES - 1)
                 corner, size = (xs[j], ys[i]), (xs[j + 1] - xs[j], ys[i + 1] - ys[i])
                 axes.add_patch(Rectangle(corner, *size, facecolor=ink.network, alpha=opacity, lw=0, zorder=0.2))
-                middle = (_middle(xs[j], xs[j + 1], log=x_log), _middle(ys[i], ys[i + 1], log=y_log))
-                axes.text(*middle, number(value, 2), ha="center", va="center", fontsize=9, color=ink.ink, zorder=3)
+                place = (middle(xs[j], xs[j + 1], log=x_log), middle(ys[i], ys[i + 1], log=y_log))
+                axes.text(*place, number(value, 2), ha="center", va="center", fontsize=9, color=ink.ink, zorder=3)
 
 
 def edges(values: Float[np.ndarray, " cells"], *, log: bool) -> Float[np.ndarray, " edges"]:
@@ -38,7 +38,8 @@ def edges(values: Float[np.ndarray, " cells"], *, log: bool) -> Float[np.ndarray
     return np.exp(found) if log else found
 
 
-def _middle(low: float, high: float, *, log: bool) -> float:
+def middle(low: float, high: float, *, log: bool) -> float:
+    """Halfway between two ends, on a logarithmic axis in the logarithm."""
     return float(np.sqrt(low * high)) if log else (low + high) / 2
 
 

@@ -17,6 +17,7 @@ from matplotlib.patches import Rectangle
 
 from limitbench.report.figures.ink import PAGE, Ink, place_label
 from limitbench.report.figures.shades import edges
+from limitbench.report.results import Results
 from limitbench.report.style import number, plain, verdict_mark
 from limitbench.report.validity import Validity
 
@@ -25,7 +26,9 @@ _FULL, _PALE = 0.45, 0.14
 #: More cells than this along a side leave no room for numbers.
 _MOST_NUMBERED = 8
 _WIDTH, _HEIGHT = 350, 290
-_LEFT, _RIGHT, _BOTTOM, _TOP = 56, 8, 44, 8
+_LEFT, _BOTTOM, _INNER, _HIGH = 56, 44, 286, 238
+#: More ticks than this run into each other.
+_MOST_TICKS = 10
 
 #: A user's own network: depth, width and a few words.
 Own = tuple[float, float, str]
@@ -35,8 +38,7 @@ def validity_figure(validity: Validity, *, own: Sequence[Own] = (), contours: Se
     """The map as the page shows it; arguments as for `draw_validity`."""
     with PAGE.style():
         figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72))
-        size = (_WIDTH - _LEFT - _RIGHT, _HEIGHT - _BOTTOM - _TOP)
-        axes = figure.add_axes((_LEFT / _WIDTH, _BOTTOM / _HEIGHT, size[0] / _WIDTH, size[1] / _HEIGHT))
+        axes = figure.add_axes((_LEFT / _WIDTH, _BOTTOM / _HEIGHT, _INNER / _WIDTH, _HIGH / _HEIGHT))
         draw_validity(axes, validity, own=own, contours=contours)
     return figure
 
@@ -58,10 +60,7 @@ def draw_validity(
         ink: colours.
     """
     results = validity.results
-    logs = _geometric(validity.widths), _geometric(validity.depths)
-    xs, ys = edges(validity.widths, log=logs[0]), edges(validity.depths, log=logs[1])
-    axes.set_xscale("log" if logs[0] else "linear")
-    axes.set_yscale("log" if logs[1] else "linear")
+    xs, ys, logs = set_plane(axes, results, ink)
     _draw_cells(axes, validity, xs, ys, logs, ink)
     for theory in validity.theories if contours is None else contours:
         _draw_margin(axes, validity, theory, logs, ink)
@@ -71,21 +70,34 @@ def draw_validity(
         axes.annotate(label, (x, y), xytext=(8, 5), textcoords="offset points", fontsize=10, color=ink.ink, zorder=5)
     axes.set_xlim(min([xs[0], *(x for x, _, _ in dots)]), max([xs[-1], *(x for x, _, _ in dots)]))
     axes.set_ylim(min([ys[0], *(y for _, y, _ in dots)]), max([ys[-1], *(y for _, y, _ in dots)]))
-    axes.set_xticks(validity.widths, results.axis_labels(results.width_axis))
-    axes.set_yticks(validity.depths, results.axis_labels(results.depth_axis))
-    axes.set_xticks([], minor=True)
-    axes.set_yticks([], minor=True)
+
+
+def set_plane(axes: Axes, results: Results, ink: Ink) -> tuple[np.ndarray, np.ndarray, tuple[bool, bool]]:
+    """Make `axes` the plane of a grid; the ends of its columns and rows, and which axes are logarithmic."""
+    depth = str(results.depth_axis)
+    widths, depths = results.widths, np.array(results.values(depth), dtype=float)
+    logs = _geometric(widths), _geometric(depths)
+    xs, ys = edges(widths, log=logs[0]), edges(depths, log=logs[1])
+    axes.set_xscale("log" if logs[0] else "linear")
+    axes.set_yscale("log" if logs[1] else "linear")
+    axes.set_xlim(xs[0], xs[-1])
+    axes.set_ylim(ys[0], ys[-1])
+    for setter, values, axis in ((axes.set_xticks, widths, "width"), (axes.set_yticks, depths, depth)):
+        labels = results.axis_labels(axis)
+        every = -(-len(values) // _MOST_TICKS)
+        setter(values[::every], labels[::every])
+        setter([], minor=True)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
     axes.set_xlabel(f"width {results.symbol('width')}")
-    symbol = results.symbol(str(results.depth_axis))
-    words = symbol if results.depth_axis in ("aspect", symbol) else f"{results.depth_axis} {symbol}"
-    place_label(axes, ink, words, _LEFT - 12, _WIDTH - _LEFT - _RIGHT)
+    symbol = results.symbol(depth)
+    place_label(axes, ink, symbol if depth in ("aspect", symbol) else f"{depth} {symbol}", _LEFT - 12, _INNER)
+    return xs, ys, logs
 
 
 def _geometric(values: Float[np.ndarray, " values"]) -> bool:
     """Whether steps are more even in the logarithm."""
-    if values[0] <= 0:
+    if values[0] <= 0 or len(values) < 2:
         return False
     if len(values) < 3:
         return bool(values[-1] >= 2 * values[0])

@@ -56,13 +56,13 @@ def _squared_outputs(cells: list[CellEvidence]) -> StudyFigure | None:
         Series("NNGP: 0", alpha, np.zeros_like(alpha), "theory", theory="infinite-width"),
     )
     caption = (
-        "Squares of two outputs are correlated, exactly by Π(1 + 2/N_l) − 1 and in the limit by e^{2α} − 1, which NNGP "
-        f"sets to 0. Against the exact value: {'; '.join(words)}. Cells with a standard error above "
+        "In theory the squares of two outputs have the covariance Π(1 + 2/N_l) − 1, e^{2α} − 1 in the "
+        f"limit, 0 for NNGP. Against the exact value: {'; '.join(words)}. Cells with a standard error above "
         f"{_RELATIVE:.0%} are left out: tails are log-normal."
     )
     return StudyFigure(
         "squared-outputs",
-        "Outputs share a random scale",
+        "Covariance of the squares of two outputs",
         "α = Σ 1/N_l",
         "Cov(S₁², S₂²)",
         (*lines, *series),
@@ -118,17 +118,17 @@ def _variance(cells: list[CellEvidence]) -> StudyFigure:
     alpha = np.geomspace(seen[0] / 1.2, seen[-1] * 1.2, 40)
     line = Series("proportional limit 2α", alpha, 2 * alpha, "theory", theory="proportional-limit")
     caption = (
-        f"Var ln Q₁₁ is 2 Σ 1/N_l whatever the widths are, up to terms of order 1/N: {len(cells)} cells, the furthest "
-        f"{worst:.1f} standard errors from the exact Σ ψ₁(N_l/2). NNGP's 0 is below a logarithmic axis."
+        f"In theory Var ln Q₁₁ is 2 Σ 1/N_l whatever the widths are, up to terms of order 1/N: {len(cells)} cells, the "
+        f"furthest {worst:.1f} standard errors from the exact Σ ψ₁(N_l/2). NNGP's 0 is below a logarithmic axis."
     )
     if math.isfinite(wrong[0]):
         caption += (
-            f" Depth over mean width is a wrong variable for widths n, 3n, n, …: 2L/(mean width) is {wrong[1]:.3g} in "
-            f"the deepest cell where the networks have {wrong[0]:.3g}."
+            f" With depth over mean width instead, for widths n, 3n, n, …, 2L/(mean width) is {wrong[1]:.3g} in the "
+            f"deepest cell where the networks have {wrong[0]:.3g}."
         )
     return StudyFigure(
         "unequal-widths",
-        "Equal and unequal widths lie on one curve",
+        "Var ln Q₁₁ for equal and unequal widths",
         "Σ 1/N_l",
         "Var ln Q₁₁",
         (line, *series),

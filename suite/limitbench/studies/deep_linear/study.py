@@ -36,17 +36,25 @@ def _check(cell: Cell) -> None:
 
 THEORIES = (
     StudyTheory(
-        "infinite-width", "infinite width (NNGP)", build=lambda cell: InfiniteWidth(outputs=int(cell["outputs"]))
+        "infinite-width",
+        "infinite width (NNGP)",
+        build=lambda cell: InfiniteWidth(outputs=int(cell["outputs"])),
+        formula=r"Q=I",
     ),
     StudyTheory(
         "proportional-limit",
         "proportional limit",
         build=lambda cell: ProportionalLimit(alpha=inverse_widths(cell), outputs=int(cell["outputs"])),
+        formula=(r"Q_\alpha=G_\alpha G_\alpha^\top,\quad dG=G\,dA,\quad " r"\ln Q_{11}\sim\mathcal N(-\alpha,2\alpha)"),
     ),
     StudyTheory(
         "finite-width",
         "exact finite-size law",
         build=lambda cell: FiniteWidth(width=layer_widths(cell), outputs=int(cell["outputs"])),
+        formula=(
+            r"Q=GG^\top,\quad G=T_1\cdots T_L,\quad (T_\ell)_{ii}^2\sim\frac1N\chi^2_{N-i+1},\quad "
+            r"(T_\ell)_{ij}\sim\mathcal N\bigl(0,\frac1N\bigr)"
+        ),
     ),
 )
 
@@ -119,4 +127,8 @@ STUDY = Study(
     claims=_claims,
     figures=_figures,
     check=_check,
+    formula=(
+        r"S=\frac{1}{\sqrt{N^L}}\,W_{L+1}\cdots W_2\,W_1\frac{X}{\sqrt{N_0}},\quad "
+        r"\operatorname{vec}S\mid Q\sim\mathcal N(0,Q\otimes K)"
+    ),
 )

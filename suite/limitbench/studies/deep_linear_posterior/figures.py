@@ -12,6 +12,7 @@ from limitbench.studies.deep_linear_posterior.tasks import LABELS, aspect, finit
 from limitbench.studies.evidence import CellEvidence, Evidence
 from limitbench.studies.figures import Series, StudyFigure
 from limitbench.studies.measured import Measured
+from limitbench.studies.phrases import each, sign_of
 from limitbench.theories.linear_posterior import InfiniteWidth, ProportionalLimit
 
 #: Points of a theory's curve.
@@ -118,18 +119,20 @@ def _coupling(evidence: Evidence) -> StudyFigure | None:
             points = _points(evidence, f"networks, N = {width}, {labels}", widths[width], COUPLING)
             if points is not None:
                 series.append(points)
-                words.append(f"{labels} N = {width} {points.y[-1]:+.3f} ± {points.se[-1]:.3f}")  # type: ignore[index]
+                value, se = float(points.y[-1]), float(points.se[-1])  # type: ignore[index]
+                sign = sign_of(value, se, positive="positive", negative="negative", neither="not clear of 0")
+                words.append(f"{labels} labels, N = {width} {value:+.3f} ± {se:.3f} ({sign})")
     if not series:
         return None
     ends = series[0].x[[0, -1]]
     series.append(Series("infinite width (NNGP): 0", ends, np.zeros(len(ends)), "theory", theory="infinite-width"))
     caption = (
-        "Outputs that share their labels are coupled positively, opposite ones negatively, NNGP's not at all. At the "
-        f"largest L/N: {'; '.join(words) or 'too few effective networks'}."
+        "In theory outputs that share their labels are coupled positively, opposite ones negatively, NNGP's not at "
+        f"all. Networks at the largest L/N: {each(words, 'too few effective ones')}."
     )
     return StudyFigure(
         "output-coupling",
-        "Labels couple the outputs",
+        "Covariance of two outputs given the labels",
         "α = L/N",
         "Cov(S₁, S₂ | Y) at x₀",
         tuple(series),
@@ -193,13 +196,13 @@ def _noise(evidence: Evidence) -> StudyFigure | None:
         if len(kept):
             series.append(Series(f"networks, L = N = {width}", kept[:, 0], kept[:, 1], se=kept[:, 2]))
     caption = (
-        f"Without noise every mixture predicts Y K⁻¹ k₀ = {interpolant:.3f}: at T = {noise[0]:g} NNGP has "
+        f"Without noise every mixture of Gaussian processes predicts Y K⁻¹ k₀ = {interpolant:.3f}: at T = {noise[0]:g} NNGP has "
         f"{infinite[0]:.3f} and the limit {proportional[0]:.3f}; at T = {noise[-1]:g} {infinite[-1]:.3f} and "
-        f"{proportional[-1]:.3f}. What is left of depth is the spread, E[Q | Y] times NNGP's variance."
+        f"{proportional[-1]:.3f}."
     )
     return StudyFigure(
         "noise",
-        "Noise decides what depth changes",
+        "Predictive mean against the noise",
         "noise variance T",
         "predictive mean at x₀",
         tuple(series),

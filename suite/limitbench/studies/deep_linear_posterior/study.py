@@ -76,9 +76,32 @@ STUDY = Study(
     observables=("posterior_output_1", "posterior_output_2", "output_1", "output_2", "log_weight"),
     network=_network,
     theories=(
-        StudyTheory("infinite-width", "infinite width (NNGP)", nngp),
-        StudyTheory("proportional-limit", "proportional limit", limit),
-        StudyTheory("finite-mixture", "exact finite-size mixture", finite),
+        StudyTheory(
+            "infinite-width",
+            "infinite width (NNGP)",
+            nngp,
+            formula=(
+                r"\text{mean }Y(K+TI)^{-1}k_0,\quad " r"\text{covariance }I\bigl(k_{00}-k_0^\top(K+TI)^{-1}k_0\bigr)"
+            ),
+        ),
+        StudyTheory(
+            "proportional-limit",
+            "proportional limit",
+            limit,
+            formula=(
+                r"\ln Q\sim\mathcal N(-\alpha,2\alpha)\;(D=1),\quad "
+                r"dG=G\,dA,\;Q_\alpha=G_\alpha G_\alpha^\top\;(D=2)"
+            ),
+        ),
+        StudyTheory(
+            "finite-mixture",
+            "exact finite-size mixture",
+            finite,
+            formula=(
+                r"Q=GG^\top,\quad G=T_1\cdots T_L,\quad (T_\ell)_{ii}^2\sim\frac1N\chi^2_{N-i+1},\quad "
+                r"(T_\ell)_{21}\sim\mathcal N\bigl(0,\frac1N\bigr)"
+            ),
+        ),
     ),
     presets={
         "quick": Preset(
@@ -108,4 +131,5 @@ STUDY = Study(
     block_samples={"exact": 16384, "dense": 1024},
     check=_check,
     figures=_figures,
+    formula=r"p(Q\mid Y)\propto p(Q)\,\mathcal N(\operatorname{vec}Y;\,0,\,Q\otimes K+T\,I)",
 )

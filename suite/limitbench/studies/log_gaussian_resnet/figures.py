@@ -23,6 +23,7 @@ from limitbench.studies.log_gaussian_resnet.evidence import (
     log_mean_growth,
 )
 from limitbench.studies.measured import Measured, column_values, mean_of, values, variance, variance_of
+from limitbench.studies.phrases import apart, furthest, last_point
 
 BASE, LIMIT, NNGP = "log-gaussian-base", "log-gaussian", "infinite-width"
 #: Residual weights drawn at most in one figure.
@@ -110,10 +111,19 @@ def _variance_with_depth(evidence: Evidence) -> StudyFigure | None:
         "Var ln V_d/V₀",
         tuple(series),
         f"Networks of width {width}. The variance of a vanilla network is {ratio:.2f} times that of independent layers "
-        f"at α² = {family.weight:g}, d/n = {deepest / width:g}; Balanced ones follow independent layers.",
+        f"at α² = {family.weight:g}, d/n = {deepest / width:g}."
+        + _balanced_words(series, Interlayer(EQUAL, balanced=True).base),
         x_log=True,
         y_log=True,
     )
+
+
+def _balanced_words(series: Sequence[Series], rate: float) -> str:
+    """How far Balanced networks are from independent layers, whose moment is `rate` d/n."""
+    found = next((s for s in series if s.label.startswith(BALANCED)), None)
+    if found is None:
+        return ""
+    return f" Balanced networks: {apart(furthest(found, rate * found.x))} independent layers."
 
 
 def _mean_with_depth(evidence: Evidence) -> StudyFigure | None:
@@ -130,8 +140,10 @@ def _mean_with_depth(evidence: Evidence) -> StudyFigure | None:
         "depth over width d/n",
         "−E ln V_d/V₀",
         tuple(series),
-        f"Networks of width {width}; the sign is turned. A typical network shrinks, the more where fewer than half of "
-        "the ReLUs are active.",
+        f"Networks of width {width}; the sign is turned. At the largest d/n: "
+        + "; ".join(f"{s.label} {last_point(s)}" for s in series if s.kind == "network")
+        + "."
+        + _balanced_words(series, -Interlayer(EQUAL, balanced=True).mean_rate),
         x_log=True,
         y_log=True,
     )
@@ -147,20 +159,24 @@ def _variance_with_width(evidence: Evidence) -> StudyFigure | None:
     theory = np.array([family.theory(int(k), int(k)).variance for k in fine])
     fitted = [k for k in square if 32 <= k <= 128] or list(square)
     fit = fit_excess({k: square[k] for k in fitted}, family, max(fitted))
+    limit = Interlayer(EQUAL).variance_rate
+    at = int(np.argmin(np.abs(np.log(n / 100))))
+    near = f"{n[at]:g}"
     series = (
         _points("vanilla, α² = 0.5, d = n", n, [variance(cell) for cell in square.values()]),
         _line("finite-depth sums", fine.astype(float), theory, FINITE),
-        _line("infinite depth", n[[0, -1]], [Interlayer(EQUAL).variance_rate] * 2, LIMIT),
+        _line("infinite depth", n[[0, -1]], [limit] * 2, LIMIT),
         _line(f"finite-depth sums + {fit.value:.0f}/n", fine.astype(float), theory + fit.value / fine),
     )
     return StudyFigure(
         "variance-excess",
-        "How slowly the variance approaches its limit",
+        "The variance on its way to its limit",
         "width n = depth d",
         "Var ln V_d/V₀",
         series,
         f"The excess over finite-depth sums is a/n with a = {fit.value:.1f} ± {fit.se:.1f}, fitted at widths "
-        f"{', '.join(map(str, fitted))}: vanilla networks are far from their limit at a hundred units.",
+        f"{', '.join(map(str, fitted))}. At width {near} the variance is {100 * (series[0].y[at] / limit - 1):+.1f} % "
+        f"from its limit {limit:.2f}, at width {n[0]:g} {100 * (series[0].y[0] / limit - 1):+.1f} %.",
         x_log=True,
     )
 
@@ -181,20 +197,22 @@ def _activation(evidence: Evidence) -> StudyFigure | None:
     last = series[-1]
     width, column = Family(evidence, BALANCED).widest()
     shallow = {d: c for d, c in sorted(column.items()) if d <= width}
+    balanced = ""
     if shallow:
         measured = [excess([c], "active_fraction") for c in shallow.values()]
         series.append(_points(f"balanced, n = {width}", shallow, measured))
+        balanced = f" Balanced networks: {apart(furthest(series[-1], 0.0))} half."
     layers = np.arange(1, 33)
     curve = [Interlayer(EQUAL).active_excess(int(layer)) for layer in layers]
     series.append(_line("sum over lags", layers.astype(float), curve, FINITE))
     return StudyFigure(
         "hypoactivation",
-        "Fewer than half of the ReLUs are active",
+        "Active ReLUs less half of them (hypoactivation)",
         "layer l",
         "n (P(z_l > 0) − 1/2)",
         tuple(series),
-        f"A vanilla network of α² = 0.5 tends to {curve[-1]:.3f}/n fewer than half active units; {last.label} has "
-        f"{last.y[-1]:.3f}/n in its last layer shown. Balanced: none.",
+        f"Share of active units less 1/2, times n, at α² = 0.5: {last.label} has {last_point(last)} in its last layer "
+        f"shown, the sum over lags {curve[-1]:.3f}.{balanced}",
         x_log=True,
     )
 
@@ -219,8 +237,8 @@ def _lags(evidence: Evidence) -> StudyFigure | None:
         "lag r",
         "4n Cov(A_l, A_{l+r})",
         tuple(series),
-        f"α² = 0.5. At lag 1: {', '.join(parts) or 'not recorded'}; K(c) = {squares_kernel(EQUAL**0.5):.3f}, 0 for "
-        "Balanced.",
+        f"α² = 0.5. At lag 1: {', '.join(parts) or 'not recorded'}; in theory K(c) = "
+        f"{squares_kernel(EQUAL**0.5):.3f}, 0 for Balanced.",
     )
 
 
@@ -237,6 +255,7 @@ def _constants(evidence: Evidence) -> StudyFigure | None:
     fine = np.linspace(0.0, 0.98, 50)
     finite, limit = [Interlayer(float(w), n) for w in fine], [Interlayer(float(w)) for w in fine]
     peak = max(limit, key=lambda constants: constants.coupling)
+    sums = np.array([Interlayer(float(w), n).variance_rate for w in weights])
     series = (
         _points("v", weights, found),
         _points("−m", weights, [Measured(-m.value, m.se) for m in means]),
@@ -252,13 +271,15 @@ def _constants(evidence: Evidence) -> StudyFigure | None:
         "residual weight α²",
         "rate in d/n",
         series,
-        f"Points: vanilla networks at n = d = {n}. The interlayer constant C peaks at {peak.coupling:.2f} near α² = "
-        f"{peak.residual_weight:.2f}: neither a ReLU MLP (α² = 0) nor a weak branch has any.",
+        f"Points: vanilla networks at n = d = {n}, v {apart(furthest(series[0], sums))} the finite-depth sums. In "
+        f"theory the interlayer constant C is {limit[0].coupling:.2f} at α² = 0 (a ReLU MLP), peaks at "
+        f"{peak.coupling:.2f} near α² = {peak.residual_weight:.2f} and is {limit[-1].coupling:.2f} at α² = "
+        f"{fine[-1]:g}.",
     )
 
 
 def _growth(evidence: Evidence) -> StudyFigure | None:
-    series, words = [], ""
+    series, words, balanced = [], "", ""
     for network in (VANILLA, BALANCED):
         family = Family(evidence, network)
         for width in sorted(family.widths())[-2:]:
@@ -275,8 +296,11 @@ def _growth(evidence: Evidence) -> StudyFigure | None:
                 depths = np.unique(np.linspace(1, width // 4, 20).round().astype(int))
                 y = [family.theory(int(d), width).mean_growth for d in depths]
                 series.append(_line(f"finite-depth sums, n = {width}", depths / width, y, FINITE))
-                words = f"Vanilla ones reach {series[-2].y[-1]:.3f} there, on the way to the rate "
-                words += f"{Interlayer(EQUAL).growth_rate:.4f} of infinite depth; "
+                words = f" Vanilla networks, n = {width}: {last_point(series[-2])} at d/n = {series[-2].x[-1]:g}, "
+                words += f"finite-depth sums {y[-1]:.3f}; the rate at infinite depth is "
+                words += f"{Interlayer(EQUAL).growth_rate:.4f}."
+            else:
+                balanced = f" Balanced ones, n = {width}: {apart(furthest(series[-1], 0.0))} no growth."
     if not series:
         return None
     series.append(_line("infinite width", np.array([0.0, 0.25]), [0.0, 0.0], NNGP))
@@ -286,5 +310,5 @@ def _growth(evidence: Evidence) -> StudyFigure | None:
         "depth over width d/n",
         "ln E V_d/V₀",
         tuple(series),
-        f"α² = 0.5, d/n up to 1/4 (beyond, rare networks decide). {words}Balanced ones do not grow.",
+        f"α² = 0.5, d/n up to 1/4 (beyond, rare networks decide).{words}{balanced}",
     )

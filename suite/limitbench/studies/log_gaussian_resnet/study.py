@@ -109,10 +109,41 @@ STUDY = Study(
     observables=("log_norm", "log_output", "log_jacobian", "active_fraction", "relu_share"),
     network=_network,
     theories=(
-        StudyTheory("infinite-width", "infinite width (NNGP)", _infinite_width),
-        StudyTheory("log-gaussian-base", "log-Gaussian, independent layers", _base, skip=_base_is_the_limit),
-        StudyTheory("log-gaussian", "log-Gaussian", _limit),
-        StudyTheory("log-gaussian-finite-depth", "log-Gaussian, finite-depth sums", _finite_depth),
+        StudyTheory(
+            "infinite-width",
+            "infinite width (NNGP)",
+            _infinite_width,
+            formula=r"\ln\frac{|z_d|^2}{s^d|z_0|^2}=0",
+        ),
+        StudyTheory(
+            "log-gaussian-base",
+            "log-Gaussian, independent layers",
+            _base,
+            skip=_base_is_the_limit,
+            formula=(
+                r"\ln\frac{|z_d|^2}{s^d|z_0|^2}\sim\mathcal N\bigl(-\frac{\beta t}{2},\beta t\bigr),\quad "
+                r"\beta=\frac{5\lambda^4+4\alpha^2\lambda^2}{s^2}"
+            ),
+        ),
+        StudyTheory(
+            "log-gaussian",
+            "log-Gaussian",
+            _limit,
+            formula=(
+                r"\ln\frac{|z_d|^2}{s^d|z_0|^2}\sim\mathcal N(mt,vt),\quad "
+                r"v=\beta+\frac{2\lambda^4}{s^2}\sum_{r\ge1}K(c^r),\quad "
+                r"m=-\frac\beta2-\frac{\lambda^4}{s^2}\sum_{r\ge1}\bigl[K(c^r)-M(c^r)\bigr]"
+            ),
+        ),
+        StudyTheory(
+            "log-gaussian-finite-depth",
+            "log-Gaussian, finite-depth sums",
+            _finite_depth,
+            formula=(
+                r"\ln\frac{|z_d|^2}{s^d|z_0|^2}\sim\mathcal N(m_dt,v_dt),\quad "
+                r"\sum_{r\ge1}\to\sum_{r=1}^{d-1}\bigl(1-\frac rd\bigr)"
+            ),
+        ),
     ),
     presets={
         "quick": Preset(
@@ -149,4 +180,7 @@ STUDY = Study(
     },
     claims=_claims,
     figures=_figures,
+    formula=(
+        r"z_{\ell+1}=\alpha z_\ell+\lambda\sqrt{2/n}\,W_{\ell+1}\,z_\ell^+,\quad " r"s=\alpha^2+\lambda^2,\quad t=d/n"
+    ),
 )

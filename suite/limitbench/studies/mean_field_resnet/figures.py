@@ -100,8 +100,8 @@ def _signals(evidence: Evidence) -> StudyFigure | None:
         "layer l",
         "mean over networks",
         series,
-        f"Full residual networks, {columns.parameters['activation']}: p = ⟨x²⟩, γ = ⟨x x'⟩, s = ⟨(x − x')²⟩; default "
-        "variances are those that the paper's figures are recalled to have. " + _worst(series, columns),
+        f"Full residual networks, {columns.parameters['activation']}: p = ⟨x²⟩, γ = ⟨x x'⟩, s = ⟨(x − x')²⟩. "
+        + _worst(series, columns),
         y_log=bool(min(s.y.min() for s in series) > 0),
     )
 
@@ -133,20 +133,30 @@ def _plain_against_residual(evidence: Evidence) -> StudyFigure | None:
             continue
         series += _pairs(columns, {"log_chi": f"χ, {network}", "log_distance": f"s, {network}"})
         chi, s = (columns.logs(name)[[0, -1]] / np.log(10) for name in ("log_chi", "log_distance"))
-        ends.append(f"{network}: χ₀/χ_L = 10^{chi[0]:.1f}, s_L/s₁ = 10^{s[1] - s[0]:.1f}")
+        ends.append(
+            f"{network}: χ₀/χ_L = 10^{chi[0]:.1f}, {_bend(series[-3])} of it in the first half of the layers; s_L/s₁ = "
+            f"10^{s[1] - s[0]:.1f}"
+        )
     plain = shown[PLAIN]
     if plain is None or not series:
         return None
     return StudyFigure(
         "plain-against-residual",
-        "Exponential without skips, subexponential with them",
+        "Signals and gradients without skips and with them",
         "layer l",
         "s forward, χ/χ_L backward",
         tuple(series),
-        f"tanh, {plain.setting()} (full: {_setting(shown[FULL])}). χ at the input of block l; straight lines "
-        "are exponential. " + "; ".join(ends) + ".",
+        f"tanh, {plain.setting()} (full: {_setting(shown[FULL])}). χ at the input of block l; where it is exponential, "
+        "half of its log falls into each half of the layers. " + "; ".join(ends) + ".",
         y_log=True,
     )
+
+
+def _bend(line: Series) -> str:
+    """Share of the change of ln y in the first half of the layers."""
+    log = np.log(line.y)
+    middle = np.interp((line.x[0] + line.x[-1]) / 2, line.x, log)
+    return f"{100 * (middle - log[0]) / (log[-1] - log[0]):.0f} %"
 
 
 def _setting(columns: Columns | None) -> str:

@@ -134,9 +134,31 @@ STUDY = Study(
     ),
     network=_network,
     theories=(
-        StudyTheory("recurrences", "mean field recurrences", _recurrences),
-        StudyTheory("asymptotics", "asymptotic laws in depth", _asymptotics),
-        StudyTheory("gaussian-fluctuations", "recurrences + 1/N fluctuations", _fluctuations),
+        StudyTheory(
+            "recurrences",
+            "mean field recurrences",
+            _recurrences,
+            formula=(
+                r"q_\ell=\sigma_w^2p_{\ell-1}+\sigma_b^2,\quad "
+                r"p_\ell=p_{\ell-1}+\sigma_v^2\,\mathbb E\varphi(\sqrt{q_\ell}\,g)^2+\sigma_a^2,\quad "
+                r"\chi_{\ell-1}=\bigl[1+\sigma_v^2\sigma_w^2\,\mathbb E\varphi'(\sqrt{q_\ell}\,g)^2\bigr]\chi_\ell"
+            ),
+        ),
+        StudyTheory(
+            "asymptotics",
+            "asymptotic laws in depth",
+            _asymptotics,
+            formula=(
+                r"\tanh:\;p_\ell\sim b\,\ell,\quad \ln\frac{\chi_0}{\chi_\ell}\sim A\sqrt\ell+B\ln\ell,\quad "
+                r"|e_\ell-e^*|=\Theta(\ell^{-\delta})"
+            ),
+        ),
+        StudyTheory(
+            "gaussian-fluctuations",
+            "recurrences + 1/N fluctuations",
+            _fluctuations,
+            formula=r"\ln x_\ell\sim\mathcal N\bigl(\ln\bar x_\ell-\frac v2,v\bigr),\quad v=\frac{c_\ell}{N}",
+        ),
     ),
     presets={
         "quick": Preset(
@@ -175,4 +197,5 @@ STUDY = Study(
     block_samples={"exact": 2048, "dense": 256},
     check=_check,
     figures=_figures,
+    formula=r"h_\ell=w_\ell x_{\ell-1}+b_\ell,\quad x_\ell=v_\ell\,\varphi(h_\ell)+a_\ell+x_{\ell-1}",
 )

@@ -96,10 +96,42 @@ STUDY = Study(
     observables=("log_norm",),
     network=_network,
     theories=(
-        StudyTheory("infinite-width", "infinite width (NNGP)", lambda cell: InfiniteWidth()),
-        StudyTheory("log-gaussian", "log-Gaussian, the family's constant", _limit),
-        StudyTheory("log-gaussian-finite-depth", "log-Gaussian, finite-depth sums", _finite_depth, skip=_no_sums),
-        StudyTheory("finite-width", "exact finite-size law", _exact, skip=_not_exact),
+        StudyTheory(
+            "infinite-width",
+            "infinite width (NNGP)",
+            lambda cell: InfiniteWidth(),
+            formula=r"\ln\frac{V_d}{V_0}=0",
+        ),
+        StudyTheory(
+            "log-gaussian",
+            "log-Gaussian, the family's constant",
+            _limit,
+            formula=(
+                r"\ln\frac{V_d}{V_0}\sim\mathcal N(mt,vt),\quad "
+                r"v=3\kappa-1\text{ for MLPs},\quad \kappa=\frac{2(s_+^4+s_-^4)}{(s_+^2+s_-^2)^2}"
+            ),
+        ),
+        StudyTheory(
+            "log-gaussian-finite-depth",
+            "log-Gaussian, finite-depth sums",
+            _finite_depth,
+            skip=_no_sums,
+            formula=(
+                r"\ln\frac{V_d}{V_0}\sim\mathcal N(m_dt,v_dt),\quad "
+                r"\sum_{r\ge1}\to\sum_{r=1}^{d-1}\bigl(1-\frac rd\bigr)"
+            ),
+        ),
+        StudyTheory(
+            "finite-width",
+            "exact finite-size law",
+            _exact,
+            skip=_not_exact,
+            formula=(
+                r"\ln\frac{V_d}{V_0}=\sum_\ell\ln\frac{c}{n_\ell}"
+                r"\bigl(s_+^2\chi^2_{K_\ell}+s_-^2\chi^2_{n_\ell-K_\ell}\bigr),\quad "
+                r"K_\ell\sim\operatorname{Bin}(n_\ell,\frac12)"
+            ),
+        ),
     ),
     presets={
         "quick": Preset(
@@ -125,4 +157,5 @@ STUDY = Study(
     claims=_claims,
     block_samples={"exact": 2048, "dense": 256},
     figures=_figures,
+    formula=r"\operatorname{Var}\ln\frac{V_d}{V_0}\to v\,t,\quad t=\sum_\ell\frac1{n_\ell}",
 )

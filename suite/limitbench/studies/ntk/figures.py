@@ -11,6 +11,7 @@ from limitbench.studies.evidence import CellEvidence, Evidence
 from limitbench.studies.figures import Series, StudyFigure
 from limitbench.studies.measured import mean_of, values, variance
 from limitbench.studies.ntk.claims import NARROWEST
+from limitbench.studies.phrases import last_point
 from limitbench.theories.ntk import LogNormal
 
 
@@ -37,7 +38,7 @@ def _setting(cell: CellEvidence) -> str:
 
 
 def _spread(rows: list[list[CellEvidence]]) -> StudyFigure:
-    series, off = [], 0.0
+    series, off, compared = [], 0.0, 0
     for row in rows:
         t = np.array([float(c.parameters["depth"]) / float(c.parameters["width"]) for c in row])
         found = [variance(c, "log_ntk") for c in row]
@@ -45,18 +46,24 @@ def _spread(rows: list[list[CellEvidence]]) -> StudyFigure:
         seen, se = np.array([m.value for m in found]), np.array([m.se for m in found])
         if float(row[0].parameters["width"]) >= NARROWEST:
             off = max(off, float(np.max(np.abs(seen / exact - 1)[t <= 1.0], initial=0.0)))
+            compared += int((t <= 1.0).sum())
         series.append(Series(_label(row), t, seen, se=se))
         width = row[0].parameters["width"]
         series.append(Series(f"log-normal, n = {width}", t, exact, kind="theory", theory="log-normal"))
+    ends = series[0], series[-2]
+    seen = (
+        f"Up to d = n, from n = {NARROWEST} on, the variances of {compared} cells are within {100 * off:.0f} % of those "
+        "of the log-normal law with the exact mean and second moment"
+        if compared
+        else f"At d/n = {ends[0].x[-1]:g}, {ends[0].label} have {last_point(ends[0])}"
+    )
     return StudyFigure(
         name="spread-of-the-kernel",
-        title="The spread of ln K₁₁ is set by depth over width",
+        title="The spread of ln K₁₁ against depth over width",
         x_label="d/n",
         y_label="Var ln K₁₁",
         series=tuple(series),
-        caption=f"{_setting(rows[0][0])}. Up to d = n, from n = {NARROWEST} on, the variances are within "
-        f"{100 * off:.0f} % of those of the log-normal law with the exact mean and second moment; infinite width has "
-        "none.",
+        caption=f"{_setting(rows[0][0])}. {seen}. Infinite width has none.",
         x_log=True,
         y_log=True,
     )

@@ -64,8 +64,24 @@ STUDY = Study(
     observables=("log_ntk", "ntk_ratio", "ntk_12"),
     network=_network,
     theories=(
-        StudyTheory("infinite-width", "infinite width (NTK)", _infinite_width),
-        StudyTheory("log-normal", "log-normal, exact moments", _log_normal),
+        StudyTheory(
+            "infinite-width",
+            "infinite width (NTK)",
+            _infinite_width,
+            formula=(
+                r"\Theta_\ell=\rho_\ell+\rho'_\ell\,\Theta_{\ell-1},\quad "
+                r"\rho'_\ell=\frac{d\rho_\ell}{d\rho_{\ell-1}},\quad \Theta_0=\rho_0"
+            ),
+        ),
+        StudyTheory(
+            "log-normal",
+            "log-normal, exact moments",
+            _log_normal,
+            formula=(
+                r"\ln\frac{K_{11}}{d+1}\sim\mathcal N\bigl(-\frac v2,v\bigr),\quad "
+                r"v=\ln\frac{\mathbb E K^2}{(\mathbb E K)^2}\approx\bigl(\frac{7\kappa}{3}-1\bigr)\frac dn"
+            ),
+        ),
     ),
     presets={
         "quick": Preset(
@@ -91,4 +107,5 @@ STUDY = Study(
     },
     claims=_claims,
     figures=_figures,
+    formula=r"K(x,x')=\sum_\theta\partial_\theta f(x)\,\partial_\theta f(x')",
 )

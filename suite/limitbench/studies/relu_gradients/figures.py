@@ -10,6 +10,7 @@ import numpy as np
 from limitbench.studies.evidence import CellEvidence, Evidence
 from limitbench.studies.figures import Series, StudyFigure
 from limitbench.studies.measured import Measured, mean_of, values, variance_of
+from limitbench.studies.phrases import differ, each, last_point
 from limitbench.studies.relu_gradients.families import MLPS, columns, layers_of, reads_ends
 from limitbench.studies.relu_gradients.residual import BALANCED, VANILLA, variances, whole_networks
 from limitbench.studies.relu_gradients.slopes import WEIGHT_GRADIENT, fit_slope
@@ -47,8 +48,15 @@ def _one_line(evidence: Evidence) -> StudyFigure | None:
         series.append(_points(f"|∂E/∂W|², {network}", x, variances(whole, WEIGHT_GRADIENT)))
     ends = [c for c in columns(evidence, ("relu",)) if reads_ends(c)]
     x = [layers_of(c[0].parameters).time(WEIGHT_GRADIENT) for c in ends]
-    series.append(_points("|Ju|², relu", x, variances([c[-1] for c in ends], "log_jacobian")))
-    series.append(_points("|J'v|², relu", x, variances([c[0] for c in ends], "log_gradient")))
+    forward, backward = (
+        variances([c[-1] for c in ends], "log_jacobian"),
+        variances([c[0] for c in ends], "log_gradient"),
+    )
+    series.append(_points("|Ju|², relu", x, forward))
+    series.append(_points("|J'v|², relu", x, backward))
+    off = [abs(a.value - b.value) / math.hypot(a.se, b.se) for a, b in zip(forward, backward, strict=True)]
+    known = [d for d in off if math.isfinite(d)]
+    both = f" Variances of |Ju|² and |J'v|² differ by at most {max(known):.1f} standard errors." if known else ""
     series = [s for s in series if len(s.x)]
     if not series:
         return None
@@ -62,13 +70,12 @@ def _one_line(evidence: Evidence) -> StudyFigure | None:
     narrow = f" The narrowest and deepest reach {beyond:.1f} times the line of ReLU." if beyond > 1.3 else ""
     return StudyFigure(
         "variance-against-inverse-widths",
-        "Only the sum of inverse widths matters",
+        "Variances against the sum of inverse widths",
         "sum of inverse widths Σ 1/n_l",
         "variance of the log",
         tuple(series),
         f"Slopes at infinite width: {', '.join(words) or 'too few widths'}; the log-normal law has 3/p − 1"
-        f"{': ' + expected if expected else ''}. Jacobians, gradients and weight gradients through the same layers "
-        f"have the same variance.{narrow}",
+        f"{': ' + expected if expected else ''}.{both}{narrow}",
         x_log=True,
         y_log=True,
     )
@@ -97,15 +104,17 @@ def _by_layer(evidence: Evidence) -> StudyFigure | None:
     first, last = values(column[0], WEIGHT_GRADIENT), values(column[-1], WEIGHT_GRADIENT)
     whole, within = variance_of(first), variance_of(first - last)
     p = column[0].parameters
+    flat, back, ahead = (s for s in series if s.kind == "network")
     return StudyFigure(
         "gradients-by-layer",
         "Gradients of the layers of one network",
         "layer l",
         "mean of the log",
         tuple(series),
-        f"ReLU networks of width {p['width']} and depth {p['depth']}. Gradients by units shrink on their way back as "
-        f"norms do on their way forward; weight gradients have one law in all layers, of variance {whole.value:.2f}. "
-        f"Within one network the first and the last differ by a log of variance {within.value:.2f}.",
+        f"ReLU networks of width {p['width']} and depth {p['depth']}. The mean log of the gradient by units is "
+        f"{back.y[0]:.2f} at layer {back.x[0]:g}, that of the norm {ahead.y[-1]:.2f} at layer {ahead.x[-1]:g}; weight "
+        f"gradients are within {np.ptp(flat.y):.2f} of each other in all layers, of variance {whole.value:.2f} in the "
+        f"first. Within one network the first and the last differ by a log of variance {within.value:.2f}.",
     )
 
 
@@ -199,7 +208,8 @@ def _above(series: Series, least: float) -> Series:
 
 def _residual(evidence: Evidence) -> StudyFigure | None:
     """Variances per d/n of residual networks, forward and backward, against width."""
-    series, words = [], []
+    series: list[Series] = []
+    words, ways = [], []
     for network in (VANILLA, BALANCED):
         cells = whole_networks(evidence, network)
         depth = max((int(c.parameters["depth"]) for c in cells), default=0)
@@ -212,7 +222,11 @@ def _residual(evidence: Evidence) -> StudyFigure | None:
             points = _points(f"{label}, {network}", _widths(cells), found)
             if len(points.x):
                 series.append(points)
-                words.append(f"{points.label} {points.y[-1]:.2f}")
+                words.append(f"{points.label} {last_point(points, 2)}")
+        pair = [s for s in series if s.label.endswith(f", {network}") and s.se is not None]
+        if len(pair) == 2:
+            ends = [(float(s.y[-1]), float(s.se[-1])) for s in pair if s.se is not None]
+            ways.append(f"{network} {differ(ends[0], ends[1])}")
     if not series:
         return None
     span = np.array([min(s.x[0] for s in series), max(s.x[-1] for s in series)])
@@ -225,8 +239,8 @@ def _residual(evidence: Evidence) -> StudyFigure | None:
         "width n",
         "variance of the log over d/n",
         tuple(series),
-        f"At the largest width: {', '.join(words)}. Balanced networks have one law in both directions; vanilla ones do "
-        "not, and no theory is claimed for their gradients.",
+        f"At the largest width: {', '.join(words)}. Forward and backward: {each(ways, 'not both measured')}. In theory "
+        "Balanced networks have one law in both directions; none is claimed for gradients of vanilla ones.",
         x_log=True,
     )
 

@@ -83,19 +83,41 @@ STUDY = Study(
     observables=("log_norm", "log_jacobian", "log_gradient", "log_weight_gradient", "dead"),
     network=_network,
     theories=(
-        StudyTheory("infinite-width", "infinite width", lambda cell: InfiniteWidth(is_mlp(cell))),
-        StudyTheory("log-normal", "log-normal", lambda cell: LogNormal(layers_of(cell)), skip=_no_mlp),
+        StudyTheory(
+            "infinite-width",
+            "infinite width",
+            lambda cell: InfiniteWidth(is_mlp(cell)),
+            formula=r"|Ju|^2=1",
+        ),
+        StudyTheory(
+            "log-normal",
+            "log-normal",
+            lambda cell: LogNormal(layers_of(cell)),
+            skip=_no_mlp,
+            formula=(
+                r"\ln|Ju|^2\sim\mathcal N\bigl(-\frac\beta2,\beta\bigr),\quad "
+                r"\beta=\bigl(\frac3p-1\bigr)\sum_\ell\frac1{n_\ell}"
+            ),
+        ),
         StudyTheory(
             "chi-square-products",
             "exact chi-square products",
             lambda cell: ChiSquareProducts(layers_of(cell)),
             skip=_no_mlp,
+            formula=(
+                r"|Ju|^2=\prod_\ell\frac{1}{p\,n_\ell}\chi^2_{K_\ell},\quad "
+                r"K_\ell\sim\operatorname{Bin}(n_\ell,p)\text{ given }K_\ell>0"
+            ),
         ),
         StudyTheory(
             "balanced-log-normal",
             "log-normal, Balanced ResNet",
             lambda cell: BalancedLogNormal(_blocks_over_width(cell)),
             skip=_not_balanced,
+            formula=(
+                r"\ln|Ju|^2\sim\mathcal N\bigl(-\frac\beta2,\beta\bigr),\quad "
+                r"\beta=\frac{5\lambda^4+4\alpha^2\lambda^2}{(\alpha^2+\lambda^2)^2}\frac dn"
+            ),
         ),
     ),
     presets={
@@ -132,4 +154,8 @@ STUDY = Study(
     claims=_claims,
     block_samples={"exact": 2048, "dense": 256},
     figures=_figures,
+    formula=(
+        r"z_\ell=\sqrt{\frac{1}{p\,n_{\ell-1}}}\,W_\ell\,D_{\ell-1}z_{\ell-1},\quad "
+        r"J=\partial z_d/\partial z_0,\quad D\text{ the units that are on, a share }p"
+    ),
 )

@@ -10,6 +10,7 @@ import numpy as np
 from limitbench.errors import InputError
 from limitbench.studies.evidence import CellEvidence, Evidence
 from limitbench.studies.figures import Series, StudyFigure
+from limitbench.studies.phrases import apart, each, furthest, moves
 from limitbench.studies.residual_equivalence.cells import (
     MLP,
     NORMALISED,
@@ -89,7 +90,7 @@ def _correlation_along_time(evidence: Evidence) -> StudyFigure | None:
     ends = ", ".join(f"{s.label} {s.y[-1]:.4f} ± {s.se[-1]:.4f}" for s in points if s.se is not None)
     return StudyFigure(
         "correlation-along-time",
-        "One curve for MLP and residual networks",
+        "Mean correlation of MLP and residual networks along depth",
         "t = l/d",
         "mean correlation ρ",
         (Series("common ODE", times, np.array(curve), "theory", theory="ode"), *points),
@@ -108,7 +109,9 @@ def _norm_along_time(evidence: Evidence) -> StudyFigure | None:
         for network, cells in along.items()
     ]
     curves = [Series("constant norm", times, np.ones(len(times)), "theory", theory="ode")]
-    words = "The norm of the MLP and of the normalised network is constant."
+    still = [(s.label, furthest(s, 1.0)) for s in points if s.label != _LABELS[PLAIN]]
+    words = each([f"{label} {apart(off)} a constant norm" for label, off in still if math.isfinite(off)], "") + "."
+    words = words if len(words) > 1 else "No network of constant norm was drawn."
     if PLAIN in along:
         cell = along[PLAIN][-1]
         ode = cell.theory("ode")
@@ -116,11 +119,11 @@ def _norm_along_time(evidence: Evidence) -> StudyFigure | None:
         curves.append(Series(f"e^ht, h = {ode.growth:g}", times, np.exp(ode.growth * times), "reference"))
         discrete = cell.theory("infinite-width").law("covariance_11").mean
         last = next(s for s in points if s.label == _LABELS[PLAIN])
-        words += f" That of the plain one reaches {last.y[-1]:.3f}; at infinite width (1 + h/d)^(td) = {discrete:.3f}."
+        words += f" The plain ResNet reaches {last.y[-1]:.3f}; at infinite width (1 + h/d)^(td) = {discrete:.3f}."
     cell = next(iter(along.values()))[-1]
     return StudyFigure(
         "norm-along-time",
-        "Only the plain residual network grows",
+        "Mean squared norm along depth",
         "t = l/d",
         "mean V¹¹",
         (*curves, *points),
@@ -159,6 +162,11 @@ def _fluctuation_against_width(evidence: Evidence) -> StudyFigure | None:
     ]
     ends = [f"{scaled(c).value:.3f} ± {scaled(c).se:.3f} ({size(c)})" for c in (mlp[0], mlp[-1])]
     found = f"goes from {ends[0]} to {ends[1]}" if len(mlp) > 1 else f"is {ends[0]}"
+    other = "".join(
+        f" That of the {s.label} {moves(s)}; fluctuations of order n^-1/2 fall as d^-1/2 in this scale."
+        for s in points
+        if s.label == _LABELS[NORMALISED]
+    )
     return StudyFigure(
         "scaled-fluctuation",
         "The scaled fluctuation of the correlation",
@@ -169,8 +177,7 @@ def _fluctuation_against_width(evidence: Evidence) -> StudyFigure | None:
             *exact,
             *points,
         ),
-        f"The MLP's scaled standard deviation {found}; its limit is {limit:.4f}. That of the residual network "
-        "falls: it fluctuates by n^-1/2, not by (d/n)^1/2.",
+        f"The MLP's scaled standard deviation {found}; its limit is {limit:.4f}.{other}",
         x_log=True,
     )
 

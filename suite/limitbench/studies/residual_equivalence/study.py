@@ -130,11 +130,50 @@ def _only_mlp(cell: Cell) -> str | None:
 
 
 THEORIES = (
-    StudyTheory("ode", "common ODE", _ode),
-    StudyTheory("infinite-width", "infinite width", _infinite_width),
-    StudyTheory("gaussian-fluctuation", "ODE + Gaussian fluctuation", _gaussian_fluctuation, _only_mlp),
-    StudyTheory("kernel-fluctuation", "infinite width + CLT", _kernel_fluctuation),
-    StudyTheory("finite-width-chain", "finite-width chain", _chain, _only_mlp),
+    StudyTheory(
+        "ode",
+        "common ODE",
+        _ode,
+        formula=(
+            r"\frac{d\rho}{dt}=\nu(\rho)=\frac{\Delta^2}{2\pi}"
+            r"\bigl(\sqrt{1-\rho^2}-\rho\arccos\rho\bigr)"
+        ),
+    ),
+    StudyTheory(
+        "infinite-width",
+        "infinite width",
+        _infinite_width,
+        formula=(
+            r"V_{\ell+1}=\mathrm{skip}^2V_\ell+\mathrm{branch}^2\,\mathbb E[\varphi(z)\varphi(z)^\top],\quad "
+            r"z\sim\mathcal N(0,V_\ell)"
+        ),
+    ),
+    StudyTheory(
+        "gaussian-fluctuation",
+        "ODE + Gaussian fluctuation",
+        _gaussian_fluctuation,
+        _only_mlp,
+        formula=r"\rho_\ell\sim\mathcal N\bigl(\rho_t,\frac dn s_t\bigr),\quad s'=2\nu'(\rho)s+(1-\rho^2)^2",
+    ),
+    StudyTheory(
+        "kernel-fluctuation",
+        "infinite width + CLT",
+        _kernel_fluctuation,
+        formula=(
+            r"\sqrt n\,(V_d-\mathbb E V_d)\to z_dz_d^\top-V_d+U_d,\quad "
+            r"U_{\ell+1}=\mathrm{skip}^2U_\ell+\mathrm{branch}^2\bigl(\xi_\ell+K'(V_\ell)[U_\ell]\bigr)"
+        ),
+    ),
+    StudyTheory(
+        "finite-width-chain",
+        "finite-width chain",
+        _chain,
+        _only_mlp,
+        formula=(
+            r"\mathbb E z_{\ell+1}=\bar z(z_\ell)+\frac{m_1}{n}+\frac{m_2}{n^2},\quad "
+            r"\kappa_2=\frac{v_1}{n}+\frac{v_2}{n^2},\quad \kappa_3=\frac{k}{n^2},\quad z=\operatorname{artanh}\rho"
+        ),
+    ),
 )
 
 
@@ -231,4 +270,9 @@ STUDY = Study(
     block_samples={"exact": 2048, "dense": 256},
     check=_check,
     figures=_figures,
+    formula=(
+        r"z_{\ell+1}=z_\ell+\frac{1}{\sqrt{dn}}W_\ell\,\varphi(z_\ell)\quad\text{against}"
+        r"\quad z_{\ell+1}=\sqrt{\frac cn}\,W_\ell\,\varphi_s(z_\ell),\quad "
+        r"s_\pm=1+c_\pm d^{-1/2}"
+    ),
 )

@@ -93,17 +93,69 @@ def _simulated(cell: Cell) -> MatrixCovarianceSDE:
 
 
 THEORIES = (
-    StudyTheory("infinite-width", "infinite width", lambda cell: _finite(cell, InfiniteWidth)),
-    StudyTheory("infinite-width-clt", "infinite width + CLT", lambda cell: _finite(cell, InfiniteWidthCLT)),
-    StudyTheory("covariance-sde", "covariance SDE", _limit),
-    StudyTheory("covariance-sde-corrected", "covariance SDE, finite-size drift", _corrected),
+    StudyTheory(
+        "infinite-width",
+        "infinite width",
+        lambda cell: _finite(cell, InfiniteWidth),
+        formula=(
+            r"\rho_{\ell+1}=\rho_\ell+\frac{c\,(s_+-s_-)^2}{2\pi}"
+            r"\bigl(\sqrt{1-\rho_\ell^2}-\rho_\ell\arccos\rho_\ell\bigr)"
+        ),
+    ),
+    StudyTheory(
+        "infinite-width-clt",
+        "infinite width + CLT",
+        lambda cell: _finite(cell, InfiniteWidthCLT),
+        formula=(
+            r"s_{\ell+1}=\Bigl(\frac{d\rho_{\ell+1}}{d\rho_\ell}\Bigr)^2s_\ell+\frac{v(\rho_\ell)}{n},\quad "
+            r"\rho_d\sim\mathcal N(\bar\rho_d,s_d)"
+        ),
+    ),
+    StudyTheory(
+        "covariance-sde",
+        "covariance SDE",
+        _limit,
+        formula=(
+            r"d\rho=\Bigl[\nu(\rho)-\frac{\rho(1-\rho^2)}{2}\Bigr]dt+(1-\rho^2)\,dB,\quad "
+            r"\nu(\rho)=\frac{(c_+-c_-)^2}{2\pi}\bigl(\sqrt{1-\rho^2}-\rho\arccos\rho\bigr)"
+        ),
+    ),
+    StudyTheory(
+        "covariance-sde-corrected",
+        "covariance SDE, finite-size drift",
+        _corrected,
+        formula=(
+            r"d\rho=\Bigl[c\,\nu(\rho)-\frac{\rho(1-\rho^2)}{2}\Bigr]dt+(1-\rho^2)\,dB,\quad "
+            r"c=\frac{2}{s_+^2+s_-^2}"
+        ),
+    ),
     StudyTheory(
         "covariance-sde-driftless",
         "covariance SDE, ν = 0",
         lambda cell: DriftlessCovarianceSDE(time=_time(cell), rho0=float(cell["rho0"])),
+        formula=(
+            r"d\rho=-\frac{\rho(1-\rho^2)}{2}\,dt+(1-\rho^2)\,dB,\quad " r"\ln\frac{V_t}{V_0}\sim\mathcal N(-t,2t)"
+        ),
     ),
-    StudyTheory("finite-width-chain", "finite-width chain", lambda cell: _finite(cell, FiniteWidthChain)),
-    StudyTheory("matrix-covariance-sde", "m-point covariance SDE (Bartlett–Euler)", _simulated, role="check"),
+    StudyTheory(
+        "finite-width-chain",
+        "finite-width chain",
+        lambda cell: _finite(cell, FiniteWidthChain),
+        formula=(
+            r"\mathbb E z_{\ell+1}=\bar z(z_\ell)+\frac{m_1}{n}+\frac{m_2}{n^2},\quad "
+            r"\kappa_2=\frac{v_1}{n}+\frac{v_2}{n^2},\quad \kappa_3=\frac{k}{n^2},\quad z=\operatorname{artanh}\rho"
+        ),
+    ),
+    StudyTheory(
+        "matrix-covariance-sde",
+        "m-point covariance SDE (Bartlett–Euler)",
+        _simulated,
+        role="check",
+        formula=(
+            r"dV=b(V)\,dt+\Sigma(V)^{1/2}dB,\quad b^{ab}=\nu(\rho^{ab})\sqrt{V^{aa}V^{bb}},\quad "
+            r"\Sigma_{ab,cd}=V^{ac}V^{bd}+V^{ad}V^{bc}"
+        ),
+    ),
 )
 
 
@@ -181,4 +233,8 @@ STUDY = Study(
     claims=_claims,
     check=_check,
     figures=_figures,
+    formula=(
+        r"z_{\ell+1}=\sqrt{c/n}\,W_\ell\,\varphi_s(z_\ell),\quad "
+        r"\varphi_s(x)=s_+\max(x,0)+s_-\min(x,0),\quad s_\pm=1+c_\pm n^{-p}"
+    ),
 )

@@ -14,6 +14,7 @@ from limitbench.numerics.smooth_norm import norm_cdf
 from limitbench.studies.evidence import CellEvidence, Evidence, widest
 from limitbench.studies.figures import Series, StudyFigure
 from limitbench.studies.measured import Measured, mean_of, values
+from limitbench.studies.phrases import last_point
 from limitbench.studies.shaped_smooth.cells import CRITICAL, beta, time
 from limitbench.studies.shaped_smooth.evidence import share
 from limitbench.theories.base import Theory
@@ -106,17 +107,18 @@ def _convergence(cells: Sequence[CellEvidence]) -> StudyFigure | None:
         series.append(
             Series(f"norm SDE, {label}", widths, np.full(widths.size, limit), kind="theory", theory="norm-sde")
         )
-        said.append(f"{label}: {share(row[-1]).value:.3f} of {limit:.3f} at n = {widths[-1]:g}")
+        points = series[-2]
+        said.append(f"{label}: {points.y[0]:.3f} at n = {widths[0]:g}, {last_point(points)} at n = {widths[-1]:g}")
+        said[-1] += f", the limit is {limit:.3f}"
     if not series:
         return None
     return StudyFigure(
         name="explosion-against-width",
-        title="Explosions need wide networks",
+        title="Share of exploded networks against width",
         x_label="width n",
         y_label=f"P(V > 10⁴ by t = {time(cells[0].parameters):g})",
         series=tuple(series),
-        caption="φ = x + √(1 + x²) − 1. The small parameter is V/(a² n), with V of 10 and more where explosions are "
-        "decided. " + "; ".join(said) + ".",
+        caption="φ = x + √(1 + x²) − 1; lines: the norm SDE, infinite width. " + "; ".join(said) + ".",
         x_log=True,
     )
 
@@ -129,6 +131,7 @@ def _norm_in_time(cells: Sequence[CellEvidence]) -> StudyFigure | None:
     # the extremes and what lies between, each a pair of series
     chosen = [ordered[round(i)] for i in np.linspace(0, len(ordered) - 1, min(4, len(ordered)))]
     series: list[Series] = []
+    said = []
     for b, activation, scale in chosen:
         row = [c for c in cells if c.parameters["activation"] == activation and c.parameters["scale"] == scale]
         times = np.array([time(c.parameters) for c in row])
@@ -136,19 +139,21 @@ def _norm_in_time(cells: Sequence[CellEvidence]) -> StudyFigure | None:
             continue
         label = f"{activation}, a = {scale:g} (β = {b:.2f})"
         series.append(_points(f"networks, {label}", list(times), [mean_of(values(c, "log_norm")) for c in row]))
+        said.append(f"{label}: {last_point(series[-1])} at t = {max(times):g}")
         curve = np.linspace(0, max(times), 9)
         y = [0.0, *(_mean_log_norm(t, b) for t in curve[1:])]
         series.append(Series(f"norm SDE, {label}", curve, np.array(y), kind="theory", theory="norm-sde"))
+        said[-1] += f", SDE {y[-1]:.3f}"
     if not series:
         return None
     return StudyFigure(
         name="norm-in-time",
-        title="Explosion, collapse or a stationary norm",
+        title="The log norm in time",
         x_label="t = l/n",
         y_label="E ln V, explosions left out",
         series=tuple(series),
-        caption=f"Width {cells[0].parameters['width']}, V₀ = 1. For β < −1 the mean settles, else it falls for ever; "
-        "for β > 0 part of the networks has exploded and the rest collapses.",
+        caption=f"Width {cells[0].parameters['width']}, V₀ = 1. {'; '.join(said)}. In theory the mean settles for β < "
+        "−1 and falls for ever else; for β > 0 part of the networks explodes and the rest collapses.",
     )
 
 
@@ -192,7 +197,7 @@ def _ode(cells: Sequence[CellEvidence]) -> StudyFigure | None:
     limit = ode(time(last.parameters))
     return StudyFigure(
         name="ode",
-        title="Below the critical rate: correlations go to 1/2",
+        title="The mean correlation below the critical rate",
         x_label="t = l/n^{2p}",
         y_label="E ρ",
         series=(*series, Series("1/2", curve[[0, -1]], np.array([0.5, 0.5]), kind="reference")),

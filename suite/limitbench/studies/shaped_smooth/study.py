@@ -87,28 +87,49 @@ def _late_stationary(cell: Cell) -> str | None:
 
 
 THEORIES = (
-    StudyTheory("infinite-width", "infinite width", _infinite_width),
-    StudyTheory("smooth-ode", "covariance ODE", lambda cell: _covariance(cell, CovarianceODE), _subcritical),
     StudyTheory(
-        "covariance-sde", "covariance SDE (simulated)", lambda cell: _covariance(cell, SmoothCovarianceSDE), _critical
+        "infinite-width",
+        "infinite width",
+        _infinite_width,
+        formula=r"V^{ab}_{\ell+1}=c\,\mathbb E[\varphi_s(u)\varphi_s(v)],\quad (u,v)\sim\mathcal N(0,V_\ell)",
+    ),
+    StudyTheory(
+        "smooth-ode",
+        "covariance ODE",
+        lambda cell: _covariance(cell, CovarianceODE),
+        _subcritical,
+        formula=r"V'=\beta V(V-1),\quad \rho'=\frac{\varphi''(0)^2}{4a^2}V(1-\rho)(1-2\rho)",
+    ),
+    StudyTheory(
+        "covariance-sde",
+        "covariance SDE (simulated)",
+        lambda cell: _covariance(cell, SmoothCovarianceSDE),
+        _critical,
+        formula=r"dV=b(V)\,dt+\Sigma(V)^{1/2}dB,\quad \Sigma_{ab,cd}=V^{ac}V^{bd}+V^{ad}V^{bc}",
     ),
     StudyTheory(
         "norm-sde",
         "norm SDE (solved)",
         lambda cell: NormSDE(time=time(cell), beta=beta(cell), norm0=float(cell["norm0"])),
         _critical,
+        formula=(
+            r"dV=\beta V(V-1)\,dt+\sqrt2\,V\,dB,\quad "
+            r"\beta=\frac{1}{a^2}\bigl(\frac34\varphi''(0)^2+\varphi'''(0)\bigr)"
+        ),
     ),
     StudyTheory(
         "explosion-probability",
         "explosion probability, t → ∞",
         lambda cell: ExplosionProbability(beta=beta(cell), norm0=float(cell["norm0"])),
         _late_explosion,
+        formula=r"\mathbb P(V\text{ explodes})=P(\beta+1,\beta V_0),\quad \beta>0",
     ),
     StudyTheory(
         "stationary",
         "stationary Gamma law, t → ∞",
         lambda cell: StationaryNorm(beta=beta(cell), norm0=float(cell["norm0"])),
         _late_stationary,
+        formula=r"V_\infty\sim\operatorname{Gamma}(|\beta|-1,\,|\beta|),\quad \beta<-1",
     ),
 )
 
@@ -192,4 +213,7 @@ STUDY = Study(
     # columns of few networks at large widths: a block of 4096 would hold them all
     block_samples={"exact": 512, "dense": 256},
     check=_check,
+    formula=(
+        r"z_{\ell+1}=\sqrt{c/n}\,W_\ell\,\varphi_s(z_\ell),\quad " r"\varphi_s(x)=s\,\varphi(x/s),\quad s=a\,n^{p}"
+    ),
 )

@@ -54,7 +54,18 @@ STUDY = Study(
     ),
     observables=("test_accuracy", "train_loss", "diverged", "log_gradient_ratio", "log_image_distance"),
     network=network,
-    theories=(StudyTheory("recurrences", "mean-field recurrences", initial_recurrences),),
+    theories=(
+        StudyTheory(
+            "recurrences",
+            "mean-field recurrences",
+            initial_recurrences,
+            formula=(
+                r"\ln\frac{\chi_0}{\chi_L}=\sum_\ell\ln\bigl[1+"
+                r"\sigma_v^2\sigma_w^2\,\mathbb E\varphi'(\sqrt{q_\ell}\,g)^2\bigr],\quad "
+                r"s_L=p_L+p'_L-2\gamma_L"
+            ),
+        ),
+    ),
     presets={
         "quick": Preset(
             {"design": ("tanh-adam",), "sigma_w2": (0.001, 0.1, 0.316, 1.0, 2.0, 10.0), "depth": (2, 4, 8, 32)},
@@ -74,4 +85,8 @@ STUDY = Study(
     block_samples={"exact": 2, "dense": 2},
     most_samples=64,
     figures=_figures,
+    formula=(
+        r"h_\ell=w_\ell x_{\ell-1}+b_\ell,\quad "
+        r"x_\ell=v_\ell\,\varphi(h_\ell)+a_\ell+x_{\ell-1},\quad \operatorname{Var}w_{ij}=\sigma_w^2/N"
+    ),
 )

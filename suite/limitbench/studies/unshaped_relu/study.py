@@ -73,30 +73,75 @@ def _not_yet(theory: type[QTheory]) -> Callable[[Cell], str | None]:
 
 
 THEORIES = (
-    StudyTheory("infinite-width", "infinite width", lambda cell: _theory(cell, InfiniteWidth)),
-    StudyTheory("q-sde", "SDE of q, singular start", lambda cell: _theory(cell, SingularStartSDE)),
+    StudyTheory(
+        "infinite-width",
+        "infinite width",
+        lambda cell: _theory(cell, InfiniteWidth),
+        formula=(
+            r"\rho_{\ell+1}=\rho_\ell+\alpha(\sin\theta_\ell-\theta_\ell\cos\theta_\ell),\quad " r"\rho=\cos\theta"
+        ),
+    ),
+    StudyTheory(
+        "q-sde",
+        "SDE of q, singular start",
+        lambda cell: _theory(cell, SingularStartSDE),
+        formula=(
+            r"dq=\Bigl[\frac{2q}{t}-\frac{\alpha}{3}\frac{(2q)^{3/2}}{t}+\kappa q\Bigr]dt+2\sqrt\kappa\,q\,dB,\quad "
+            r"q_{0+}=k_0^{-2}"
+        ),
+    ),
     StudyTheory(
         "q-sde-finite-start",
         "SDE of q, finite-width start",
         lambda cell: _theory(cell, FiniteStartSDE),
         _not_yet(FiniteStartSDE),
+        formula=(
+            r"dw=(\kappa w+k_0)\,dt-\sqrt\kappa\,w\,dB,\quad "
+            r"w_0=\frac{1}{n\sqrt{1-\rho_0}},\quad q=\frac{t^2}{w^2}"
+        ),
     ),
     StudyTheory(
         "q-sde-no-drift",
         "SDE of q without + κq",
         lambda cell: _theory(cell, WithoutItoDrift),
         _not_yet(WithoutItoDrift),
+        formula=r"dq=\Bigl[\frac{2q}{t}-\frac{\alpha}{3}\frac{(2q)^{3/2}}{t}\Bigr]dt+2\sqrt\kappa\,q\,dB",
     ),
-    StudyTheory("matched-discrete", "exact map, limiting noise", lambda cell: _theory(cell, MatchedDiscrete)),
-    StudyTheory("angle-law", "layerwise angle law", lambda cell: _angle_law(cell, False), skip=_no_angle_law),
+    StudyTheory(
+        "matched-discrete",
+        "exact map, limiting noise",
+        lambda cell: _theory(cell, MatchedDiscrete),
+        formula=(
+            r"\ln g_{\ell+1}=\ln f(g_\ell)-\frac{\kappa}{n}+\sqrt{\frac{4\kappa}{n}}\,\xi_\ell,\quad " r"g=1-\rho"
+        ),
+    ),
+    StudyTheory(
+        "angle-law",
+        "layerwise angle law",
+        lambda cell: _angle_law(cell, False),
+        skip=_no_angle_law,
+        formula=r"\ln\sin^2\theta_{\ell+1}\sim\mathcal N\bigl(\mu(\theta_\ell),\sigma^2(\theta_\ell)\bigr)",
+    ),
     StudyTheory(
         "angle-law-small-angles",
         "angle law, published small-angle constants",
         lambda cell: _angle_law(cell, True),
         skip=_no_angle_law,
+        formula=(
+            r"\ln\frac{\sin^2\theta_{\ell+1}}{\sin^2\theta_\ell}"
+            r"\sim\mathcal N\Bigl(-\frac{2\theta_\ell}{3\pi}-r(n),\frac{8n}{(n+5)^2}\Bigr),\quad "
+            r"r(n)=\frac2n+O(n^{-2})"
+        ),
     ),
     StudyTheory(
-        "finite-width-chain", "finite-width chain", lambda cell: _theory(cell, FiniteWidthChain), skip=_no_expansion
+        "finite-width-chain",
+        "finite-width chain",
+        lambda cell: _theory(cell, FiniteWidthChain),
+        skip=_no_expansion,
+        formula=(
+            r"\mathbb E z_{\ell+1}=\bar z(z_\ell)+\frac{m_1}{n}+\frac{m_2}{n^2},\quad "
+            r"\kappa_2=\frac{v_1}{n}+\frac{v_2}{n^2},\quad \kappa_3=\frac{k}{n^2},\quad z=\operatorname{artanh}\rho"
+        ),
     ),
 )
 
@@ -161,4 +206,8 @@ STUDY = Study(
     },
     claims=_claims,
     figures=_figures,
+    formula=(
+        r"z_{\ell+1}=\sqrt{c/n}\,W_\ell\,\varphi(z_\ell),\quad "
+        r"\varphi(x)=\max(x,0)+s_-\min(x,0),\quad q_\ell=\ell^2(1-\rho_\ell)"
+    ),
 )

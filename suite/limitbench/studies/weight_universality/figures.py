@@ -6,6 +6,7 @@ import numpy as np
 
 from limitbench.studies.evidence import Evidence
 from limitbench.studies.figures import Series, StudyFigure
+from limitbench.studies.phrases import differ
 from limitbench.studies.weight_universality.cells import column, variance
 
 _ENSEMBLES = ("gaussian", "uniform", "rademacher", "orthogonal")
@@ -15,6 +16,15 @@ _LIMITS = {"linear": 2.0, "relu": 5.0}
 def drawn(evidence: Evidence) -> list[StudyFigure]:
     """One figure for each of linear and ReLU MLPs that the run has."""
     return [figure for network in _LIMITS if (figure := _variance(evidence, network)) is not None]
+
+
+def _against_gaussian(series: list[Series]) -> str:
+    """How far each ensemble is from Gaussian weights at the largest width of both, in standard errors."""
+    ends = {s.label: (float(s.y[0]), float(s.se[0])) for s in series if s.se is not None}
+    gaussian = ends.pop("gaussian", None)
+    if gaussian is None or not ends:
+        return ""
+    return f" From Gaussian weights: {'; '.join(f'{name} {differ(gaussian, at)}' for name, at in ends.items())}."
 
 
 def _variance(evidence: Evidence, network: str) -> StudyFigure | None:
@@ -40,6 +50,6 @@ def _variance(evidence: Evidence, network: str) -> StudyFigure | None:
         "1/n",
         "Var ln V_d/V_0",
         (*lines, *series),
-        f"Independent entries share the limit for Gaussian weights; orthogonal matrices take 2 t off it. At the "
-        f"largest width: {', '.join(words)}.",
+        "In theory independent entries share the limit for Gaussian weights and orthogonal matrices take 2 d/n off it. "
+        f"At the largest width: {', '.join(words)}.{_against_gaussian(series)}",
     )

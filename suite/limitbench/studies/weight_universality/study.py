@@ -102,10 +102,42 @@ def _no_correction(cell: Cell) -> str | None:
 
 
 THEORIES = (
-    StudyTheory("infinite-width", "infinite width", _infinite_width, _constant),
-    StudyTheory("gaussian-limit", "limit for Gaussian weights", _gaussian_limit, _constant),
-    StudyTheory("gaussian-finite", "finite size, Gaussian weights", _gaussian_finite, _constant),
-    StudyTheory("ensemble-finite", "finite size, these weights", _ensemble, _no_correction),
+    StudyTheory(
+        "infinite-width",
+        "infinite width",
+        _infinite_width,
+        _constant,
+        formula=r"\ln\frac{V_d}{V_0}=0;\quad\text{PyTorch: }v_{\ell+1}=\frac{h}{3}v_\ell+\frac{1}{3n}",
+    ),
+    StudyTheory(
+        "gaussian-limit",
+        "limit for Gaussian weights",
+        _gaussian_limit,
+        _constant,
+        formula=(
+            r"\ln\frac{V_d}{V_0}\sim\mathcal N(mt,vt),\quad "
+            r"d\rho=\Bigl[\nu(\rho)-\frac{\rho(1-\rho^2)}{2}\Bigr]dt+(1-\rho^2)\,dB"
+        ),
+    ),
+    StudyTheory(
+        "gaussian-finite",
+        "finite size, Gaussian weights",
+        _gaussian_finite,
+        _constant,
+        formula=(
+            r"\ln\frac{V_d}{V_0}\sim\mathcal N(m_dt,v_dt),\quad "
+            r"\sum_{r\ge1}\to\sum_{r=1}^{d-1}\bigl(1-\frac rd\bigr)"
+        ),
+    ),
+    StudyTheory(
+        "ensemble-finite",
+        "finite size, these weights",
+        _ensemble,
+        _no_correction,
+        formula=(
+            r"\text{variance}+\delta,\;\text{mean}-\frac\delta2,\quad " r"\delta=\frac{(k-3)K}{3n}\sum_\ell S_\ell"
+        ),
+    ),
 )
 
 
@@ -151,4 +183,8 @@ STUDY = Study(
     claims=_claims,
     block_samples={"exact": 2048, "dense": 256},
     figures=_figures,
+    formula=(
+        r"z_{\ell+1}=\alpha z_\ell+\lambda\sqrt{c/n}\,W_{\ell+1}\varphi(z_\ell),\quad "
+        r"\mathbb E W_{ij}^2=1,\quad \mathbb E W_{ij}^4=k"
+    ),
 )

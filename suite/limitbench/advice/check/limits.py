@@ -1,0 +1,269 @@
+"""From which depth a typical network leaves a floating-point format, forward or backward, and its inputs merge.
+
+Within the depth that was measured these are measurements. Beyond it they are extrapolated: by the best theory's growth
+a layer where there is one, else along the line that the second half of the layers shows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from limitbench.advice.check import kernel
+from limitbench.advice.check.cases import BlocksCase, Case, PiecewiseCase, VanillaCase
+from limitbench.advice.check.measure import Cell, Measured
+from limitbench.advice.merging import PRECISIONS, merging
+from limitbench.errors import InputError
+
+FORMATS = ("float16", "bfloat16", "float32")
+What = Literal["overflow", "underflow", "gradient overflow", "gradient underflow", "merging"]
+#: Deepest layer that is looked at.
+DEEPEST = 1_000_000
+#: How a slope without a theory is named, the change of a log below which there is none, and how far it is trusted.
+SLOPE, _CHANGE, _FAR = "the measured slope", 0.3, 100
+#: Layers that a kernel recursion without a closed form is carried on for.
+_CARRIED = 20_000
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit: the layer where it is met, infinite where it is not before a million layers.
+
+    Attributes:
+        what: overflow (the largest entry), underflow (the root mean square below the smallest normal number), the same
+            of gradients, which start at the output with entries of order 1, or merging (median 1 - correlation below
+            the unit roundoff).
+        format: floating-point format.
+        layer: hidden layer or block.
+        extrapolated: whether it is beyond the depth that was measured.
+        how: how it was found.
+    """
+
+    what: What
+    format: str
+    layer: float
+    extrapolated: bool
+    how: str
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """A typical network along depth, measured: medians over networks at layers 1 .. depth.
+
+    Attributes:
+        layers: layer numbers.
+        largest: log of the largest entry of the first input's values in each layer.
+        square: log mean square of its features.
+        gap: ln(1 - correlation).
+        gradient: log mean square of the gradient by its features.
+        unit: what a layer is called.
+    """
+
+    layers: Float[np.ndarray, " layers"]
+    largest: Float[np.ndarray, " layers"]
+    square: Float[np.ndarray, " layers"]
+    gap: Float[np.ndarray, " layers"]
+    gradient: Float[np.ndarray, " layers"]
+    unit: str = "layer"
+
+
+def course(measured: Measured) -> Course:
+    """Layers of what was read; of a module that is none of it, its residual sums, or else its weight layers."""
+    cell = measured.cell
+    features, unit = layers(cell)
+    columns = [cell.points.index(f) for f in features]
+    median = {name: np.median(values, axis=0) for name, values in measured.statistics.items()}
+    starts = [0, *(c + 1 for c in columns[:-1])]
+    largest = [np.nanmax(median["log_largest"][a : c + 1]) for a, c in zip(starts, columns, strict=True)]
+    sizes = np.array([math.prod(cell.nodes[f].shape[1:]) for f in features])
+    return Course(
+        np.arange(1.0, len(features) + 1),
+        np.array(largest),
+        median["log_square"][columns],
+        median["log_gap"][columns],
+        median["log_gradient"][columns] - np.log(sizes),
+        unit,
+    )
+
+
+def layers(cell: Cell) -> tuple[tuple[int, ...], str]:
+    """The nodes that stand for layers, and what one of them is called."""
+    if cell.reading.features:
+        return cell.reading.features, "block" if cell.reading.blocks else "layer"
+    for kinds, unit in ((("sum",), "residual sum"), (_WEIGHTED, "layer")):
+        found = tuple(p for p in cell.points if cell.nodes[p].kind in kinds)
+        if len(found) > 1:
+            return found, unit
+    return cell.points, "step"
+
+
+_WEIGHTED = ("linear", "convolution", "attention")
+
+
+def limits(measured: Measured, case: Case | None) -> tuple[Limit, ...]:
+    """All limits in all formats. Cost: milliseconds, up to a second for inputs that merge far away."""
+    seen = course(measured)
+    found = []
+    for name in FORMATS:
+        info = torch.finfo(getattr(torch, name))
+        high, low = math.log(info.max), math.log(info.smallest_normal)
+        over = _crossing(seen.largest, high, above=True)
+        under = _crossing(seen.square / 2, low, above=False)
+        ahead = _Ahead(seen, case)
+        found.append(_limit("overflow", name, over, ahead.forward(high, above=True), ahead.how_forward))
+        found.append(_limit("underflow", name, under, ahead.forward(low, above=False), ahead.how_forward))
+        for what, bound, above in (("gradient overflow", high, True), ("gradient underflow", low, False)):
+            back = _crossing(seen.gradient[::-1] / 2, bound, above=above)
+            found.append(_limit(what, name, back, ahead.backward(bound, above=above), ahead.how_backward))  # type: ignore[arg-type]
+        found.append(_merging(seen, case, name))
+    return tuple(found)
+
+
+def _limit(what: What, name: str, measured: float, beyond: float, how: str) -> Limit:
+    if math.isfinite(measured):
+        return Limit(what, name, measured, False, "measured")
+    return Limit(what, name, beyond, math.isfinite(beyond), how)
+
+
+def _crossing(values: Float[np.ndarray, " layers"], bound: float, *, above: bool) -> float:
+    """First layer, counted from 1, where the values are beyond the bound."""
+    beyond = np.flatnonzero(values > bound if above else values < bound)
+    return float(beyond[0] + 1) if beyond.size else math.inf
+
+
+@dataclass(frozen=True, eq=False)
+class _Ahead:
+    """Where a typical network goes beyond the measured depth."""
+
+    seen: Course
+    case: Case | None
+
+    @property
+    def how_forward(self) -> str:
+        return SLOPE if self.case is None else f"the growth of {_finest(self.case, 'log_norm')}"
+
+    @property
+    def how_backward(self) -> str:
+        if self.case is None or gradient_growth(self.case) is None:
+            return SLOPE
+        return f"the growth of {_finest(self.case, 'log_gradient')}"
+
+    def forward(self, bound: float, *, above: bool) -> float:
+        """The layer at which the largest entry (above) or the root mean square (below) is beyond the bound."""
+        values = self.seen.largest if above else self.seen.square / 2
+        depth = len(values)
+        if self.case is None:
+            return _line(self.seen.layers, values, bound, above=above)
+        if isinstance(self.case, PiecewiseCase | VanillaCase):
+            return _straight(float(values[-1]), depth, growth(self.case) / 2, bound, above=above)
+        return _carried(self.case, float(values[-1]), bound, above=above)
+
+    def backward(self, bound: float, *, above: bool) -> float:
+        """The number of layers over which gradients go beyond the bound."""
+        values = self.seen.gradient[::-1] / 2
+        if self.case is not None and (rate := gradient_growth(self.case)) is not None:
+            return _straight(float(values[-1]), len(values), rate / 2, bound, above=above)
+        return _line(self.seen.layers, values, bound, above=above)
+
+
+def growth(case: Case) -> float:
+    """Typical growth of the log mean square a layer, by the finest theory."""
+    law = next(o.laws["log_norm"] for o in reversed(case.opinions(case.depth)) if "log_norm" in o.laws)
+    return (case.offset("log_norm", case.depth) + float(law.quantile(0.5))) / case.depth
+
+
+def _finest(case: Case, observable: str) -> str:
+    """Heading of the finest theory that speaks about it."""
+    return next(o.title for o in reversed(case.opinions(case.depth)) if observable in o.laws)
+
+
+def gradient_growth(case: Case) -> float | None:
+    """Typical growth of the log squared gradient a layer, on its way back; None where no theory says."""
+    depth = case.depth
+    law = next((o.laws["log_gradient"] for o in reversed(case.opinions(depth)) if "log_gradient" in o.laws), None)
+    if law is None:
+        return None
+    layers = depth - 1 if case.reading.family == "mlp" else depth
+    return (case.offset("log_gradient", depth) + float(law.quantile(0.5))) / layers if layers else None
+
+
+def _straight(value: float, depth: int, rate: float, bound: float, *, above: bool) -> float:
+    if not math.isfinite(value) or (rate <= 0 if above else rate >= 0):
+        return math.inf
+    layer = depth + (bound - value) / rate
+    return math.inf if layer > DEEPEST else float(math.ceil(layer))
+
+
+def _line(
+    layers: Float[np.ndarray, " layers"], values: Float[np.ndarray, " layers"], bound: float, *, above: bool
+) -> float:
+    """Along the second half: straight in the layer, or in its log where that is nearer to what was measured."""
+    half = slice(len(layers) // 2, None)
+    x, y = layers[half], values[half]
+    if len(x) < 3 or not np.isfinite(y).all():
+        return math.inf
+    fits = []
+    for at in (x, np.log(x)):
+        slope, start = np.polyfit(at, y, 1)
+        fits.append((float(np.square(y - slope * at - start).sum()), float(slope), float(start)))
+    straight = fits[0][0] <= fits[1][0]
+    _, slope, start = fits[0] if straight else fits[1]
+    if abs(y[-1] - y[0]) < _CHANGE or (slope <= 0 if above else slope >= 0):
+        return math.inf
+    reached = (bound - start) / slope
+    if not straight:
+        reached = math.exp(reached) if reached < math.log(DEEPEST) else math.inf
+    return math.inf if reached > _FAR * len(layers) else float(math.ceil(reached))
+
+
+def _carried(case: Case, value: float, bound: float, *, above: bool) -> float:
+    """The recursion of infinite width goes on with the last layer's variances, from where the networks are."""
+    log_square, at = case.path.log_square(case.depth), case.path.features[-1]
+    goal = log_square + 2 * (bound - value)
+    deepest = _CARRIED
+    for layer in range(case.depth + 1, deepest + 1):
+        before = at[0, 0]
+        at = _next(case, at)
+        square = float(at[0, 0])
+        if not 1e-280 < square < 1e280:
+            ahead = (goal - math.log(max(before, 1e-300))) / (math.log(max(square, 1e-300)) - math.log(before) or 1)
+            return float(math.ceil(layer + max(ahead, 0))) if (square > 1) == above else math.inf
+        if (math.log(square) > goal) if above else (math.log(square) < goal):
+            return float(layer)
+        if abs(square / before - 1) < 1e-9:
+            return math.inf
+    return math.inf
+
+
+def _next(case: Case, at: kernel.Moments) -> kernel.Moments:
+    reading = case.reading
+    if isinstance(case, BlocksCase):
+        block = reading.blocks[-1]
+        sizes = [case.variances[m.node] for m in block.layers]
+        return np.asarray(kernel.residual(at, [block], [sizes]).features[-1])
+    last = case.variances[reading.layers[case.depth - 1].node]
+    return np.asarray(kernel.perceptron(at, [last], [reading.activations[-1]]).features[-1])
+
+
+def _merging(seen: Course, case: Case | None, name: str) -> Limit:
+    roundoff = PRECISIONS[name]
+    measured = _crossing(seen.gap, math.log(roundoff), above=False)
+    if math.isfinite(measured):
+        return Limit("merging", name, measured, False, "measured")
+    if case is not None and (network := case.network(case.depth)) is not None:
+        try:
+            found = merging(network, name)
+        except InputError:
+            found = None
+        if found is not None:
+            layer = max(found.layer, case.depth + 1.0)
+            return Limit("merging", name, layer, math.isfinite(layer), found.how)
+    if case is None:
+        layer = _line(seen.layers, seen.gap, math.log(roundoff), above=False)
+        return Limit("merging", name, layer, math.isfinite(layer), "the measured slope")
+    return Limit("merging", name, math.inf, False, "not within the measured depth")
