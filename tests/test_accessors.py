@@ -71,7 +71,7 @@ def test_a_law_is_the_theory_of_its_cell_and_agrees_with_the_store(tree: xr.Data
 
 @pytest.mark.parametrize(
     ("cell", "field"),
-    [({}, "cell: got {}, .* not of 2; give aspect and .*width"), ({"width": 5}, "not of 0"), ({"depht": 1}, "axis")],
+    [({}, "cell: got {}, .* not of 2; give width too"), ({"width": 5}, "not of 0"), ({"depht": 1}, "axis")],
 )
 def test_a_cell_that_is_not_one_is_refused(tree: xr.DataTree, cell: dict[str, float], field: str) -> None:
     with pytest.raises(InputError, match=field):

@@ -158,8 +158,8 @@ shaped-mlp = limits_good:Own
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(" of limits-good 1.5: got ")[0] for line in lines] == [
         "left out: study ntk",
-        "left out: theory ntk.infinite-width",
         "left out: theory nowhere.third",
+        "left out: theory ntk.infinite-width",
         "left out: network shaped-mlp",
     ]
 
@@ -176,9 +176,9 @@ def test_a_name_of_two_packages_is_refused_with_both(package: Package) -> None:
 
 def test_a_network_must_be_a_class_of_that_family(package: Package) -> None:
     package("limits-good", "[limitbench.networks]\nother = limits_good:Own\ntoy = limits_good:TOY\n")
-    with pytest.raises(InputError, match="network other .*: got 'own-mlp', expected 'other' as its family"):
+    with pytest.raises(InputError, match=r"network other .*: got 'own-mlp', expected 'other' as its family"):
         networks.get("other")
-    with pytest.raises(InputError, match="network toy .*expected a Network at limits_good:TOY"):
+    with pytest.raises(InputError, match=r"network toy .*expected a Network at limits_good:TOY"):
         networks.get("toy")
     with pytest.raises(InputError, match="network: got 'unknown', expected one of covariance-mlp, "):
         networks.get("unknown")

@@ -19,7 +19,7 @@ from limitbench.statistics.base import Law, quantile_levels
 from limitbench.statistics.scores import Score, score
 from limitbench.statistics.tabulated import Tabulated
 from limitbench.studies.base import Claim, Study, Value
-from limitbench.studies.evidence import CellEvidence, Evidence
+from limitbench.studies.evidence import cells_with_networks, matches
 from limitbench.theories.base import Theory
 
 if TYPE_CHECKING:
@@ -137,18 +137,18 @@ class ResultsAccessor:
         Exact where the study is installed; else through the 513 quantiles of the store, with tails as of a normal law.
         Raises `InputError` where no cell is called so, or several are, or the theory says nothing there.
         """
-        found, known = self._cell(cell), self.study
+        (at, parameters), known = self._cell(cell), self.study
         names = self._tree["laws"]["theory"].to_numpy().tolist()
         if theory not in names:
             raise InputError("theory", theory, "one of " + ", ".join(names))
         competitor = next((t for t in known.theories if t.name == theory), None) if known is not None else None
         if competitor is not None:
-            if (reason := competitor.skip(found.parameters)) is not None:
+            if (reason := competitor.skip(parameters)) is not None:
                 raise InputError("theory", theory, f"one that applies at this cell ({reason})")
-            return competitor.build(found.parameters).law(observable)
+            return competitor.build(parameters).law(observable)
         if observable not in self._tree["laws"]:
             raise InputError("observable", observable, "one that a theory has a law for")
-        quantiles = self._tree["laws"][observable].isel(found.at).sel(theory=theory).to_numpy()
+        quantiles = self._tree["laws"][observable].isel(at).sel(theory=theory).to_numpy()
         if not np.isfinite(quantiles).all() or np.ptp(quantiles) == 0:
             raise InputError("theory", theory, f"one with a continuous law of {observable} in this store")
         rises = np.diff(quantiles, prepend=-np.inf) > 0
@@ -159,15 +159,15 @@ class ResultsAccessor:
         """The functions of `limitbench.plot` on these results: `tree.limitbench.plot.overlay("correlation")`."""
         return Plots(self._tree)
 
-    def _cell(self, wanted: dict[str, Value]) -> CellEvidence:
+    def _cell(self, wanted: dict[str, Value]) -> tuple[dict[str, int], dict[str, Value]]:
+        axes = [str(axis) for axis in self._tree["run"]["n_samples"].dims]
         for name in wanted:
-            if name not in (*self._tree["run"]["n_samples"].dims, "depth", "alpha"):
-                raise InputError("axis", name, "one of " + ", ".join(map(str, self._tree["run"]["n_samples"].dims)))
-        evidence = Evidence(self.study, self._tree)  # type: ignore[arg-type]  # cells are found without it
-        cells = evidence.where(**wanted)
+            if name not in (*axes, "depth", "alpha"):
+                raise InputError("axis", name, "one of " + ", ".join(dict.fromkeys([*axes, "depth", "alpha"])))
+        cells = [cell for cell in cells_with_networks(self._tree) if matches(cell[1], wanted)]
         if len(cells) != 1:
-            axes = {axis for cell in cells for axis in evidence.axes if axis not in wanted}
-            more = f"; give {' and '.join(sorted(axes))}" if len(cells) > 1 else ""
+            several = [axis for axis in axes if len({cell[1][axis] for cell in cells}) > 1]
+            more = f"; give {' and '.join(several)} too" if several else ""
             raise InputError("cell", wanted, f"axis values of one cell with networks, not of {len(cells)}{more}")
         return cells[0]
 

@@ -16,6 +16,7 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
+from limitbench.advice.check.command import check
 from limitbench.advice.command import predict
 from limitbench.errors import NOTHING, InputError, Stopped
 from limitbench.report.comparison.command import compare
@@ -144,6 +145,7 @@ def show(
 
 
 app.command("predict")(predict)
+app.command("check")(check)
 app.add_typer(new)
 
 

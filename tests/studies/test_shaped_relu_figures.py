@@ -19,7 +19,7 @@ def test_critical_exponent_is_where_the_covariance_sde_has_the_smallest_distance
     best = np.nanargmin(np.stack([np.nan_to_num(s.y, nan=0.0) for s in figure.series]), axis=0)
     names = [figure.series[k].theory for k in best]
     assert names == ["infinite-width-clt", "covariance-sde", "covariance-sde-driftless"]
-    assert "p = 0.5: covariance SDE;" in figure.caption
+    assert "p = 0.5: covariance SDE (" in figure.caption
 
 
 def test_mean_correlation_holds_the_means_of_the_samples(tree):

@@ -96,7 +96,7 @@ def _forward(
         features = matrices.inputs(root, batch, inputs).mT / (inputs**0.5 if matrices.scaled else 1.0)
     log_norm = torch.zeros(batch, root.shape[1], dtype=torch.float64, device=device)
     for depth, layer in enumerate(layers[: depths[-1]], start=1):
-        features = matrices.product(layer.width, features.mT, apart=True).mT
+        features = matrices.product(layer.width, features.mT, apart=True).mT.contiguous()
         bias = matrices.biases(batch, layer.width, fan_in[depth - 1])
         features = activate(features if bias is None else features + bias.mT, layer)
         norm_sq = (features**2).sum(dim=2)

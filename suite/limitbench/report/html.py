@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +12,10 @@ import numpy as np
 import xarray as xr
 from markupsafe import Markup
 
-from limitbench.errors import InputError, StoreError
+from limitbench.errors import InputError
 from limitbench.report import shell, tables
 from limitbench.report.answer import Answer
+from limitbench.report.files import write_page
 from limitbench.report.panels import DETAILS, MOST_TABLED_SCORES, Detail, Panels
 from limitbench.report.provenance import spec_text
 from limitbench.report.results import Results
@@ -27,7 +26,7 @@ from limitbench.studies.base import Study
 from limitbench.sweep.intact import check_chunks
 from limitbench.sweep.markers import DONE, Marker, read_markers
 from limitbench.sweep.paths import Paths, paths_of
-from limitbench.sweep.storage import is_url, open_storage
+from limitbench.sweep.storage import open_storage
 
 #: A page shows as much of its studies as fits into this many bytes.
 SIZE_LIMIT = 1_000_000
@@ -65,24 +64,7 @@ def render(
         for paths in found:
             check_chunks(paths)  # where the store is damaged, that is what to say
         raise
-    if is_url(output):
-        folder, _, name = str(output).rpartition("/")
-        storage = open_storage(folder)
-        with storage.guarded():
-            storage.write(name, page.encode())
-        return output
-    output = Path(output)
-    part = output.with_name(output.name + ".partial")
-    try:
-        part.write_text(page, encoding="utf-8")
-        part.replace(output)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError(f"{output} cannot be written ({error.strerror})") from None
-        raise InputError("output", str(output), f"a file that can be written ({error.strerror})") from None
-    return output
+    return write_page(output, page)
 
 
 def stores(directory: str | Path) -> list[Paths]:

@@ -15,7 +15,9 @@ from limitbench.report.fits import Errors, errors_of, fit_errors
 from limitbench.report.picture import Data, Picture
 from limitbench.report.results import Results, Slice
 from limitbench.report.selectors import slug
+from limitbench.report.style import number
 from limitbench.report.svg import Drawings, inline_svg
+from limitbench.report.tables import Table
 from limitbench.report.validity import Rule, Validity
 from limitbench.statistics.rates import RateFit
 from limitbench.studies.figures import StudyFigure
@@ -25,11 +27,12 @@ _RULES: dict[Rule, str] = {"nearest": "the nearest theory", "simplest": "the sim
 
 @dataclass(frozen=True)
 class OwnFigure:
-    """One of the study's own figures: its picture, caption and legend; without a drawing where it has no point."""
+    """One of the study's own figures: picture, caption, legend, perhaps a table; no drawing where it has no point."""
 
     picture: Picture
     caption: str
     keys: list[series.SeriesKey]
+    table: Table | None = None
 
     @property
     def name(self) -> str:
@@ -155,9 +158,8 @@ class Pictures:
         drawn = series.series_figure(figure, self.results.theories)
         name, code = slug(figure.name), self.code("study_figure", (figure.name,), {})
         if drawn is None:
-            return OwnFigure(
-                Picture(figure.title, "", name, "", Data(series.columns(figure)), code), figure.caption, []
-            )
+            empty = Picture(figure.title, "", name, "", Data(series.columns(figure)), code)
+            return OwnFigure(empty, figure.caption, [], _table(figure))
         picture = self._picture(
             drawn[0],
             figure.title,
@@ -167,7 +169,7 @@ class Pictures:
             data=Data(series.columns(figure)),
             code=code,
         )
-        return OwnFigure(picture, figure.caption, drawn[2])
+        return OwnFigure(picture, figure.caption, drawn[2], _table(figure))
 
     # -- parts -----------------------------------------------------------------------------------------------------
     def code(self, function: str, arguments: tuple[str, ...], where: Mapping[str, object], **options: str) -> str:
@@ -209,6 +211,14 @@ class Pictures:
     def _width(self, index: Mapping[str, int]) -> str:
         results = self.results
         return results.where({"width": results.values("width")[index["width"]]}) if results.width_axis else ""
+
+
+def _table(figure: StudyFigure) -> Table | None:
+    if figure.table is None:
+        return None
+    rows = [tuple(v if isinstance(v, str) else number(v) for v in row) for row in figure.table.rows]
+    labels = next((k for k, v in enumerate(figure.table.rows[0]) if not isinstance(v, str)), 1) if rows else 1
+    return Table(figure.table.title, figure.table.head, rows, labels=labels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,8 +41,9 @@ def style_sheet() -> str:
 
 @functools.cache
 def script() -> str:
-    """The script of `templates/page.js`."""
-    return _source("page.js").strip()
+    """The script of `templates/page.js` without its comments and indentation."""
+    lines = (line.strip() for line in _source("page.js").splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 @functools.cache

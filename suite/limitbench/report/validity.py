@@ -126,7 +126,7 @@ class Validity:
         scored = int((self.chosen >= 0).sum())
         if not scored:
             return "Nothing is scored here."
-        parts = [self._theory_words(k, scored) for k in np.unique(self.chosen[self.chosen >= 0])]
+        parts = [self._theory_words(int(k), scored) for k in np.unique(self.chosen[self.chosen >= 0])]
         first = "Nearest" if self.rule == "nearest" else "Simplest that holds"
         return f"{first}: {'; '.join(parts)}.{self._where_none_holds(scored)}"
 

@@ -20,7 +20,7 @@ from limitbench.statistics.base import Law
 from limitbench.statistics.scores import RELATIVE_ERROR, Score, score
 
 #: Sampling for an open verdict ends where the chance that all networks decide it is smaller.
-CHANCE = 0.25
+CHANCE = 0.4
 
 
 @dataclass(frozen=True)

@@ -87,25 +87,12 @@ class Evidence:
 
     def __init__(self, study: Study, tree: xr.DataTree) -> None:
         self.study, self.tree = study, tree
-        counts = tree["run"]["n_samples"]
-        self.cells: list[CellEvidence] = []
-        self.axes = tuple(str(d) for d in counts.dims)
-        for index in itertools.product(*(range(counts.sizes[a]) for a in self.axes)):
-            at = dict(zip(self.axes, index, strict=True))
-            if not int(counts.isel(at)) > 0:
-                continue
-            parameters = {a: counts[a].to_numpy().tolist()[i] for a, i in at.items()}
-            if "depth" not in parameters:
-                parameters["depth"] = int(
-                    tree["run"]["depth"].isel({a: i for a, i in at.items() if a in tree["run"]["depth"].dims})
-                )
-            if int(parameters.get("layer", 0)) > int(parameters["depth"]):
-                continue
-            self.cells.append(CellEvidence(study, tree, at, parameters))
+        self.axes = tuple(str(d) for d in tree["run"]["n_samples"].dims)
+        self.cells = [CellEvidence(study, tree, at, parameters) for at, parameters in cells_with_networks(tree)]
 
     def where(self, **wanted: Value) -> list[CellEvidence]:
         """Cells whose parameters equal `wanted` (numbers to 1e-9); `alpha` stands for depth/width."""
-        return [cell for cell in self.cells if _matches(cell.parameters, wanted)]
+        return [cell for cell in self.cells if matches(cell.parameters, wanted)]
 
     def one(self, **wanted: Value) -> CellEvidence | None:
         """The first cell that matches, None where the run has none."""
@@ -146,7 +133,24 @@ def widest(cells: Sequence[CellEvidence]) -> list[CellEvidence]:
     return [cell for cell in cells if cell.parameters["width"] == largest]
 
 
-def _matches(parameters: dict[str, Value], wanted: dict[str, Value]) -> bool:
+def cells_with_networks(tree: xr.DataTree) -> Iterator[tuple[dict[str, int], dict[str, Value]]]:
+    """Where each cell that has networks lies in the arrays, and its parameters, `depth` among them."""
+    counts = tree["run"]["n_samples"]
+    axes = tuple(str(d) for d in counts.dims)
+    for index in itertools.product(*(range(counts.sizes[a]) for a in axes)):
+        at = dict(zip(axes, index, strict=True))
+        if not int(counts.isel(at)) > 0:
+            continue
+        parameters = {a: counts[a].to_numpy().tolist()[i] for a, i in at.items()}
+        if "depth" not in parameters:
+            depth = tree["run"]["depth"]
+            parameters["depth"] = int(depth.isel({a: i for a, i in at.items() if a in depth.dims}))
+        if int(parameters.get("layer", 0)) <= int(parameters["depth"]):
+            yield at, parameters
+
+
+def matches(parameters: dict[str, Value], wanted: dict[str, Value]) -> bool:
+    """Whether a cell's parameters equal `wanted`, numbers to 1e-9; `alpha` stands for depth/width."""
     for name, value in wanted.items():
         if isinstance(value, str):
             if parameters.get(name) != value:

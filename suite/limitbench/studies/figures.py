@@ -49,6 +49,15 @@ class Heat:
     values: Float[np.ndarray, "rows columns"]
 
 
+@dataclass(frozen=True)
+class FigureTable:
+    """Numbers of a figure that are read one by one: a heading, column heads, and rows of numbers and words."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str | float, ...], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class StudyFigure:
     """One figure.
@@ -61,6 +70,7 @@ class StudyFigure:
         caption: what is seen, with numbers from the data.
         x_log, y_log: logarithmic axes.
         heat: shades below the series; the axes then end with its cells.
+        table: the numbers behind it where readers want them one by one, as exponents.
     """
 
     name: str
@@ -72,3 +82,4 @@ class StudyFigure:
     x_log: bool = False
     y_log: bool = False
     heat: Heat | None = None
+    table: FigureTable | None = None

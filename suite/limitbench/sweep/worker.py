@@ -191,7 +191,8 @@ def score_key(spec: Spec, unit: ScoreUnit) -> dict[str, Any]:
     """What the scores of a column depend on beside its meaning; equal keys need no second computation."""
     key = {"blocks": list(unit.blocks), "margin": spec.margin, "limitbench": _version(), "scoring": SCORING}
     looks = looks_of(spec, unit.column.slug)
-    return key | {"looks": list(unit.looks), "sizes": list(looks.plan.sizes)} if looks.sequential else key
+    own = {"looks": list(unit.looks), "sizes": list(looks.plan.sizes), "levels": list(looks.plan.levels)}
+    return key | own if looks.sequential else key
 
 
 def _draw(job: Job, unit: SampleUnit, chunks: Chunks) -> Receipt:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -70,7 +71,13 @@ def _permutation_deviation(a: Values, b: Values) -> float:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 class NetworkContract:
-    """Seeds, shapes and streams. Subclasses give a fixture `network` of depth at least 3."""
+    """Seeds, shapes and streams. Subclasses give a fixture `network` of depth at least 3.
+
+    Attributes:
+        own_observables: names that it gives beyond the catalogue of `statistics.observables`.
+    """
+
+    own_observables: ClassVar[tuple[str, ...]] = ()
 
     def test_batch_sizes_divide_the_blocks_of_a_study(self, network: Network, sampler: Sampler) -> None:
         """A block is a whole number of batches: 4096 networks if exact, 256 if dense."""
@@ -84,7 +91,7 @@ class NetworkContract:
         final = network.sample(3, sampler=sampler)
         assert tuple(along.data_vars) == network.observables
         for name in network.observables:
-            assert name in OBSERVABLES
+            assert name in OBSERVABLES or name in self.own_observables
             assert along[name].dims == ("sample", "depth")
             assert along[name].shape == (3, 2)
             assert along[name].dtype == np.float64

@@ -122,7 +122,10 @@ def _variances(reading: Reading, weights: Mapping[int, LayerWeights]) -> dict[in
         for m in group:
             found[m.node] = Variances(value, found[m.node].b if bias is None else bias)
         first = reading.layers[0]
-        if reading.family == "mlp" and abs(weights[first.node].sigma_w2 - value) < _SNAP * weights[first.node].sigma_w2_se:
+        if (
+            reading.family == "mlp"
+            and abs(weights[first.node].sigma_w2 - value) < _SNAP * weights[first.node].sigma_w2_se
+        ):
             found[first.node] = Variances(value, found[first.node].b)
     return found
 
@@ -167,14 +170,18 @@ def _initialisation(reading: Reading, middle: Sequence[LayerWeights], measured: 
     name = ""
     if all(w.pytorch_default for w in middle):
         name = "PyTorch's default"
-    elif alike and not math.isnan(gain) and abs(gain - 1) < max(_SNAP * gain_se, 1e-9) and gain_se < _NEAR:
-        name = "He"
-    elif alike and math.isnan(gain) and abs(pooled - 2) < _SNAP * se and se < _NEAR:
+    elif alike and _he(pooled, se, gain, gain_se):
         name = "He"
     elif alike and abs(pooled - 1) < _SNAP * se and se < _NEAR:
         name = "LeCun"
     words = _words(name, ensemble, pooled, bias, alike, gain, gain_se, middle)
     return Initialisation(name, words, ensemble, pooled if alike else math.nan, bias, gain, gain_se)
+
+
+def _he(sigma_w2: float, se: float, gain: float, gain_se: float) -> bool:
+    """Whether this is He's initialisation: gain 1 where slopes are known, else the variance 2/fan_in of ReLU."""
+    value, error, he = (sigma_w2, se, 2.0) if math.isnan(gain) else (gain, gain_se, 1.0)
+    return abs(value - he) < max(_SNAP * error, 1e-9) and error < _NEAR
 
 
 def _words(

@@ -1,8 +1,8 @@
 """What was read as a case that theories know: its laws at every layer, and the measured numbers in the same units.
 
 A case gives, at layer l, the opinions of its theories and what they are about: `log_norm`, the log mean square of the
-features against the start; `correlation` and `log_gap` of the first two inputs; `log_gradient`, the log squared gradient
-at the first layer against that at layer l. Growth that is the same in every network is an offset, apart from the laws.
+features against the start; `correlation` and `log_gap` of the first two inputs; `log_gradient`, the log squared
+gradient at the first layer against that at layer l. Growth that all networks share is an offset, apart from the laws.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from limitbench.advice import blocks as mean_field_blocks
 from limitbench.advice import piecewise, residual
 from limitbench.advice.architecture import Architecture, PiecewiseMLP, ReluResNet
 from limitbench.advice.check import kernel
-from limitbench.advice.check.kernel import Moments, Path, Variances
+from limitbench.advice.check.kernel import Path, Variances
 from limitbench.advice.check.measure import Measured
 from limitbench.advice.check.read import Reading
 from limitbench.advice.check.values import Function
@@ -362,7 +362,9 @@ class BlocksCase(Case):
         block = self.reading.blocks[0]
         skip = "" if block.skip == 1 else f"{block.skip:.4g} "
         branch = "" if block.branch == 1 else f"{block.branch:.4g} "
-        return f"residual network x' = {skip}x + {branch}{formula}, phi = {block.activation.words}, {_shape(self.reading)}"
+        return (
+            f"residual network x' = {skip}x + {branch}{formula}, phi = {block.activation.words}, {_shape(self.reading)}"
+        )
 
     def network(self, layer: int) -> MeanFieldNetwork | None:
         """A mean-field residual network, where skips are 1 (or phi is a ReLU without biases) and variances equal."""
@@ -460,9 +462,7 @@ def _with(opinion: Opinion, gradient: Law | None) -> Opinion:
 
 
 def _renamed(opinion: Opinion, title: str) -> Opinion:
-    return Opinion(
-        opinion.theory, title, opinion.laws, opinion.error_order, opinion.note, opinion.active_fraction
-    )
+    return Opinion(opinion.theory, title, opinion.laws, opinion.error_order, opinion.note, opinion.active_fraction)
 
 
 def _equal(values: list[float]) -> bool:

@@ -89,12 +89,13 @@ def _from_file(path: Path, name: str) -> Any:
     if not path.is_file():
         raise InputError("factory", name, f"a file that exists at {path}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     try:
-        with _importing(path.parent):
-            spec.loader.exec_module(module)
+        _importable(path.parent)
+        spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise InputError("factory", name, f"a file that can be imported; it raised {_said(error)}") from None
     return module
@@ -102,19 +103,17 @@ def _from_file(path: Path, name: str) -> Any:
 
 def _from_module(where: str, name: str) -> Any:
     try:
-        with _importing(Path.cwd()):
-            return importlib.import_module(where)
+        _importable(Path.cwd())
+        return importlib.import_module(where)
     except (Exception, SystemExit) as error:
         accepted = f"a module that can be imported from {Path.cwd()}; importing {where} raised {_said(error)}"
         raise InputError("factory", name, accepted) from None
 
 
-@contextmanager
-def _importing(directory: Path) -> Iterator[None]:
-    """With `directory` first on the import path; it stays there, as a module may import others later."""
+def _importable(directory: Path) -> None:
+    """`directory` first on the import path; it stays there, as a module may import others later."""
     if str(directory) not in sys.path:
         sys.path.insert(0, str(directory))
-    yield
 
 
 def _takes(call: Callable[..., Any], name: str) -> tuple[str, ...]:
@@ -126,9 +125,7 @@ def _takes(call: Callable[..., Any], name: str) -> tuple[str, ...]:
     parameters = signature.parameters.values()
     anything = any(p.kind is p.VAR_KEYWORD for p in parameters)
     by_name = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    required = [
-        p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-    ]
+    required = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     takes = tuple(n for n in ("depth", "width") if n in by_name or anything)
     wrong = [n for n in required if n not in takes or n not in by_name]
     if wrong:
@@ -159,17 +156,17 @@ def same_weights(first: nn.Module, second: nn.Module) -> bool:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Global generators start at `seed`, and are what they were before afterwards."""
-    python, numpy = random.getstate(), np.random.get_state()
+    """Global generators, which the user's factory may draw from, start at `seed`; afterwards they are as before."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         random.seed(seed)
-        np.random.seed(seed % 2**32)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
         try:
             yield
         finally:
             random.setstate(python)
-            np.random.set_state(numpy)
+            np.random.set_state(numpy)  # noqa: NPY002
 
 
 def check_device(device: str) -> None:

@@ -24,7 +24,9 @@ def from_file(path: str) -> Tensor:
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise InputError("--input", path, f"an .npy file with an array of numbers ({one_line(str(error), 120)})") from None
+        raise InputError(
+            "--input", path, f"an .npy file with an array of numbers ({one_line(str(error), 120)})"
+        ) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub" or array.ndim < 2:
         raise InputError("--input", path, "an array of numbers with two axes or more, the first over inputs")
     if not FEWEST <= len(array) <= MOST:

@@ -54,7 +54,7 @@ def mean_after(function: Function, q: Moments) -> Float[np.ndarray, " 2"]:
         return np.asarray((function.slopes[0] - function.slopes[1]) * scale / math.sqrt(2 * math.pi))
     g = np.arange(-_REACH, _REACH + _STEP / 2, _STEP)
     weight = np.exp(-g * g / 2)
-    return np.array([function.evaluate(s * g) @ weight for s in scale]) / weight.sum()
+    return np.asarray(np.array([function.evaluate(s * g) @ weight for s in scale]) / weight.sum())
 
 
 def slope_square(function: Function, q: float) -> float:

@@ -1,16 +1,13 @@
 """Networks of one depth and width, drawn one after the other: norms, correlations, gradients and Gram matrices.
 
-A module is run in double precision, so that neither norms nor 1 - correlation are lost, with every input of the batch at
-once; one backward pass, from a random direction at the first input's output, gives the gradients.
+A module is run in double precision, so that neither norms nor 1 - correlation are lost, with every input of the batch
+at once; one backward pass, from a random direction at the first input's output, gives the gradients.
 """
 
 from __future__ import annotations
 
 import math
-import time
-
-from dataclasses import dataclass, replace
-
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -44,8 +41,8 @@ class Cell:
         points: nodes that are measured, in order of execution.
         dtype: in which the module runs.
         takes: which of depth and width the factory takes.
+        separable: whether an input's output does not depend on the others, so that two of them can go alone.
         notes: how parts of it were treated.
-        seconds: what one network takes.
         inputs: the batch.
     """
 
@@ -57,9 +54,9 @@ class Cell:
     points: tuple[int, ...]
     dtype: torch.dtype
     notes: tuple[str, ...]
-    seconds: float
     inputs: Tensor
     takes: tuple[str, ...] = ("depth", "width")
+    separable: bool = False
 
     @property
     def title(self) -> str:
@@ -132,16 +129,13 @@ def survey(factory: Factory, depth: int, width: int, inputs: Tensor, *, seed: in
         tuple(sorted({*points, *extra})),
         dtype,
         tuple(notes),
-        0.0,
         inputs,
         factory.takes,
+        _separable(module, inputs, output, dtype, device),
     )
     if same_weights(module, _module(factory, cell, seed, 1, device)):
         raise InputError("factory", words, "fresh weights at every call; two calls gave the same ones")
-    began = time.perf_counter()
-    Sampler(factory, cell, seed=seed, device=device).draw(0)
-    seconds = time.perf_counter() - began
-    return replace(cell, seconds=seconds)
+    return cell
 
 
 class Sampler:
@@ -175,22 +169,26 @@ class Sampler:
                 self._weights[node.index].add(node.weight, node.bias)
 
         tape = Tape(keep_calls=False, seen=seen)
-        output = _run(tape, module, _ready(cell.inputs, cell.dtype, self.device), cell.words)
+        whole = len(self._spectra) < SPECTRA or not cell.separable
+        x = cell.inputs if whole else cell.inputs[:2]
+        output = _run(tape, module, _ready(x, cell.dtype, self.device), cell.words)
         if count != len(cell.nodes):
-            raise InputError("factory", cell.words, "a module that does the same in every network of one depth and width")
+            raise InputError(
+                "factory", cell.words, "a module that does the same in every network of one depth and width"
+            )
         if output.requires_grad:
             direction = torch.Generator().manual_seed(stream_seed("check-direction", self.seed, index))
             v = torch.randn(output[0].shape, generator=direction, dtype=torch.float64).to(output)
             for weight in matrices.values():
                 if not weight.is_leaf and weight.requires_grad:
                     weight.retain_grad()
-            (output[0] * v).sum().backward()
+            (output[0] * v).sum().backward()  # type: ignore[no-untyped-call]
         self._rows.append(row)
         for node, weight in matrices.items():
             gradient = weight.grad if weight.is_leaf or weight.retains_grad else None
             square = math.nan if gradient is None else float(gradient.double().square().mean())
             self._parameters[node].append(_log(square))
-        if len(self._spectra) < SPECTRA:
+        if whole and len(self._spectra) < SPECTRA:
             self._spectra.append(_spectrum(grams))
 
     @property
@@ -206,16 +204,22 @@ class Sampler:
         return len(self._rows)
 
 
-def shares(cells: list[Cell], seconds: float, seeds: int) -> int:
-    """Networks a cell, the same in all, so that all together take `seconds`; at least 8, at most `seeds`."""
-    return max(FEWEST, min(seeds, int(seconds / max(sum(cell.seconds for cell in cells), 1e-9))))
-
-
 def _module(factory: Factory, cell: Cell, seed: int, index: int, device: str) -> nn.Module:
     module = factory.draw(cell.depth, cell.width, seed, index)
     if lazy(module):
         _run_lazy(module, cell.inputs, cell.words)
     return _prepared(module, cell.dtype, device)
+
+
+def _separable(module: nn.Module, inputs: Tensor, output: Tensor, dtype: torch.dtype, device: str) -> bool:
+    """Whether the first two inputs alone give the outputs that they give in the batch."""
+    try:
+        with torch.no_grad():
+            alone = Tape(keep_calls=False).run(module, _ready(inputs[:2], dtype, device))
+    except Exception:  # the module is the user's: a batch of another size may be anything to it
+        return False
+    together = output.detach()[:2]
+    return alone.shape == together.shape and bool(torch.allclose(alone, together, rtol=1e-4, atol=1e-30))
 
 
 def _prepared(module: nn.Module, dtype: torch.dtype, device: str) -> nn.Module:
@@ -270,9 +274,7 @@ def _run(tape: Tape, module: nn.Module, x: Tensor, words: str) -> Tensor:
 
 def _points(nodes: list[Node], output: int, inputs: int, floating: list[bool]) -> list[int]:
     """Nodes worth measuring: all but views and the middles of elementwise chains."""
-    middles = {
-        p for n in nodes if n.kind == "elementwise" for p in n.parents if nodes[p].kind == "elementwise"
-    }
+    middles = {p for n in nodes if n.kind == "elementwise" for p in n.parents if nodes[p].kind == "elementwise"}
     found = []
     for node in nodes:
         whole = node.shape and node.shape[0] == inputs and math.prod(node.shape) >= 2 * inputs
@@ -283,25 +285,25 @@ def _points(nodes: list[Node], output: int, inputs: int, floating: list[bool]) -
 
 def _look(value: Tensor, k: int, row: dict[str, np.ndarray], grams: np.ndarray) -> None:
     """Everything about one value; its gradient follows in the backward pass."""
-    features = value.detach().double().reshape(len(value), -1)
+    features = value.detach().double().reshape(len(value), -1).cpu().numpy()
     size = features.shape[1]
-    gram = (features @ features.T / size).cpu().numpy()
-    grams[k] = gram
-    first = features[0]
-    row["log_square"][k] = _log(float(gram[0, 0]))
-    norms = math.sqrt(gram[0, 0]) * math.sqrt(gram[1, 1])
+    gram = features @ features.T / size
+    grams[k, : len(gram), : len(gram)] = gram
+    first, square, second = features[0], float(gram[0, 0]), float(gram[1, 1])
+    row["log_square"][k] = _log(square)
+    norms = math.sqrt(square) * math.sqrt(second) if square >= 0 and second >= 0 else math.nan
     if norms > 0 and math.isfinite(norms):
-        row["correlation"][k] = min(max(gram[0, 1] / norms, -1.0), 1.0)
-        apart = first / math.sqrt(gram[0, 0]) - features[1] / math.sqrt(gram[1, 1])
+        row["correlation"][k] = min(max(float(gram[0, 1]) / norms, -1.0), 1.0)
+        apart = first / math.sqrt(square) - features[1] / math.sqrt(second)
         row["log_gap"][k] = _log(float(apart @ apart) / (2 * size))
-    row["log_largest"][k] = _log(float(first.abs().max()))
-    row["positive"][k] = float((first > 0).double().mean())
+    row["log_largest"][k] = _log(max(float(first.max()), -float(first.min())))
+    row["positive"][k] = np.count_nonzero(first > 0) / size
     if value.requires_grad:
 
         def arrived(gradient: Tensor) -> None:
-            row["log_gradient"][k] = _log(float(gradient.detach().double().square().sum()))
+            row["log_gradient"][k] = _log(float(torch.linalg.vector_norm(gradient.detach(), dtype=torch.float64)) ** 2)
 
-        value.register_hook(arrived)
+        value.register_hook(arrived)  # type: ignore[no-untyped-call]
 
 
 def _spectrum(grams: np.ndarray) -> np.ndarray:
@@ -316,5 +318,3 @@ def _spectrum(grams: np.ndarray) -> np.ndarray:
 
 def _log(value: float) -> float:
     return math.log(value) if value > 0 else (-math.inf if value == 0 else math.nan)
-
-

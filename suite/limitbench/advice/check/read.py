@@ -234,7 +234,11 @@ def _residual(nodes: list[Node], output: int, used: Sequence[int], layers: tuple
     assert stream is not None
     rest = [layer for layer in layers if layer.node not in inside]
     stem = [layer for layer in rest if layer.node <= start]
-    if len(stem) > 1 or any(layer.source != stream for layer in rest if layer.node > start) or len(rest) - len(stem) > 1:
+    if (
+        len(stem) > 1
+        or any(layer.source != stream for layer in rest if layer.node > start)
+        or len(rest) - len(stem) > 1
+    ):
         raise _Outside("it has layers besides its blocks, more than one before and one after them")
     if len({block.kind for block in blocks}) > 1:
         raise _Outside("its blocks are of different kinds")

@@ -123,13 +123,18 @@ def examine(measured: Measured, margin: float) -> CellResult:
         observed = case.observed(measured, case.depth)
         for name in OBSERVABLES:
             said = [o for o in opinions if name in o.laws]
-            if name not in observed or not said:
+            if name not in observed or not said or (name == "correlation" and _finer(opinions, observed)):
                 continue
             offset = case.offset(name, case.depth)
             found = _lines(name, observed[name], said, offset, margin)
             lines += found
             best |= _best(name, observed[name] - offset, said, found)
     return CellResult(measured, case, initial, reasons, opinions, tuple(lines), best, limits(measured, case))
+
+
+def _finer(opinions: tuple[Opinion, ...], observed: Mapping[str, object]) -> bool:
+    """Whether everything that is said about the correlation is also said about the log of its distance to 1."""
+    return "log_gap" in observed and all("log_gap" in o.laws for o in opinions if "correlation" in o.laws)
 
 
 def _lines(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from limitbench.advice.check import inputs as batches
 from limitbench.advice.check.factory import Factory, check_device, load
-from limitbench.advice.check.measure import FEWEST, Cell, Measured, Sampler, shares, survey
+from limitbench.advice.check.measure import FEWEST, Cell, Measured, Sampler, survey
 from limitbench.advice.check.result import Check, examine
 from limitbench.errors import InputError
 
@@ -60,8 +60,7 @@ def check(
 
     Example: `limitbench.check("nets.py:mlp", depth=[16, 32], width=64).cells[0].best`.
     """
-    sizes = {"depths": _several(depth), "widths": _several(width)}
-    return run(load(factory), Options(**sizes, **options), progress)
+    return run(load(factory), Options(depths=_several(depth), widths=_several(width), **options), progress)
 
 
 def run(factory: Factory, options: Options, progress: Progress | None = None) -> Check:
@@ -70,8 +69,7 @@ def run(factory: Factory, options: Options, progress: Progress | None = None) ->
     check_device(options.device)
     x, words = _batch(factory, options)
     cells = _cells(factory, options, x)
-    networks = shares(cells, options.seconds, options.seeds)
-    measured, interrupted = _drawn(factory, cells, networks, options, progress)
+    measured, interrupted = _drawn(factory, cells, options, progress)
     found = tuple(examine(one, options.margin) for one in measured)
     seconds = time.perf_counter() - began
     return Check(factory.name, found, words, options.margin, options.seed, interrupted, seconds)
@@ -88,7 +86,10 @@ def _cells(factory: Factory, options: Options, x: Tensor) -> list[Cell]:
             accepted = f"one value: {factory.name} takes no {name}"
             raise InputError(f"--{name}", ",".join(map(str, values)), accepted)
     pairs = [(d, w) for d in options.depths for w in options.widths]
-    return [survey(factory, d, w, _fitting(factory, options, x, d, w), seed=options.seed, device=options.device) for d, w in pairs]
+    return [
+        survey(factory, d, w, _fitting(factory, options, x, d, w), seed=options.seed, device=options.device)
+        for d, w in pairs
+    ]
 
 
 def _batch(factory: Factory, options: Options) -> tuple[Tensor, str]:
@@ -122,19 +123,20 @@ def _shown(x: Tensor) -> str:
 
 
 def _drawn(
-    factory: Factory, cells: list[Cell], networks: int, options: Options, progress: Progress | None
+    factory: Factory, cells: list[Cell], options: Options, progress: Progress | None
 ) -> tuple[list[Measured], bool]:
-    """Network k of every cell before network k + 1 of any, so that an interrupt leaves all cells alike."""
+    """Network k of every cell before network k + 1 of any, so that time and interrupts leave all cells alike."""
     samplers = [Sampler(factory, cell, seed=options.seed, device=options.device) for cell in cells]
-    end = time.perf_counter() + 1.25 * options.seconds
-    interrupted = False
+    began, interrupted = time.perf_counter(), False
     try:
-        for index in range(networks):
+        for index in range(options.seeds):
             for sampler in samplers:
                 sampler.draw(index)
+            spent = time.perf_counter() - began
             if progress is not None:
-                progress((index + 1) * len(cells), networks * len(cells))
-            if time.perf_counter() > end and index + 1 >= FEWEST:
+                expected = min(options.seeds, int((index + 1) * max(options.seconds / max(spent, 1e-9), 1.0)))
+                progress((index + 1) * len(cells), max(expected, FEWEST) * len(cells))
+            if spent > options.seconds and index + 1 >= FEWEST:
                 break
     except KeyboardInterrupt:
         interrupted = True

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from limitbench.advice.check import inputs, store, words
 from limitbench.advice.check.factory import load
-from limitbench.advice.check.result import TITLES, CellResult, Check
+from limitbench.advice.check.result import CellResult, Check, Line
 from limitbench.advice.check.run import Options, run
 from limitbench.config import axis_value
 from limitbench.errors import InputError
@@ -48,9 +48,9 @@ def _options(given: dict[str, str | None]) -> Options:
     for name, low, high in (("inputs", inputs.FEWEST, inputs.MOST), ("seeds", 8, 10**7), ("seed", 0, 2**62)):
         if (text := given[name]) is not None:
             found[name] = _count(f"--{name}", text, low, high)
-    for name, high in (("seconds", 1e6), ("margin", 10.0)):
+    for name, most in (("seconds", 1e6), ("margin", 10.0)):
         if (text := given[name]) is not None:
-            found[name] = number(f"--{name}", axis_value(text), 1e-3, high)
+            found[name] = number(f"--{name}", axis_value(text), 1e-3, most)
     if given["rho0"] is not None:
         found["rho0"] = inputs.checked_rho0(axis_value(given["rho0"]))
     if given["input-shape"] is not None:
@@ -90,7 +90,7 @@ def _bar() -> Iterator[Any]:
 def _print(check: Check, page: str) -> None:
     console = Console(highlight=False, markup=False)
     console.print(words.headline(check), style="bold")
-    console.print(f"{check.inputs}; D of at most {check.margin:g} holds.")
+    console.print(f"{check.inputs}. Mean ± sd; D: ✓ within {check.margin:g}, ✗ beyond, ? undecided.")
     for cell in check.cells:
         console.print(f"\n{cell.title}: {cell.measured.networks:,} networks", style="bold")
         if cell.lines:
@@ -109,29 +109,40 @@ def sections(cell: CellResult) -> list[tuple[str, list[str]]]:
     """Everything that is said about one cell."""
     return [
         ("What it is", words.what_it_is(cell)),
-        ("Which theory", words.theories(cell)),
+        ("Which theory", words.closest(cell)),
         ("What happens along depth", words.behaviour(cell)),
         ("What to change", words.recommendations(cell)),
     ]
 
 
 def _table(cell: CellResult) -> Table:
+    """One row a theory: mean and standard deviation of what it says, and D with its verdict, of every quantity."""
+    names = list(dict.fromkeys(line.observable for line in cell.lines))
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for name in ("quantity", "theory"):
-        table.add_column(name)
-    for name in ("predicted", "measured", "D", "interval", "verdict"):
-        table.add_column(name, justify="right", no_wrap=True)
-    before = ""
-    for line in cell.lines:
-        score = line.score
-        table.add_row(
-            TITLES[line.observable] if line.observable != before else "",
-            line.title,
-            f"{line.predicted[0]:.4g} ± {line.predicted[1]:.3g}",
-            f"{line.measured[0]:.4g} ± {line.measured[1]:.3g}",
-            f"{score.distance:.3f}",
-            f"{score.distance_low:.3f} .. {score.distance_high:.3f}",
-            score.verdict,
-        )
-        before = line.observable
+    table.add_column("theory", min_width=8)
+    for name in names:
+        table.add_column(_SHORT[name], no_wrap=True)
+        table.add_column("D", no_wrap=True)
+    first = {line.observable: line.measured for line in reversed(cell.lines)}
+    table.add_row("networks", *(text for n in names for text in (_pair(first[n]), "")))
+    for theory in dict.fromkeys(line.theory for line in cell.lines):
+        lines = {line.observable: line for line in cell.lines if line.theory == theory}
+        cells = []
+        for name in names:
+            line = lines.get(name)
+            cells += ["", ""] if line is None else [_pair(line.predicted), _distance(line)]
+        table.add_row(next(iter(lines.values())).title, *cells)
     return table
+
+
+#: Columns of the table.
+_SHORT = {"log_norm": "log norm", "correlation": "corr.", "log_gap": "ln(1-corr.)", "log_gradient": "log gradient"}
+_MARKS = {"holds": "✓", "fails": "✗", "undecided": "?"}
+
+
+def _pair(moments: tuple[float, float]) -> str:
+    return f"{moments[0]:.3g}" + (f" ± {moments[1]:.2g}" if moments[1] > 0 else "")
+
+
+def _distance(line: Line) -> str:
+    return f"{max(line.score.distance, 0.0):.2f} {_MARKS[line.score.verdict]}"

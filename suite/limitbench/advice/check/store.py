@@ -6,7 +6,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,11 +81,16 @@ def _dataset(cell: CellResult) -> xr.Dataset:
     for name in ("sigma_w2", "sigma_b2", "kurtosis"):
         variables[name] = (("matrix",), np.array([getattr(measured.weights[n], name) for n in weights], dtype=float))
     coordinates = {
-        "point": [nodes[p].name for p in points],
-        "kind": ("point", [nodes[p].kind for p in points]),
-        "matrix": [nodes[n].name for n in weights],
+        "point": _strings(nodes[p].name for p in points),
+        "kind": ("point", _strings(nodes[p].kind for p in points)),
+        "matrix": _strings(nodes[n].name for n in weights),
     }
     return xr.Dataset(variables, coordinates, {"call": measured.cell.words})
+
+
+def _strings(names: Iterable[str]) -> np.ndarray:
+    """Of variable length: those of fixed length have no place in zarr's specification."""
+    return np.array(list(names), dtype=object)
 
 
 def summary(check: Check) -> dict[str, Any]:

@@ -8,7 +8,7 @@ numbers, so that a hand-written activation is known by its values.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,35 +18,39 @@ from torch.overrides import TorchFunctionMode
 
 Kind = Literal["input", "linear", "convolution", "elementwise", "sum", "view", "normalisation", "attention", "other"]
 
+
+def _names(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 #: Functions by what they do to a tensor; names without the underscores of in-place and reflected forms.
-ELEMENTWISE = frozenset(
+ELEMENTWISE = _names(
     "relu leaky_relu rrelu tanh gelu silu elu celu selu softplus sigmoid hardtanh hardswish hardsigmoid mish prelu "
     "relu6 logsigmoid log_sigmoid softsign tanhshrink hardshrink softshrink threshold erf sin cos exp log log1p expm1 "
     "sqrt rsqrt reciprocal abs square pow rpow neg positive mul rmul imul multiply div rdiv rtruediv itruediv truediv "
     "true_divide add radd iadd sub rsub isub subtract maximum minimum max min clamp clamp_min clamp_max clip where gt "
     "ge lt le eq ne sign sgn heaviside zeros_like ones_like full_like asinh atan arctan arcsinh sinh cosh logaddexp "
-    "logical_not logical_and logical_or hypot float double to type type_as clone contiguous nan_to_num lerp addcmul".split()
+    "logical_not logical_and logical_or hypot float double to type type_as clone contiguous nan_to_num lerp "
+    "addcmul"
 )
-SUMS = frozenset("add radd iadd sub rsub isub subtract".split())
-VIEWS = frozenset(
+SUMS = _names("add radd iadd sub rsub isub subtract")
+VIEWS = _names(
     "flatten view reshape unsqueeze squeeze unflatten transpose permute movedim swapaxes view_as reshape_as detach "
-    "getitem select narrow chunk split unbind mT T".split()
+    "getitem select narrow chunk split unbind mT T"
 )
 #: Views that keep each input's entries together.
-WHOLE_VIEWS = frozenset("flatten view reshape unsqueeze squeeze unflatten view_as reshape_as detach".split())
-NORMALISATIONS = frozenset(
+WHOLE_VIEWS = _names("flatten view reshape unsqueeze squeeze unflatten view_as reshape_as detach")
+NORMALISATIONS = _names(
     "layer_norm batch_norm group_norm instance_norm rms_norm normalize local_response_norm native_layer_norm "
-    "native_batch_norm native_group_norm".split()
+    "native_batch_norm native_group_norm"
 )
-ATTENTIONS = frozenset(
+ATTENTIONS = _names(
     "multi_head_attention_forward scaled_dot_product_attention softmax _native_multi_head_attention "
-    "_transformer_encoder_layer_fwd".split()
+    "_transformer_encoder_layer_fwd"
 )
-CONVOLUTIONS = frozenset("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d".split())
-DROPOUTS = frozenset(
-    "dropout alpha_dropout feature_dropout feature_alpha_dropout dropout1d dropout2d dropout3d".split()
-)
-RANDOM = frozenset("rand_like randn_like bernoulli normal uniform multinomial randint_like".split())
+CONVOLUTIONS = _names("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d")
+DROPOUTS = _names("dropout alpha_dropout feature_dropout feature_alpha_dropout dropout1d dropout2d dropout3d")
+RANDOM = _names("rand_like randn_like bernoulli normal uniform multinomial randint_like")
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Tape(TorchFunctionMode):
     """Records the nodes of one forward pass; `dropouts` counts the dropout layers, which are switched off.
 
     Arguments:
-        keep_calls: whether nodes can be replayed; costs memory.
+        keep_calls: whether nodes can be replayed and are named by their modules; costs memory and time.
         seen: is called with every node and its value, as soon as it is there.
     """
 
@@ -109,7 +113,7 @@ class Tape(TorchFunctionMode):
     def run(self, module: nn.Module, x: Tensor) -> Tensor:
         """The module's output; its input is node 0."""
         self._add(x, Node(0, "input", "input", (), 0, "", tuple(x.shape)))
-        with self._named(module), self:
+        with self._named(module) if self._keep else nullcontext(), self:
             out = module(x)
         return _first_tensor(out)
 
@@ -171,7 +175,11 @@ class Tape(TorchFunctionMode):
             return made("normalisation")
         if function in ATTENTIONS or (function in ("matmul", "bmm", "baddbmm") and len(parents) > 1):
             return made("attention")
-        if function not in ELEMENTWISE or isinstance(value, nn.Parameter) or not _same_shape(self.nodes, parents, shape):
+        if (
+            function not in ELEMENTWISE
+            or isinstance(value, nn.Parameter)
+            or not _same_shape(self.nodes, parents, shape)
+        ):
             return made("other")
         vectors = [t for t in tensors((args, named)) if id(t) not in self._known and not _uniform(t)]
         sources = {self.nodes[p].source for p in parents}
@@ -217,7 +225,6 @@ class Tape(TorchFunctionMode):
         finally:
             for handle in handles:
                 handle.remove()
-
 
     def _left(self, *_: Any) -> None:
         self._modules.pop()
@@ -269,7 +276,7 @@ def _first_tensor(value: Any) -> Tensor:
 
 def _function_name(func: Callable[..., Any]) -> str:
     name = getattr(func, "__name__", "") or ""
-    return name if name.startswith("_native") or name.startswith("_transformer") else name.strip("_")
+    return name if name.startswith(("_native", "_transformer")) else name.strip("_")
 
 
 def _third(args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:

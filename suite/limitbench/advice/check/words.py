@@ -109,11 +109,24 @@ def theories(cell: CellResult) -> list[str]:
         if name in cell.best and len(lines) > 1:
             theory, probability = cell.best[name]
             line = cell.line(name, theory)
-            assert line is not None
-            text += f" Closest is {line.title}, D = {_d(line)}" + (
-                f" (the best with probability {probability:.2g})." if probability < 0.995 else "."
-            )
-        found.append(text)
+            sure = f" (with probability {probability:.2g})" if probability < 0.995 else ""
+            found.append(f"{text} Closest{sure}: {line.title if line is not None else theory}.")
+        else:
+            found.append(text)
+    return found
+
+
+def closest(cell: CellResult) -> list[str]:
+    """The theory with the smallest D, one sentence an observable."""
+    found = []
+    for name, (theory, probability) in cell.best.items():
+        line = cell.line(name, theory)
+        if line is not None:
+            sure = f", the best with probability {probability:.2g}" if probability < 0.995 else ""
+            alone = "" if sum(other.observable == name for other in cell.lines) > 1 else ", the only one"
+            low, high = line.score.distance_low, line.score.distance_high
+            between = "" if math.isnan(low) else f" in [{low:.2f}, {high:.2f}]"
+            found.append(f"{_sentence(TITLES[name])}: {line.title}, D = {_d(line)}{between}{sure}{alone}.")
     return found
 
 
@@ -255,8 +268,8 @@ def _plain_gain(case: Case) -> list[str]:
     he = 2 / (slopes[0] ** 2 + slopes[1] ** 2)
     present = case.variances[case.reading.layers[depth - 1].node].w
     return [
-        f"{text}: He's initialisation (weights of variance {he:.4g}/fan_in, which is {math.sqrt(he / present):.4g} times "
-        "their present standard deviation, biases 0) keeps it."
+        f"{text}: He's initialisation (weights of variance {he:.4g}/fan_in, {math.sqrt(he / present):.4g} times their "
+        "present standard deviation, and biases 0) keeps it."
     ]
 
 

@@ -69,12 +69,16 @@ class Tally:
 
 
 def adjusted(findings: Sequence[Finding]) -> list[Finding]:
-    """`findings` with Holm's adjusted p-values over all of them; a verdict has the p-value of its D and is no test."""
+    """`findings` with Holm's adjusted p-values over all of them.
+
+    A verdict is no test of its own: one that turned round has the adjusted p-value of its D.
+    """
     tested = [f for f in findings if f.kind != "verdict"]
     family = holm(np.array([f.pvalue for f in tested]))
-    corrected = dict(zip(((f.kind, f.study, f.subject, f.where) for f in tested), family.tolist(), strict=True))
+    corrected = {(f.kind, f.study, f.subject, f.where): p for f, p in zip(tested, family.tolist(), strict=True)}
     found = []
     for f in findings:
-        key = ("distance" if f.kind == "verdict" else f.kind, f.study, f.subject, f.where)
-        found.append(dataclasses.replace(f, adjusted=corrected.get(key, math.nan)))
+        kind = "distance" if f.kind == "verdict" else f.kind
+        p = math.nan if math.isnan(f.pvalue) else corrected[kind, f.study, f.subject, f.where]
+        found.append(dataclasses.replace(f, adjusted=p))
     return found

@@ -14,26 +14,26 @@ from limitbench.report.style import number
 from limitbench.statistics.tests_of_difference import ks_two_sample
 
 
-def same_networks(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"]) -> bool:
-    """Whether the shorter of two runs of one cell is bit by bit the beginning of the other."""
-    shared = min(a.size, b.size)
+def same_networks(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"], shared: int) -> bool:
+    """Whether the first `shared` networks of two runs of one cell are the same, bit by bit."""
     return shared > 0 and np.array_equal(a[:shared], b[:shared], equal_nan=True)
 
 
 def compare_networks(
     pair: Pair, observable: str, cells: list[SharedCell]
 ) -> Iterator[tuple[SharedCell, Finding | None]]:
-    """Every cell of a column with what its two samples say; None where they are the same networks.
+    """Every cell of a column with what its two samples say; None where they are the same networks: those of the
+    smaller sample are then the first of the larger one.
 
     The larger of two two-sample statistics counts: Kolmogorov-Smirnov for the values, and Fisher's exact test for the
     networks without a value (dead or exploded) where there are any; its p-value is doubled.
     """
     columns = zip(cells, pair.samples("a", observable, cells), pair.samples("b", observable, cells), strict=True)
     for cell, a, b in columns:
-        if same_networks(a, b):
+        counts = pair.count("a", cell.a), pair.count("b", cell.b)
+        if same_networks(a, b, min(counts)):
             yield cell, None
         else:
-            counts = pair.count("a", cell.a), pair.count("b", cell.b)
             yield cell, _finding(pair.name, observable, cell.label, a[np.isfinite(a)], b[np.isfinite(b)], counts)
 
 

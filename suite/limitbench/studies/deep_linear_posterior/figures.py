@@ -196,9 +196,9 @@ def _noise(evidence: Evidence) -> StudyFigure | None:
         if len(kept):
             series.append(Series(f"networks, L = N = {width}", kept[:, 0], kept[:, 1], se=kept[:, 2]))
     caption = (
-        f"Without noise every mixture of Gaussian processes predicts Y K⁻¹ k₀ = {interpolant:.3f}: at T = {noise[0]:g} NNGP has "
-        f"{infinite[0]:.3f} and the limit {proportional[0]:.3f}; at T = {noise[-1]:g} {infinite[-1]:.3f} and "
-        f"{proportional[-1]:.3f}."
+        f"Without noise every mixture of Gaussian processes predicts Y K⁻¹ k₀ = {interpolant:.3f}: at T = "
+        f"{noise[0]:g} NNGP has {infinite[0]:.3f} and the limit {proportional[0]:.3f}; at T = {noise[-1]:g} "
+        f"{infinite[-1]:.3f} and {proportional[-1]:.3f}."
     )
     return StudyFigure(
         "noise",

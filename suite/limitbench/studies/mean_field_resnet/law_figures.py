@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from limitbench.studies.evidence import Evidence
-from limitbench.studies.figures import Series, StudyFigure
+from limitbench.studies.figures import FigureTable, Series, StudyFigure
 from limitbench.theories.mean_field import MeanField
 from limitbench.theories.mean_field.asymptotic_laws import power_law, saturating_law
 from limitbench.theories.mean_field.exponents import exponent_table, saturating_cosine
@@ -54,4 +54,12 @@ def exponents(evidence: Evidence) -> StudyFigure:
         f"4 at A = 2/3; |e_l − e*| ~ l^−μ beside e*. erf: |e_l − e*| ~ l^−δ, from 1 − 2/π to 1/2. Largest relative "
         f"deviations: {', '.join(worst)}.",
         y_log=True,
+        table=FigureTable(
+            "Exponents of depth, read off long recurrences beside their closed forms",
+            ("activation", "what", "measured", "predicted", "measured / predicted − 1"),
+            tuple(
+                (row.activation, row.quantity, row.measured, row.predicted, row.measured / row.predicted - 1)
+                for row in exponent_table()
+            ),
+        ),
     )

@@ -15,6 +15,7 @@ from limitbench.studies.figures import Series, StudyFigure
 from limitbench.studies.ledger import worst_score_claim
 from limitbench.studies.measured import Measured, variance
 from limitbench.studies.norm_variance.families import FAMILIES, RESIDUAL_WEIGHT, constant, time
+from limitbench.studies.phrases import last_point
 
 #: Slopes are fitted up to this sum of inverse widths, from this width on.
 LONGEST, NARROWEST = 0.25, 64
@@ -209,7 +210,7 @@ def _one_figure(evidence: Evidence) -> StudyFigure | None:
     parts = [f"{network} {s.value:.2f} ± {s.se:.2f}" for network, s in slopes.items() if s is not None]
     return StudyFigure(
         "variance-of-the-log-norm",
-        "One constant per architecture",
+        "Variance of the log norm by architecture",
         "sum of inverse widths Σ 1/n_l",
         "Var ln V_d/V₀",
         tuple(series),
@@ -242,6 +243,8 @@ def _corrections(evidence: Evidence) -> StudyFigure | None:
         "Var ln V_d/V₀ over its limit",
         tuple(series),
         f"Deepest networks of each width. At width {ends[0]:g} {highest.label} is highest, at "
-        f"{highest.y[0]:.2f} times its limit; vanilla ResNets of few layers lie below theirs, which sums all lags.",
+        f"{highest.y[0]:.2f} times its limit. At its largest width: "
+        + ", ".join(f"{s.label} {last_point(s, 2)}" for s in series if s.kind == "network")
+        + ". The limit of vanilla ResNets sums all lags, which few layers do not reach.",
         x_log=True,
     )

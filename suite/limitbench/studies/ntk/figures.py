@@ -50,12 +50,11 @@ def _spread(rows: list[list[CellEvidence]]) -> StudyFigure:
         series.append(Series(_label(row), t, seen, se=se))
         width = row[0].parameters["width"]
         series.append(Series(f"log-normal, n = {width}", t, exact, kind="theory", theory="log-normal"))
-    ends = series[0], series[-2]
-    seen = (
-        f"Up to d = n, from n = {NARROWEST} on, the variances of {compared} cells are within {100 * off:.0f} % of those "
-        "of the log-normal law with the exact mean and second moment"
+    said = (
+        f"Up to d = n, from n = {NARROWEST} on, the variances of {compared} cells are within {100 * off:.0f} % of "
+        "those of the log-normal law with the exact mean and second moment"
         if compared
-        else f"At d/n = {ends[0].x[-1]:g}, {ends[0].label} have {last_point(ends[0])}"
+        else f"At d/n = {series[0].x[-1]:g}, {series[0].label} have {last_point(series[0])}"
     )
     return StudyFigure(
         name="spread-of-the-kernel",
@@ -63,7 +62,7 @@ def _spread(rows: list[list[CellEvidence]]) -> StudyFigure:
         x_label="d/n",
         y_label="Var ln K₁₁",
         series=tuple(series),
-        caption=f"{_setting(rows[0][0])}. {seen}. Infinite width has none.",
+        caption=f"{_setting(rows[0][0])}. {said}. Infinite width has none.",
         x_log=True,
         y_log=True,
     )
