@@ -21,14 +21,14 @@ from limitbench.cli import main
 pytestmark = pytest.mark.cluster  # half a minute: in the step of the long tests
 
 ROOT = Path(__file__).parents[1]
-SUITE = "suite/limitbench"
 #: Guides that run here, from the first block to the last.
-GUIDES = tuple(f"{SUITE}/{room}/README.md" for room in ("studies", "theories", "report"))
-#: Where the commands of all other pages run. SCALE and reports have none.
+STUDIES, THEORIES, REPORT = (f"suite/limitbench/{room}/README.md" for room in ("studies", "theories", "report"))
+SCALE = "cluster/SCALE.md"
+GUIDES = (STUDIES, THEORIES, REPORT, SCALE)
+#: Where the commands of all other pages run; empty for a page without any.
 ELSEWHERE = {
     "README.md": "tests/test_cli.py",
     "cluster/README.md": "tests/cluster/test_readme.py",
-    "cluster/SCALE.md": "",
     "benchmarks/README.md": "tests/test_guides.py",
     "reports/README.md": "",
 }
@@ -81,7 +81,7 @@ def command(line: str) -> None:
     """Run one command line of a guide: in this process where that is the same, without Ray."""
     words = shlex.split(line, comments=True)
     match words:
-        case ["limitbench", "run", *options]:
+        case ["limitbench", "run", *options] if "--dry-run" not in options:
             assert main(["run", *options, "--executor", "serial"]) == 0, line
         case ["limitbench", *options]:
             assert main(options) == 0, line
@@ -110,13 +110,13 @@ Follow = Callable[[str], Done]
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Follow:
-    """Runs the guide of a room, once."""
+    """Runs a guide, once."""
     found: dict[str, Done] = {}
 
-    def followed(room: str) -> Done:
-        if room not in found:
-            found[room] = follow(ROOT / SUITE / room / "README.md", tmp_path_factory.mktemp(room))
-        return found[room]
+    def followed(page: str) -> Done:
+        if page not in found:
+            found[page] = follow(ROOT / page, tmp_path_factory.mktemp("guide"))
+        return found[page]
 
     return followed
 
@@ -142,7 +142,7 @@ def test_every_link_to_a_file_leads_to_one(page: str) -> None:
 
 
 def test_the_study_of_the_guide_is_short_and_says_which_theory_holds(followed: Follow) -> None:
-    done = followed("studies")
+    done = followed(STUDIES)
     code = done.blocks["python"][0]
     assert len([line for line in code.splitlines() if line.strip()]) < MOST_LINES
     verdicts = done.names["tree"]["scores"]["verdict"].sel(observable="log_norm", width=128)
@@ -151,7 +151,7 @@ def test_the_study_of_the_guide_is_short_and_says_which_theory_holds(followed: F
 
 
 def test_its_claim_can_fail(followed: Follow) -> None:
-    names = followed("studies").names
+    names = followed(STUDIES).names
     (claim,) = names["claims"](names["tree"])
     assert claim.verdict == "holds"
     assert claim.distance < 0.05
@@ -162,7 +162,7 @@ def test_its_claim_can_fail(followed: Follow) -> None:
 
 
 def test_the_reports_of_the_guide_have_the_sections_of_its_studies(followed: Follow) -> None:
-    directory = followed("studies").directory
+    directory = followed(STUDIES).directory
     page = (directory / "my-results" / "report.html").read_text(encoding="utf-8")
     assert "The norm in deep linear networks" in page
     assert "The variance at d = n is n ψ&#39;(n/2)." in page
@@ -171,18 +171,24 @@ def test_the_reports_of_the_guide_have_the_sections_of_its_studies(followed: Fol
 
 
 def test_the_theory_of_the_guide_is_better_than_the_built_in_limits(followed: Follow) -> None:
-    distances = followed("theories").names["tree"].limitbench.distances(observable="log_norm").squeeze()
+    distances = followed(THEORIES).names["tree"].limitbench.distances(observable="log_norm").squeeze()
     own = distances.sel(theory="finite-slopes")
     assert (own < distances.sel(theory=["covariance-sde", "infinite-width-clt", "infinite-width"])).all()
 
 
 def test_the_guide_to_reports_answers_in_python_as_on_the_page(followed: Follow) -> None:
-    done = followed("report")
+    done = followed(REPORT)
     assert (done.directory / "page.html").stat().st_size > 10_000
     assert (done.directory / "overlay.svg").read_text(encoding="utf-8").startswith("<?xml")
     law, tree = done.names["law"], done.names["tree"]
     stored = tree["laws"]["log_q11"].sel(theory="proportional-limit", width=64).squeeze()
     assert float(law.quantile(0.95)) == pytest.approx(float(np.interp(0.95, stored["quantile"], stored)), rel=1e-3)
+
+
+def test_the_size_of_a_sweep_is_said_and_nothing_is_done(followed: Follow, capsys: pytest.CaptureFixture[str]) -> None:
+    done = followed(SCALE)
+    assert "dry run: nothing was written" in capsys.readouterr().out
+    assert list(done.directory.iterdir()) == []
 
 
 def test_the_commands_of_the_benchmarks_are_there() -> None:

@@ -146,7 +146,7 @@ def show(
 
 app.command("predict")(predict)
 app.command("check")(check)
-app.add_typer(new)
+app.command("new")(new)
 
 
 @app.command()

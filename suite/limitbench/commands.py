@@ -110,7 +110,8 @@ def run(options: RunOptions) -> bool:
             with _named(study, chosen):
                 _check(study, options, grids[study.name])
         if options.executor == "ray":
-            session.enter_context(ray_session(options.address, options.workers))  # one Ray for all studies
+            # one Ray, and the same workers, for all studies
+            session.enter_context(ray_session(options.address, options.workers, keep_workers=len(chosen) > 1))
         progress = session.enter_context(Terminal())
         for study in chosen:
             if samples[study.name] != options.samples:

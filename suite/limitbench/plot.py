@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from limitbench.errors import InputError
 from limitbench.report.figures import errors as _errors
@@ -57,7 +57,7 @@ def validity(
     tree: xr.DataTree,
     observable: str = "",
     *,
-    rule: Rule = "nearest",
+    rule: str = "nearest",
     own: Sequence[tuple[float, float, str]] = (),
     contours: Sequence[str] | None = None,
     ax: Axes | None = None,
@@ -91,7 +91,7 @@ def validity(
     for theory in contours or ():
         _theory(results, observable, theory)
     at = _slice(results, where)
-    found = Validity(results, at, observable, rule)
+    found = Validity(results, at, observable, cast(Rule, rule))
     if not found.exists:
         raise InputError("tree", results.name, "results with a depth axis, several widths and scores")
     axes = _axes(ax)

@@ -59,6 +59,15 @@ def test_orthogonal_matrices_are_scaled_isometries_in_every_direction(n_out, n_i
     assert max(map(abs, deviations(drawn[:, 0, 0], drawn[:, 1, 0]).values())) < CRITICAL
 
 
+@pytest.mark.parametrize(("n_out", "n_in"), [(6, 6), (9, 6), (2, 2), (6, 1)])
+def test_products_with_orthogonal_matrices_keep_angles_and_equal_columns(n_out, n_in):
+    x = torch.randn(50, n_in, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    columns = torch.cat([x, x[:, :, :1], -x[:, :, :1], torch.zeros_like(x[:, :, :1])], dim=2)
+    images = WeightStream("orthogonal", Stream(2), 1).product(n_out, columns)
+    torch.testing.assert_close(images.mT @ images, max(n_out, n_in) * columns.mT @ columns, rtol=1e-12, atol=1e-12)
+    assert torch.equal(images[:, :, 0], images[:, :, 2])
+
+
 def test_orthogonal_matrices_without_the_sign_of_the_diagonal_are_noticed(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "sgn", lambda diagonal: torch.ones_like(diagonal))
     drawn = matrices("orthogonal", 10_000, 6, 6)
@@ -159,9 +168,13 @@ def test_gaussian_weights_in_place_of_others_are_noticed(monkeypatch, family, na
         scale = 1.0 if self.scaled else (3.0 * n_in) ** -0.5
         return scale * torch.randn(batch, n_out, n_in, dtype=torch.float64, generator=self.stream.torch)
 
+    def product(self, n_out, x, *, apart=False):
+        return gaussian(self, x.shape[0], n_out, x.shape[1]) @ x
+
     network = family(4, 4, rho0=0.4, weights=name)
     right = {key: value.values[:, None] for key, value in network.sample(8_192, seed=1).items()}
     monkeypatch.setattr(weights_module.WeightStream, "matrices", gaussian)
+    monkeypatch.setattr(weights_module.WeightStream, "product", product)
     if name == "pytorch":
         monkeypatch.setattr(weights_module.WeightStream, "biases", lambda self, batch, n_out, n_in: None)
     wrong = {key: value.values[:, None] for key, value in network.sample(8_192, seed=2).items()}

@@ -25,6 +25,7 @@ from limitbench.testing.toy import NormalLaw, ToyTheory
 from limitbench.theories.base import Theory
 
 GRID = {"width": (4, 8), "depth": (2, 4)}
+SMALL = {"width": (4,), "depth": (2,)}
 
 
 def run(study: Study, out: Path, *, seed: int = 0, samples: int = 256, grid: object = None) -> Path:
@@ -80,6 +81,12 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(TOY, tmp_path_factory.mktemp("plain"))
 
 
+@pytest.fixture(scope="module")
+def wrong(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy at seed 1, its theory `normal` with five per cent more variance; do not change it."""
+    return run(variance(1.05), tmp_path_factory.mktemp("wrong"), seed=1)
+
+
 def test_one_seed_gives_bit_identical_runs(plain: Path, tmp_path: Path) -> None:
     found = compared(plain, run(TOY, tmp_path))
     assert found.identical
@@ -89,8 +96,8 @@ def test_one_seed_gives_bit_identical_runs(plain: Path, tmp_path: Path) -> None:
 
 
 def test_other_seeds_are_no_change(plain: Path, tmp_path: Path) -> None:
-    # fixed seeds; false-alarm probability 3 x 1e-7
-    for seed in (1, 2, 3):
+    # fixed seeds; false-alarm probability 2 x 1e-7
+    for seed in (1, 2):
         found = compared(plain, run(TOY, tmp_path / str(seed), seed=seed, samples=128), level=1e-7)
         assert found.tests > 4
         assert not found.changed
@@ -98,14 +105,15 @@ def test_other_seeds_are_no_change(plain: Path, tmp_path: Path) -> None:
 
 def test_networks_with_another_spread_are_a_change(plain: Path, tmp_path: Path) -> None:
     wide = dataclasses.replace(TOY, network=lambda cell: TOY.network({**cell, "width": 2}))
-    changes = compared(plain, run(wide, tmp_path, seed=1, samples=512)).studies[0].changes(1e-7)
-    assert {f.kind for f in changes} >= {"networks", "distance"}
+    study = compared(plain, run(wide, tmp_path, seed=1, samples=512)).studies[0]
+    assert "networks" in {f.kind for f in study.changes(1e-7)}
+    assert "distance" in {f.kind for f in study.changes(0.05)}
 
 
 def test_a_law_with_five_per_cent_more_variance_is_found_in_every_cell_and_no_other_law_is(
-    plain: Path, tmp_path: Path
+    plain: Path, wrong: Path
 ) -> None:
-    found = compared(plain, run(variance(1.05), tmp_path, seed=1))
+    found = compared(plain, wrong)
     laws = [f for f in found.studies[0].changes(0.05) if f.kind == "law"]
     assert {f.subject for f in laws} == {"normal, walk"}
     assert len(laws) == 4
@@ -133,8 +141,8 @@ def test_the_covariance_sde_with_five_per_cent_more_drift_is_found(tmp_path: Pat
         theories = (kept[0], dataclasses.replace(kept[1], build=build))
         return dataclasses.replace(STUDY, theories=theories)
 
-    right = run(drifting(1.0), tmp_path / "right", grid=grid, samples=4096)
-    wrong = run(drifting(1.05), tmp_path / "wrong", grid=grid, samples=4096, seed=1)
+    right = run(drifting(1.0), tmp_path / "right", grid=grid, samples=1024)
+    wrong = run(drifting(1.05), tmp_path / "wrong", grid=grid, samples=1024, seed=1)
     laws = [f for f in compare(right, wrong).studies[0].changes(0.05) if f.kind == "law"]
     assert {f.subject for f in laws} == {"covariance-sde, correlation", "covariance-sde, log_gap"}
     assert len(laws) == 4
@@ -142,15 +150,14 @@ def test_the_covariance_sde_with_five_per_cent_more_drift_is_found(tmp_path: Pat
 
 
 def test_a_simulated_law_may_change_with_its_stream_but_not_with_its_scale(tmp_path: Path) -> None:
-    first, second, wider = (
-        run(simulated(*which), tmp_path / name) for name, which in (("a", (1,)), ("b", (2,)), ("c", (3, 1.3)))
-    )
+    studies = {"first": simulated(1), "second": simulated(2), "wider": simulated(3, 1.3)}
+    first, second, wider = (run(study, tmp_path / name, grid=SMALL) for name, study in studies.items())
     assert not compared(first, second, simulated(1)).changed
     assert {f.kind for f in compared(first, wider, simulated(1)).studies[0].changes(0.05)} >= {"law"}
 
 
 def test_a_simulated_law_that_does_not_declare_its_draws_is_taken_for_a_solved_one(tmp_path: Path) -> None:
-    first, second = (run(simulated(seed, declares=False), tmp_path / str(seed)) for seed in (1, 2))
+    first, second = (run(simulated(seed, declares=False), tmp_path / str(seed), grid=SMALL) for seed in (1, 2))
     assert compared(first, second, simulated(1, declares=False)).changed
 
 
@@ -206,7 +213,7 @@ def test_a_verdict_that_turned_round_on_the_same_networks_is_a_change(tmp_path: 
 
 
 def test_becoming_decided_is_told_and_is_no_change(plain: Path, tmp_path: Path) -> None:
-    more = run(TOY, tmp_path, seed=3, samples=4096)
+    more = run(TOY, tmp_path, seed=3, samples=2048)
     found = compared(plain, more)
     assert not found.changed
     settled = [words for words in study_sentences(found.studies[0], 0.05) if "became decided or undecided" in words]
@@ -222,8 +229,9 @@ def test_runs_without_a_cell_in_common_are_refused(plain: Path, tmp_path: Path) 
         compared(plain, plain, level=1.0)
 
 
-def test_the_command_ends_with_0_1_or_2(plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wrong = run(variance(1.05), tmp_path / "wrong", seed=1)
+def test_the_command_ends_with_0_1_or_2(
+    plain: Path, wrong: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = tmp_path / "page.html"
     assert cli.main(["compare", str(plain), str(plain)]) == 0
     assert "Bit-identical" in capsys.readouterr().out
@@ -252,8 +260,8 @@ def test_the_page_shows_names_as_text_and_asks_for_nothing(plain: Path, tmp_path
     assert text == comparison_page(compared(plain, place))
 
 
-def test_the_numbers_of_the_answer_are_those_of_the_findings(plain: Path, tmp_path: Path) -> None:
-    found = compared(plain, run(variance(1.05), tmp_path, seed=1))
+def test_the_numbers_of_the_answer_are_those_of_the_findings(plain: Path, wrong: Path) -> None:
+    found = compared(plain, wrong)
     assert "4 laws" in lead(found)
     study = found.studies[0]
     fewer = dataclasses.replace(

@@ -24,8 +24,8 @@ def test_a_reason_with_many_columns_names_a_few(synthetic, study, monkeypatch):
 
 
 def test_the_page_leads_from_its_notice_to_the_reasons(synthetic, study):
-    page = render_page([broken(synthetic, study)])
+    page = render_page([broken(synthetic, study)], limit=90_000)
     assert 'see <a href="#synthetic-failures">why</a>' in page
     assert '<h4 id="synthetic-failures">' in page
     assert "--retry-failed" in page
-    assert 'href="#synthetic-failures"' not in render_page([Results(synthetic(finished=0.5), study)])
+    assert 'href="#synthetic-failures"' not in render_page([Results(synthetic(finished=0.5), study)], limit=90_000)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import shutil
 import subprocess
@@ -20,6 +22,8 @@ from limitbench.studies.base import Study
 
 Maker = Callable[..., xr.DataTree]
 VOID = {"meta", "link", "input", "br", "img", "hr"}
+#: Bytes of a page with a choice of panels in every section; and of one with the fewest.
+ROOM, LITTLE = 320_000, 120_000
 RESOURCES = {"src", "srcset", "href", "data", "action", "poster", "xlink:href"}
 
 
@@ -51,7 +55,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page_text(synthetic_tree: xr.DataTree, study: Study) -> str:
-    return render_page([Results(synthetic_tree, study)])
+    return render_page([Results(synthetic_tree, study)], limit=ROOM)
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +72,20 @@ def test_page_parses_has_a_language_and_unique_ids(page: Page) -> None:
     assert {str(a["for"]) for a in page.named("label")} <= set(ids)
 
 
-def test_page_loads_nothing_and_runs_nothing(page: Page, page_text: str) -> None:
+def test_page_loads_nothing_and_runs_its_own_script_alone(page: Page, page_text: str) -> None:
     for _, attributes in page.tags:
         for name in RESOURCES & set(attributes):
             assert str(attributes[name]).startswith(("#", "data:")), attributes
         assert not any(name.startswith("on") for name in attributes)
-    assert page.named("script") == []
+    assert page.named("script") == [{}], "one, without a source"
+    (policy,) = [str(a["content"]) for a in page.named("meta") if a.get("http-equiv") == "Content-Security-Policy"]
+    body = re.search(r"<script>(.*)</script>", page_text, re.DOTALL)
+    assert body is not None
+    digest = base64.b64encode(hashlib.sha256(body[1].encode()).digest()).decode()
+    assert policy.startswith("default-src 'none'; ")
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert len(body[1].encode()) < 12 * 1024
+    assert not re.search(r"eval|Function\(|innerHTML|fetch|XMLHttp|import\(", body[1])
     assert "@import" not in page_text
     assert not re.search(r"url\((?!#)", page_text)
 
@@ -109,8 +121,8 @@ def test_every_choice_shows_exactly_one_panel(page: Page, page_text: str) -> Non
                 assert sum({first, second, third} <= panel for panel in panels) == 1
 
 
-def test_verdict_comes_before_claims_figures_ranking_maps_rates_laws_and_run(page_text: str) -> None:
-    order = ["verdict", "claims", "figures", "ranking", "maps", "nstar", "rates", "overlays", "run"]
+def test_verdict_and_its_map_come_first_and_the_run_last(page_text: str) -> None:
+    order = ["verdict", "where", "claims", "ranking", "figures", "maps", "nstar", "rates", "overlays", "run"]
     places = [page_text.index(f'<h3 id="synthetic-{name}"') for name in order]
     assert places == sorted(places)
 
@@ -118,6 +130,11 @@ def test_verdict_comes_before_claims_figures_ranking_maps_rates_laws_and_run(pag
 def test_failed_claims_come_first_and_commands_are_shown(page_text: str) -> None:
     ledger = page_text.split('class="ledger"')[1].split("</table>")[0]
     assert re.findall(r'<tr class="(\w+)"', ledger) == ["fails", "holds", "unmeasured"]
+    verdict = page_text.split('id="synthetic-verdict"')[1].split("</section>")[0]
+    assert '<a href="#synthetic-claim-2">The symmetric error falls as 1/n.</a>' in verdict, (
+        "what fails is named at once"
+    )
+    assert '<tr class="fails" id="synthetic-claim-2">' in ledger
     assert "limitbench run synthetic --set width=16" in ledger
     assert "Not measured &lt;here&gt;." in ledger
 
@@ -133,7 +150,7 @@ def test_axes_of_words_and_grids_of_one_width_render(synthetic: Maker) -> None:
         return dataset
 
     tree = synthetic().map_over_datasets(changed)
-    text = render_page([Results(tree)])
+    text = render_page([Results(tree)], limit=ROOM)
     page = Page(text)
     assert "balanced &lt;1&gt;" in text
     labels = [a["for"] for a in page.named("label")]
@@ -146,7 +163,7 @@ def test_axes_of_words_and_grids_of_one_width_render(synthetic: Maker) -> None:
 def test_rendering_twice_gives_the_same_bytes(synthetic: Maker) -> None:
     """Every kind of panel, for one value of each selector."""
     tree = synthetic().isel(c_minus=[0], rate=[1])
-    one, other = (render_page([Results(tree)]) for _ in range(2))
+    one, other = (render_page([Results(tree)], limit=ROOM) for _ in range(2))
     assert one == other
 
 
@@ -154,9 +171,11 @@ def test_names_and_errors_are_shown_as_text(synthetic: Maker) -> None:
     tree = synthetic(finished=0.1, study="<script>alert(1)</script>")
     tree["run"]["error"][0, 0, 0, 0] = "ValueError: <img src=x onerror=alert(2)>"
     tree["run"]["status"][0, 0, 0, 0] = "failed"
-    text = render_page([Results(tree)])
-    assert "<script" not in text
+    text = render_page([Results(tree)], limit=ROOM)
+    assert "<script>alert" not in text
+    assert text.count("<script") == 1
     assert "<img" not in text
+    assert "%3Cscript%3E" not in text.split("<title>")[0]
     assert "&lt;script&gt;alert(1)" in text
     assert "ValueError: &lt;img src=x onerror=alert(2)&gt;" in text
     Page(text)
@@ -164,7 +183,7 @@ def test_names_and_errors_are_shown_as_text(synthetic: Maker) -> None:
 
 @pytest.mark.parametrize("finished", [0.0, 0.3])
 def test_unfinished_run_renders_with_a_notice(synthetic: Maker, finished: float) -> None:
-    text = render_page([Results(synthetic(finished=finished))])
+    text = render_page([Results(synthetic(finished=finished))], limit=LITTLE)
     Page(text)
     assert "This run is not finished" in text
 
@@ -173,7 +192,7 @@ def test_store_without_scores_or_claims_renders(synthetic: Maker) -> None:
     tree = synthetic(finished=0.1)
     for group in ("scores", "claims", "laws", "samples"):
         del tree[group]
-    Page(render_page([Results(tree)]))
+    Page(render_page([Results(tree)], limit=LITTLE))
 
 
 @pytest.mark.parametrize(("status", "words"), [("done", "has no claims about it"), ("partial", "has no claims yet")])
@@ -181,7 +200,7 @@ def test_missing_claims_are_awaited_only_where_the_run_goes_on(synthetic: Maker,
     tree = synthetic().isel(c_minus=[0], rate=[1], width=[0], aspect=[0])
     tree["run"]["status"][...] = status
     del tree["claims"]
-    assert words in render_page([Results(tree)])
+    assert words in render_page([Results(tree)], limit=LITTLE)
 
 
 def test_one_directory_and_none(tmp_path: Path) -> None:
@@ -193,13 +212,13 @@ def test_one_directory_and_none(tmp_path: Path) -> None:
 
 
 def test_two_studies_have_a_summary_with_links(synthetic: Maker) -> None:
-    text = render_page([Results(synthetic(finished=0.1, study=name)) for name in ("one", "two", "one")])
+    text = render_page([Results(synthetic(finished=0.1, study=name)) for name in ("one", "two", "one")], limit=LITTLE)
     page = Page(text)
-    links = [str(a["href"]).removeprefix("#") for a in page.named("a")]
-    assert links[:2] == ["main", "one"]
-    assert {"one", "two", "one-2", "two-claims", "one-2-maps"} <= set(links)
+    links = [str(a["href"])[1:] for a in page.named("a") if str(a["href"]).startswith("#")]
+    assert links[:4] == ["main", "one-claim-2", "two-claim-2", "one-2-claim-2"], "failures before everything else"
+    assert {"one", "two", "one-2", "two-claims", "one-2-claims"} <= set(links)
     ids = {a.get("id") for _, a in page.tags}
-    assert set(links) <= ids, "every link of the overview leads somewhere"
+    assert set(links) <= ids, "every link leads somewhere"
     assert {a.get("id") for a in page.named("article")} == {"one", "two", "one-2"}
     overview = text.split('class="overview"')[1].split("</nav>")[0]
     assert overview.count("<tr>") == 1 + 3
@@ -253,6 +272,6 @@ def test_scores_without_an_interval_are_shown_and_not_fitted(synthetic_tree: xr.
     scores["distance_low"] = scores["distance_low"] * float("nan")
     scores["distance_high"] = scores["distance_high"] * float("nan")
     tree["scores"] = xr.DataTree(scores)
-    text = render_page([Results(tree)])
+    text = render_page([Results(tree)], limit=LITTLE)
     assert Page(text).named("figure")
     assert not re.search(r"\bnan\b", re.sub(r"<[^>]*>", " ", text), re.IGNORECASE)

@@ -7,12 +7,10 @@ import re
 from collections.abc import Callable
 
 import numpy as np
-import pytest
 import xarray as xr
 from rich.table import Table
 
 from limitbench import commands
-from limitbench.report import html
 from limitbench.report.html import SIZE_LIMIT, render_page
 from limitbench.report.provenance import spec_text
 from limitbench.report.results import Results
@@ -26,7 +24,7 @@ def test_every_claim_has_its_distance(synthetic: Maker) -> None:
     """A claim without a theory behind it has a dash, and so have all claims of stores that lack the field."""
 
     def column(tree: xr.DataTree) -> list[str]:
-        ledger = render_page([Results(tree)]).split('class="ledger"')[1].split("</table>")[0]
+        ledger = render_page([Results(tree)], limit=90_000).split('class="ledger"')[1].split("</table>")[0]
         place = re.findall(r"<th[^>]*>([^<]*)</th>", ledger.split("</thead>")[0]).index("D") - 2
         rows = ledger.split("<tbody>")[1].split("</tr>")[:-1]
         return [re.findall(r"<td>([^<]*)</td>", row)[place] for row in rows]
@@ -38,7 +36,7 @@ def test_every_claim_has_its_distance(synthetic: Maker) -> None:
 
 
 def test_figures_of_a_study_are_drawn_and_those_it_cannot_make_are_left_out(synthetic: Maker, study: Study) -> None:
-    page_text = render_page([Results(synthetic(finished=0.1), study)])
+    page_text = render_page([Results(synthetic(finished=0.1), study)], limit=90_000)
     assert '<figure id="synthetic-figure-means">' in page_text
     assert "The mean falls." in page_text
 
@@ -49,29 +47,26 @@ def test_figures_of_a_study_are_drawn_and_those_it_cannot_make_are_left_out(synt
         raise ZeroDivisionError
 
     tree = synthetic(finished=0.1)
-    text = render_page([Results(tree, dataclasses.replace(study, figures=old))])
+    text = render_page([Results(tree, dataclasses.replace(study, figures=old))], limit=90_000)
     assert "figures are left out" in text
     assert 'id="synthetic-figures"' not in text
-    text = render_page([Results(tree, dataclasses.replace(study, figures=broken))])
+    text = render_page([Results(tree, dataclasses.replace(study, figures=broken))], limit=90_000)
     assert "figures are left out" in text
     assert "ZeroDivisionError" in text, "a defect is not hidden"
 
 
-def test_studies_share_the_room_of_a_page_and_keep_every_ledger_and_figure(
-    synthetic: Maker, study: Study, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_studies_share_the_room_of_a_page_and_keep_every_ledger_and_figure(synthetic: Maker, study: Study) -> None:
     """Studies with figures of 480 points, on a page that has no room for most of their other drawings."""
     assert SIZE_LIMIT <= 1_000_000
     limit = 300_000
-    monkeypatch.setattr(html, "SIZE_LIMIT", limit)
     x = np.linspace(0.1, 1.0, 60)
     series = tuple(Series(f"line {k}", x, np.sin(k + x), "theory") for k in range(8))
     figures = [StudyFigure(f"figure-{k}", "Lines", "x", "y", series, "Lines.") for k in range(2)]
     drawn = dataclasses.replace(study, figures=lambda tree: figures)
-    text = render_page([Results(synthetic(study=f"study-{k}"), drawn) for k in range(5)])
+    text = render_page([Results(synthetic(study=f"study-{k}"), drawn) for k in range(3)], limit=limit)
     assert 0.8 * limit < len(text.encode()) < limit
-    assert text.count('<table class="ledger">') == 5
-    assert len(re.findall(r'<figure id="study-\d-figure-figure-\d"', text)) == 5 * 2
+    assert text.count('<table class="ledger"') == 3
+    assert len(re.findall(r'<figure id="study-\d-figure-figure-\d"', text)) == 3 * 2
     sizes = [len(part) for part in text.split("<article")[1:]]
     assert max(sizes) < 1.5 * min(sizes)
     assert "Shown are" in text, "what is left out is said"

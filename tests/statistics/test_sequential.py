@@ -97,7 +97,7 @@ def open_score(distance, low, high, relative=0.01):
         (open_score(0.11, 0.04, 0.18), True),
         (open_score(0.06, 0.04, 0.09), True),  # 0.51
         (open_score(0.054, 0.04, 0.09), False),  # 0.35
-        (open_score(-0.2, -0.5, 0.1), False),  # D is not below 0, whatever noise takes off
+        (open_score(-0.2, -0.5, 0.15), False),  # 0.38: D is not below 0, whatever noise takes off
         (open_score(0.3, math.nan, math.nan, relative=0.15), True),
         (open_score(0.06, math.nan, math.nan, relative=0.15), False),
         (open_score(0.3, math.nan, math.nan, relative=0.25), False),  # tails too heavy for an interval at the end

@@ -32,6 +32,33 @@ def test_mean_correlation_holds_the_means_of_the_samples(tree):
     assert (np.abs(chain.y - drawn.y)[1:] < 4.5 * drawn.se[1:]).all()
 
 
+def test_captions_say_what_the_scores_and_the_networks_are(tree):
+    def captions(found):
+        return {f.name: f.caption for f in studies.get("shaped-relu").figures(found)}
+
+    other = tree.copy(deep=True)
+    distance = other["scores"]["distance"]
+    other["scores"]["distance"] = distance.where(distance["theory"] != "covariance-sde", 7.0)
+    other["samples"]["correlation"] = other["samples"]["correlation"] * 0.5
+    before, after = captions(tree), captions(other)
+    assert "p = 0.5: covariance SDE (" in before["critical-exponent"]
+    assert "p = 0.5: infinite width + CLT (" in after["critical-exponent"]
+    assert before["mean-correlation"] != after["mean-correlation"]
+
+
+def test_widths_lie_on_one_curve_in_depth_over_width():
+    """Means of networks and the SDE at two depths and widths; the caption has the largest distances from the limit."""
+    grid = {"width": [16, 32], "aspect": [0.5, 1.0], "rate": [0.5]}
+    run = limitbench.run("shaped-relu", grid, samples=4096)
+    figure = {f.name: f for f in studies.get("shaped-relu").figures(run)}["collapse-in-depth-over-width"]
+    limit, *rows = figure.series
+    np.testing.assert_allclose(limit.x[[0, -1]], [0.0, 1.0])
+    off = [np.abs(row.y - np.interp(row.x, limit.x, limit.y)).max() for row in rows]
+    assert f"at most {off[0]:.3f} from the covariance SDE at n = 16" in figure.caption
+    assert f"at most {off[1]:.3f} at n = 32" in figure.caption
+    assert max(off) < 0.15
+
+
 def test_a_run_without_square_networks_has_no_figures():
     tree = limitbench.run("shaped-relu", {"width": [16], "aspect": [0.25]}, samples=4096)
     assert studies.get("shaped-relu").figures(tree) == []

@@ -52,11 +52,12 @@ def test_a_worker_sets_it_before_it_is_ready(monkeypatch: pytest.MonkeyPatch) ->
     order: list[str] = []
     monkeypatch.setattr(ray_worker, "keep_freed_memory", lambda: order.append("heap"))
     monkeypatch.setattr(ray_worker, "check_worker", lambda job: order.append("checked"))
-    node = SimpleNamespace(get_node_id=lambda: "node")
-    monkeypatch.setattr(ray, "get_runtime_context", lambda: node)
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "node"))
+    worker = ray_worker.SweepWorker.__new__(ray_worker.SweepWorker)
+    worker._job, worker._gpu_share = None, 0.0
     threads = torch.get_num_threads()
     try:
-        assert ray_worker.SweepWorker(None).ready() == "node"  # type: ignore[arg-type]
+        assert worker.ready() == "node"
     finally:
         torch.set_num_threads(threads)
     assert order == ["heap", "checked"]

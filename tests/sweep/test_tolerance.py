@@ -153,10 +153,8 @@ def test_without_tolerance_the_rest_is_drawn_and_nothing_tells_of_it(tmp_path, f
 
 def test_networks_that_a_store_holds_are_looked_at_as_they_are(tmp_path, fixed):
     run(STUDY, GRID, out=tmp_path, samples=128, margin=0.22, generator="torch")
-    run(STUDY, GRID, out=tmp_path, **OPTIONS)
-    found = counts(tmp_path)
-    assert found.min() == 128
-    assert found.max() <= 1024
+    run(STUDY, GRID, out=tmp_path, **{**OPTIONS, "tolerance": 1.0})
+    assert counts(tmp_path).min() == 128
 
 
 def test_a_stricter_margin_goes_on_from_the_same_networks(tmp_path, whole):

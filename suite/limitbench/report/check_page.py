@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from limitbench.advice.check import words
 from limitbench.advice.check.limits import FORMATS
+from limitbench.advice.check.recommend import recommendations
 from limitbench.advice.check.result import TITLES, CellResult, Check
 from limitbench.report import shell
 from limitbench.report.check_figures import figures
@@ -88,7 +89,7 @@ def _section(cell: CellResult, ident: str, drawings: Drawings) -> _Section:
         words.theories(cell),
         _rows(cell),
         words.behaviour(cell),
-        words.recommendations(cell),
+        list(recommendations(cell)),
         _figures(cell, ident, drawings),
         _limits(cell),
         _matrices(cell),

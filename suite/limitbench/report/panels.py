@@ -42,11 +42,11 @@ DETAILS = (
     Detail(2, 1, 1, each_ranking=False),
     Detail(4, 2, 2, validity=2, paths=1),
     Detail(8, 4, 4, validity=4, paths=2, quantiles=True),
-    Detail(16, 8, 8, validity=8, paths=4, quantiles=True),
-    Detail(32, 16, 12, validity=12, paths=6, quantiles=True),
-    Detail(96, 48, 24, validity=16, paths=8, quantiles=True),
-    Detail(96, 48, 24, validity=16, paths=8, quantiles=True, n_star_tables=True),
-    Detail(500, 48, 24, validity=16, paths=8, quantiles=True, n_star_tables=True, score_tables=True),
+    Detail(16, 8, 8, validity=9, paths=4, quantiles=True),
+    Detail(32, 16, 12, validity=18, paths=6, quantiles=True),
+    Detail(96, 48, 24, validity=36, paths=8, quantiles=True),
+    Detail(96, 48, 24, validity=36, paths=8, quantiles=True, n_star_tables=True),
+    Detail(500, 48, 24, validity=36, paths=8, quantiles=True, n_star_tables=True, score_tables=True),
 )
 #: Beyond this many scores the tables of every score never fit.
 MOST_TABLED_SCORES = 2500

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import re
 from urllib.parse import quote
 
 import jinja2
@@ -17,6 +18,9 @@ from limitbench.report.formulas import mathml, powers
 
 #: Characters that stand for themselves in a data URI and in an HTML attribute.
 _SAFE = "!$()*+,-./:;=?@_~[]{}|^`\\'−–·±×≤≥→∞²³√αβγδεζηθκλμνξπρσςτφχψωΓΔΘΛΞΠΣΦΨΩℓ₊₋"
+
+#: Operators that stand in no string of the script.
+_SPACED = re.compile(r" (=>|===|&&|\|\||\?\?|\?|[<>*/]) ")
 
 
 def environment() -> jinja2.Environment:
@@ -41,9 +45,9 @@ def style_sheet() -> str:
 
 @functools.cache
 def script() -> str:
-    """The script of `templates/page.js` without its comments and indentation."""
+    """The script of `templates/page.js` without its comments, indentation and the spaces around some operators."""
     lines = (line.strip() for line in _source("page.js").splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
+    return _SPACED.sub(r"\1", "\n".join(line for line in lines if line and not line.startswith("//")))
 
 
 @functools.cache

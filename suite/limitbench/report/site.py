@@ -185,7 +185,8 @@ def said(case: str, step: Step, track: Track | None = None) -> str:
     name = "" if track is None else f"{track.place}: {track.title}"
     place = " ".join(filter(None, (name, f"({case})" if case else "")))
     seen = ", measured once since" if step.once else ""
-    return f"{place + ': ' if place else ''}{before} to {after} at {step.commit.words}{seen}"
+    where = "little by little since" if step.gradual else "at"
+    return f"{place + ': ' if place else ''}{before} to {after} {where} {step.commit.words}{seen}"
 
 
 def _names(found: Sequence[Results]) -> list[str]:

@@ -1,7 +1,8 @@
 """Accuracy and cost over commits: the result files of asv as lines with their steps marked.
 
-Everything that asv tracks here is better when it is smaller. A step is a commit from which on values stay above (or
-below) all that was measured just before, by more than the factor of their kind.
+Everything that asv tracks here is better when it is smaller. A step is a commit at which values rise (or fall) by more
+than the factor of their kind: from one measurement to the next where every run gives the same number, else so that two
+in turn are above all of the two before.
 """
 
 from __future__ import annotations
@@ -20,15 +21,14 @@ from typing import Any, Literal
 
 from limitbench.errors import InputError
 
-#: Measurements on either side of a commit that decide whether there is a step.
-WINDOW = 3
-#: What a benchmark's name says it measures, and the factor beyond which a change is a step: the first that matches.
-FACTORS = (
-    (r"^accuracy_\w+\..*\.track_", 1.05),
-    (r"\.track_(normals|bytes)_", 1.05),
-    (r"\.(peakmem|track_megabytes)_", 1.2),
-    (r"\.track_\w+_over_\w+", 1.3),
-    (r"", 1.5),
+#: What a benchmark's name says it measures, the factor beyond which a change is a step, and the number of measurements
+#: on either side that decide: the first that matches. Errors and counts are the same every time.
+KINDS = (
+    (r"^accuracy_\w+\..*\.track_", 1.05, 1),
+    (r"\.track_(normals|bytes)_", 1.05, 1),
+    (r"\.(peakmem|track_megabytes)_", 1.2, 2),
+    (r"\.track_\w+_over_\w+", 1.3, 2),
+    (r"", 1.5, 2),
 )
 Part = Literal["accuracy", "cost"]
 
@@ -56,7 +56,8 @@ class Step:
         position: of the commit in the history.
         before, after: medians of the measurements around it; `after` is NaN where the benchmark fails from then on.
         worse: whether the values are larger.
-        once: whether it rests on a single later measurement.
+        once: whether it rests on one later measurement, of two that it takes.
+        gradual: whether the values rose little by little from this commit on, by no more than noise at any of them.
     """
 
     commit: Commit
@@ -65,6 +66,7 @@ class Step:
     after: float
     worse: bool
     once: bool = False
+    gradual: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,22 +83,23 @@ class Line:
     values: tuple[float, ...]
     versions: tuple[str, ...]
 
-    def steps(self, commits: Sequence[Commit], factor: float) -> list[Step]:
-        """Where the values change for good by more than `factor`, and where the benchmark stops working."""
+    def steps(self, commits: Sequence[Commit], factor: float, window: int) -> list[Step]:
+        """Where the values change by more than `factor`, for `window` measurements, and where the benchmark fails."""
         found: list[Step] = []
         measured = [k for k, value in enumerate(self.values) if not math.isnan(value)]
         for _, members in itertools.groupby(measured, key=lambda k: self.versions[k]):
             places, start = list(members), 0
+            values = [self.values[k] for k in places]
             for i in range(1, len(places)):
-                before = [self.values[k] for k in places[max(start, i - WINDOW) : i]]
-                after = [self.values[k] for k in places[i : i + WINDOW]]
-                worse = min(after) > factor * max(before)
-                if worse or factor * max(after) < min(before):
-                    middle = _median(after)
-                    settled = middle if math.isfinite(middle) else math.nan
-                    step = Step(commits[places[i]], places[i], _median(before), settled, worse, len(after) == 1)
-                    found.append(step)
+                before, after = values[max(start, i - window) : i], values[i : i + window]
+                if (worse := min(after) > factor * max(before)) or factor * max(after) < min(before):
+                    once = len(after) < window
+                    found.append(Step(commits[places[i]], places[i], _median(before), _settled(after), worse, once))
                     start = i
+            before, after = values[start : start + window], values[-window:]
+            if len(values) - start >= 2 * window and min(after) > factor * max(before):
+                first = places[start]
+                found.append(Step(commits[first], first, _median(before), _settled(after), True, gradual=True))
         return found
 
     @property
@@ -126,12 +129,12 @@ class Track:
     @property
     def part(self) -> Part:
         """Whether it measures an error or a cost."""
-        return "accuracy" if self.factor == FACTORS[0][1] and self.name.startswith("accuracy_") else "cost"
+        return "accuracy" if re.search(KINDS[0][0], self.name) else "cost"
 
     @property
-    def factor(self) -> float:
-        """How much more is a step."""
-        return next(factor for pattern, factor in FACTORS if re.search(pattern, self.name))
+    def kind(self) -> tuple[float, int]:
+        """How much more is a step, and for how many measurements."""
+        return next((factor, window) for pattern, factor, window in KINDS if re.search(pattern, self.name))
 
     @property
     def title(self) -> str:
@@ -146,14 +149,14 @@ class Track:
     @cached_property
     def steps(self) -> list[tuple[Line, Step]]:
         """Steps of all cases in the order of commits."""
-        found = [(line, step) for line in self.lines for step in line.steps(self.commits, self.factor)]
+        found = [(line, step) for line in self.lines for step in line.steps(self.commits, *self.kind)]
         return sorted(found, key=lambda pair: pair[1].position)
 
     @cached_property
     def worsened(self) -> list[tuple[Line, Step]]:
         """Steps for the worse that still stand: the latest value is beyond what it was before."""
         return [
-            (line, step) for line, step in self.steps if step.worse and not line.latest <= self.factor * step.before
+            (line, step) for line, step in self.steps if step.worse and not line.latest <= self.kind[0] * step.before
         ]
 
 
@@ -282,6 +285,12 @@ def _subjects(folder: Path, hashes: Sequence[str]) -> dict[str, str]:
         rows = (row.partition("\t") for row in done.stdout.splitlines())
         found = {**{h: subject for h, _, subject in rows if h in asked}, **found}
     return found
+
+
+def _settled(values: Sequence[float]) -> float:
+    """The median, NaN where the benchmark fails."""
+    middle = _median(values)
+    return middle if math.isfinite(middle) else math.nan
 
 
 def _median(values: Sequence[float]) -> float:

@@ -37,7 +37,7 @@ class Looks:
 
     @classmethod
     def plan(cls, first: int, most: int, level: float = 0.95) -> Looks:
-        """Looks at first, 2 first, 4 first, ... and at `most`: a verdict is wrong at most with 1 - level (`spending`)."""
+        """Looks at first, 2 first, 4 first, ... and at `most`; a verdict is wrong at most with 1 - level."""
         sizes = [first]
         while 2 * sizes[-1] < most:
             sizes.append(2 * sizes[-1])
@@ -63,16 +63,15 @@ class Looks:
         """
         if found.verdict != "undecided" or look + 1 >= len(self.sizes) or math.isnan(found.distance):
             return False
-        share = self.sizes[look] / self.sizes[-1]
+        share, nearest = self.sizes[look] / self.sizes[-1], max(found.distance, 0.0)
         if math.isnan(found.distance_low):
             sigma = found.std_relative_error
             if not sigma * math.sqrt(share) < RELATIVE_ERROR:
                 return False
         else:
-            above = found.distance > margin
-            half = found.distance - found.distance_low if above else found.distance_high - found.distance
+            half = nearest - found.distance_low if nearest > margin else found.distance_high - nearest
             sigma = half / float(ndtri((1 + self.levels[look]) / 2))
-        away = abs(max(found.distance, 0.0) - margin)
+        away = abs(nearest - margin)
         needed = float(ndtri((1 + self.levels[-1]) / 2)) * sigma * math.sqrt(share)
         moves = sigma * math.sqrt(1 - share)
         return float(ndtr((away - needed) / moves) + ndtr((-away - needed) / moves)) > CHANCE

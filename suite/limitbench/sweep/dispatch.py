@@ -105,7 +105,10 @@ class Dispatcher:
         for worker in [*self._starting, *self._idle, *self._busy]:
             if worker in self._nodes:
                 self._tell("worker-stopped", worker)
-            self._pool.kill(worker)
+            if worker in self._idle:
+                self._pool.release(worker)
+            else:
+                self._pool.kill(worker)
         self._forget_workers()
 
     def move(self, pool: Pool) -> None:

@@ -101,3 +101,7 @@ class Pool(abc.ABC):
     @abc.abstractmethod
     def kill(self, worker: int) -> None:
         """End a worker, whatever it does; news of it that are still under way are ignored."""
+
+    def release(self, worker: int) -> None:
+        """Let go of an idle worker, which is ended unless the pool has a use for it."""
+        self.kill(worker)

@@ -20,6 +20,7 @@ from typing import Any
 from limitbench.errors import ClusterError, InputError, Stopped
 from limitbench.sweep.executors import describe
 from limitbench.sweep.pool import Answer, Done, Lost, News, Pool, Ready, Share
+from limitbench.sweep.ray_session import keep_spare, take_spare
 from limitbench.sweep.ray_worker import THREADS, SweepWorker
 from limitbench.sweep.worker import Job
 
@@ -67,6 +68,8 @@ class RayPool(Pool):
         small = len(cloudpickle.dumps(job)) < INLINE_BYTES  # type: ignore[no-untyped-call]
         self._arguments = (job if small else ray.put(job), memory, self._gpu_share)
         self._class: Any = ray.remote(worker)
+        self._kind = (worker, self._gpu_share)
+        self._names: dict[int, str] = {}  # of those that an earlier run left
         self._known: set[int] = set()  # started, and not yet lost or killed
         self._actors: dict[int, Any] = {}
         self._idle: dict[int, float] = {}  # since when
@@ -93,13 +96,18 @@ class RayPool(Pool):
         return self._capacity
 
     def name(self, worker: int) -> str:
-        """The actor's name."""
-        return f"{self._label}-{worker}"
+        """The actor's name, which stays that of the run that started it."""
+        return self._names.get(worker, f"{self._label}-{worker}")
 
     def start(self, worker: int) -> None:
-        """Ask for an actor."""
+        """Ask for an actor, or take one that an earlier run in this session left."""
         self._known.add(worker)
-        self._requests.put(partial(self._create, worker))
+        spare = take_spare(self._kind)
+        if spare is None:
+            self._requests.put(partial(self._create, worker))
+            return
+        self._names[worker], self._actors[worker] = spare
+        self._expect(worker, self._actors[worker].take.remote(*self._arguments), self._started)
 
     def submit(self, worker: int, share: Share) -> None:
         """Call the actor; the task is named after the first unit, with the number of those that follow it."""
@@ -132,6 +140,16 @@ class RayPool(Pool):
         self._known.discard(worker)
         self._idle.pop(worker, None)
         self._requests.put(partial(self._kill, worker))
+
+    def release(self, worker: int) -> None:
+        """Leave the actor to the next run in this session, or end it."""
+        actor = self._actors.get(worker)
+        if actor is None or not keep_spare(self._kind, self.name(worker), actor):
+            self.kill(worker)
+            return
+        self._known.discard(worker)
+        self._idle.pop(worker, None)
+        self._actors.pop(worker, None)
 
     def close(self, seconds: float = 10.0) -> None:
         """Let what was asked for happen, within `seconds`, and ask the cluster nothing more."""

@@ -7,9 +7,10 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 from limitbench.errors import InputError
 
@@ -20,17 +21,23 @@ JOIN_SECONDS = 15.0
 _OWN: list[int | None] = []
 #: Ray ends a process to whom its head gives no answer for this long; the dispatcher gives up before, in its own words.
 PATIENCE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "300"}
+#: Idle workers of finished runs by class and share of a GPU, each with its name; None where they are ended at once.
+_SPARES: dict[Hashable, list[tuple[str, Any]]] | None = None
 ACCEPTED = "the address of a running Ray cluster (HOST:PORT, ray://HOST:PORT or auto)"
 
 
 @contextmanager
-def ray_session(address: str | None = None, workers: int | None = None) -> Iterator[None]:
+def ray_session(
+    address: str | None = None, workers: int | None = None, *, keep_workers: bool = False
+) -> Iterator[None]:
     """A connection to Ray inside; ends what it began, and leaves a connection alone that was there before.
 
     Arguments:
         address: of a cluster; without one `RAY_ADDRESS`, and without that a Ray of this machine's own is started, which
             listens on the loopback interface only.
         workers: CPUs that a Ray of our own offers; all if left out.
+        keep_workers: the idle workers of one run do the next: a process takes seconds to start. They hold their CPUs
+            until the session ends, so that this is for runs that follow each other closely.
 
     Raises:
         InputError: the cluster cannot be reached, found out within 20 s; or Ray's token cannot be read.
@@ -46,7 +53,9 @@ def ray_session(address: str | None = None, workers: int | None = None) -> Itera
         yield
         return
     target = address or os.environ.get("RAY_ADDRESS") or None
+    global _SPARES
     try:
+        _SPARES = {} if keep_workers else None
         if target is None or target == "local":
             _OWN.append(workers)
             _start(workers)
@@ -56,7 +65,21 @@ def ray_session(address: str | None = None, workers: int | None = None) -> Itera
             yield
     finally:
         _OWN.clear()
+        _SPARES = None
         ray.shutdown()
+
+
+def keep_spare(kind: Hashable, name: str, actor: Any) -> bool:
+    """Keep an idle worker for the next run; False where it is to be ended."""
+    if _SPARES is None:
+        return False
+    _SPARES.setdefault(kind, []).append((name, actor))
+    return True
+
+
+def take_spare(kind: Hashable) -> tuple[str, Any] | None:
+    """Name and handle of a worker that an earlier run left, if there is one."""
+    return _SPARES[kind].pop() if _SPARES and _SPARES.get(kind) else None
 
 
 def restart() -> bool:
@@ -65,6 +88,8 @@ def restart() -> bool:
 
     if not _OWN:
         return False
+    if _SPARES is not None:
+        _SPARES.clear()
     ray.shutdown()
     _start(_OWN[0])
     return True

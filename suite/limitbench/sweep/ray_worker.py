@@ -28,6 +28,11 @@ class SweepWorker:
     def __init__(self, job: Job, memory: float | None = None, gpu_share: float = 0.0) -> None:
         self._job, self._memory, self._gpu_share = job, memory, gpu_share
 
+    def take(self, job: Job, memory: float | None = None, gpu_share: float = 0.0) -> str:
+        """Leave the job that it holds for another, and be `ready` for that."""
+        self._job, self._memory, self._gpu_share = job, memory, gpu_share
+        return self.ready()
+
     def ready(self) -> str:
         """Id of its node, once it is set up; raises `InputError` where it cannot honour the job."""
         import ray

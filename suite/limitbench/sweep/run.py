@@ -83,8 +83,9 @@ def run(
         margin: largest D at which a theory `holds`.
         tolerance: the margin of a run in which a cell is drawn until its verdicts are clear: at 1, 2, 4, ... blocks, up
             to `samples`, it is looked at, and goes on while a competitor's verdict there is undecided and more networks
-            are likely to clear it. The levels of all looks together are that of one fixed size. Networks that a store
-            holds are looked at as they are. `n_samples` of the group `run` has the networks of each cell.
+            may well clear it. The last look has the level of one fixed size, and the looks before it may err as often
+            again, 5 % in all. Networks that a store holds are looked at as they are. `n_samples` of the group `run` has
+            the networks of each cell.
         out: directory of the store, or URL in an object store (`s3://bucket/prefix`); if left out, results are kept in
             memory only. One that holds the study is resumed and extended.
         executor: `serial` (this process) or `ray`, or an `Executor`.

@@ -55,11 +55,16 @@ class StudyContract:
 
     study: ClassVar[Study]
     preset: ClassVar[str] = "quick"
+    _results: ClassVar[xr.DataTree]
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def tree(self) -> xr.DataTree:
-        """Results of the first column of the preset."""
-        return limitbench.run(self.study, first_values(self.study, self.preset), preset=self.preset, samples=1)
+        """Results of the first column of the preset, made once."""
+        own = type(self)
+        if "_results" not in vars(own):
+            grid = first_values(self.study, self.preset)
+            own._results = limitbench.run(self.study, grid, preset=self.preset, samples=1)
+        return own._results
 
     def test_words_are_there(self) -> None:
         """Name, title, question and reference say something; the name is lower-case words with hyphens."""

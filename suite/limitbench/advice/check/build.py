@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from limitbench.advice.check import kernel
-from limitbench.advice.check.cases import BlocksCase, Case, PiecewiseCase, PlainCase, VanillaCase
+from limitbench.advice.check.case import Case
 from limitbench.advice.check.kernel import Moments, Variances
 from limitbench.advice.check.measure import Measured
+from limitbench.advice.check.perceptrons import MixedCase, PiecewiseCase, PlainCase
 from limitbench.advice.check.read import Layer, Reading
+from limitbench.advice.check.residuals import BlocksCase, VanillaCase
 from limitbench.advice.check.values import Function
 from limitbench.advice.check.weights import LayerWeights
 
@@ -75,6 +77,8 @@ def build(measured: Measured) -> tuple[Case | None, Initialisation | None, tuple
         slopes = _slopes(reading.activations)
         if slopes is not None and not any(v.b for v in hidden):
             return PiecewiseCase(reading, variances, path, slopes, initial.ensemble), initial, ()
+        if all(f.slopes is not None and any(f.slopes) for f in reading.activations) and not any(v.b for v in hidden):
+            return MixedCase(reading, variances, path), initial, ()
         return PlainCase(reading, variances, path), initial, ()
     sizes = [[variances[m.node] for m in block.layers] for block in reading.blocks]
     path = kernel.residual(start, reading.blocks, sizes)

@@ -15,8 +15,10 @@ import torch
 from jaxtyping import Float
 
 from limitbench.advice.check import kernel
-from limitbench.advice.check.cases import BlocksCase, Case, PiecewiseCase, VanillaCase
+from limitbench.advice.check.case import Case
 from limitbench.advice.check.measure import Cell, Measured
+from limitbench.advice.check.perceptrons import SlopedCase
+from limitbench.advice.check.residuals import BlocksCase, VanillaCase
 from limitbench.advice.merging import PRECISIONS, merging
 from limitbench.errors import InputError
 
@@ -159,7 +161,7 @@ class _Ahead:
         depth = len(values)
         if self.case is None:
             return _line(self.seen.layers, values, bound, above=above)
-        if isinstance(self.case, PiecewiseCase | VanillaCase):
+        if isinstance(self.case, SlopedCase | VanillaCase):
             return _straight(float(values[-1]), depth, growth(self.case) / 2, bound, above=above)
         return _carried(self.case, float(values[-1]), bound, above=above)
 

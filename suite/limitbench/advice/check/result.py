@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from limitbench.advice.check.build import Initialisation, build
-from limitbench.advice.check.cases import OBSERVABLES, Case
+from limitbench.advice.check.case import OBSERVABLES, Case
 from limitbench.advice.check.limits import Limit, limits
 from limitbench.advice.check.measure import Measured
 from limitbench.advice.rows import Opinion

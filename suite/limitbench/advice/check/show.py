@@ -15,6 +15,7 @@ from rich.table import Table
 
 from limitbench.advice.check import inputs, store, words
 from limitbench.advice.check.factory import load
+from limitbench.advice.check.recommend import recommendations
 from limitbench.advice.check.result import CellResult, Check, Line
 from limitbench.advice.check.run import Options, run
 from limitbench.config import axis_value
@@ -111,7 +112,7 @@ def sections(cell: CellResult) -> list[tuple[str, list[str]]]:
         ("What it is", words.what_it_is(cell)),
         ("Which theory", words.closest(cell)),
         ("What happens along depth", words.behaviour(cell)),
-        ("What to change", words.recommendations(cell)),
+        ("What to change", list(recommendations(cell))),
     ]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from limitbench.advice.check import words
+from limitbench.advice.check.recommend import recommendations
 from limitbench.advice.check.result import CellResult, Check
 from limitbench.errors import InputError, StoreError
 
@@ -135,7 +136,7 @@ def _cell(cell: CellResult) -> dict[str, Any]:
         "best": {name: {"theory": theory, "probability": p} for name, (theory, p) in cell.best.items()},
         "limits": [asdict(limit) for limit in cell.limits if math.isfinite(limit.layer)],
         "text": [*words.what_it_is(cell), *words.theories(cell), *words.behaviour(cell)],
-        "advice": words.recommendations(cell),
+        "advice": list(recommendations(cell)),
     }
 
 

@@ -7,15 +7,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from limitbench.advice.architecture import Architecture
-from limitbench.advice.budget import Budget, reachable, within_budget
-from limitbench.advice.check.cases import Case, PiecewiseCase
 from limitbench.advice.check.limits import FORMATS, Limit, course
+from limitbench.advice.check.perceptrons import SlopedCase
 from limitbench.advice.check.result import TITLES, CellResult, Check, Line
 from limitbench.advice.gradient_words import factor
-from limitbench.advice.mean_field import MeanFieldNetwork
-from limitbench.advice.words import answer_sentences
-from limitbench.errors import InputError
 
 #: From this standard deviation of the log norm on, and below this gap, it is said how to change that.
 _LARGE_SPREAD, _SMALL_GAP = 0.5, 0.05
@@ -35,13 +30,13 @@ def what_it_is(cell: CellResult) -> list[str]:
     elif cell.reasons:
         found.append(f"Outside all theories of this package: {'; '.join(cell.reasons)}. What follows is measured.")
     if cell.initial is not None:
-        found.append(f"{_sentence(cell.initial.words)}.")
+        found.append(f"{sentence(cell.initial.words)}.")
     if cell.case is not None and cell.initial is not None and cell.initial.name == "PyTorch's default":
         found += _decay(cell)
     found += _convolutions(cell)
-    if isinstance(cell.case, PiecewiseCase):
+    if isinstance(cell.case, SlopedCase):
         found.append(_counted(cell.case))
-    return found + [f"{_sentence(note)}." for note in cell.measured.cell.notes]
+    return found + [f"{sentence(note)}." for note in cell.measured.cell.notes]
 
 
 def _decay(cell: CellResult) -> list[str]:
@@ -81,10 +76,12 @@ def _convolutions(cell: CellResult) -> list[str]:
     ]
 
 
-def _counted(case: PiecewiseCase) -> str:
+def _counted(case: SlopedCase) -> str:
     """Which layers the laws count."""
-    widths = [m.fan_out for m in case.reading.layers[: case.depth]]
-    t = math.fsum(1 / n for n in widths)
+    linear = sum(plus == minus for plus, minus in case.slopes_by_layer)
+    v = case.variance
+    gain = " over its expected growth" if case.offset("log_norm", case.depth) else ""
+    some = f", {linear} of them linear" if linear else ""
     head = case.reading.layers[case.depth :]
     rest = ""
     if head:
@@ -94,7 +91,8 @@ def _counted(case: PiecewiseCase) -> str:
         )
     return (
         f"Counted are {case.depth} layers, each a matrix and its activation, from the input to the features after the "
-        f"last activation: t = sum of 1/width = {t:.4g}.{rest}"
+        f"last activation{some}: the log-Gaussian limit of the log squared norm{gain} is "
+        f"N({-v / 2:.4g}, {v:.4g}).{rest}"
     )
 
 
@@ -105,7 +103,7 @@ def theories(cell: CellResult) -> list[str]:
         lines = [line for line in cell.lines if line.observable == name]
         verdicts = {v: [line for line in lines if line.score.verdict == v] for v in ("holds", "fails", "undecided")}
         parts = [f"{_names(verdicts[v])} {v if len(verdicts[v]) == 1 else _PLURAL[v]}" for v in verdicts if verdicts[v]]
-        text = f"{_sentence(TITLES[name])}: {'; '.join(parts)}."
+        text = f"{sentence(TITLES[name])}: {'; '.join(parts)}."
         if name in cell.best and len(lines) > 1:
             theory, probability = cell.best[name]
             line = cell.line(name, theory)
@@ -126,7 +124,7 @@ def closest(cell: CellResult) -> list[str]:
             alone = "" if sum(other.observable == name for other in cell.lines) > 1 else ", the only one"
             low, high = line.score.distance_low, line.score.distance_high
             between = "" if math.isnan(low) else f" in [{low:.2f}, {high:.2f}]"
-            found.append(f"{_sentence(TITLES[name])}: {line.title}, D = {_d(line)}{between}{sure}{alone}.")
+            found.append(f"{sentence(TITLES[name])}: {line.title}, D = {_d(line)}{between}{sure}{alone}.")
     return found
 
 
@@ -152,8 +150,8 @@ def behaviour(cell: CellResult) -> list[str]:
         way = "grows" if change > _STEADY else "shrinks" if change < -_STEADY else "stays"
         spread = float(np.nanstd(cell.measured.statistics["log_square"][:, -1]))
         found.append(
-            f"The squared norm of a typical network {way}{_by(change)} from {unit} 1 to {len(seen.square)}; at the "
-            f"output one standard deviation over networks is a factor of {factor(spread)}."
+            f"The squared norm of a typical network {way}{changed_by(change)} from {unit} 1 to {len(seen.square)}; at "
+            f"the output one standard deviation over networks is a factor of {factor(spread)}."
         )
     found += _formats(cell.limits, "overflow", "Values overflow", unit)
     found += _formats(cell.limits, "underflow", "Values underflow", unit)
@@ -161,7 +159,7 @@ def behaviour(cell: CellResult) -> list[str]:
     if math.isfinite(back) and len(seen.gradient) > 1:
         way = "grow" if back > _STEADY else "fade" if back < -_STEADY else "stay"
         found.append(
-            f"Mean squared gradients by a {unit}'s values {way}{_by(back)} on their way from {unit} "
+            f"Mean squared gradients by a {unit}'s values {way}{changed_by(back)} on their way from {unit} "
             f"{len(seen.gradient)} back to 1."
         )
     found += _formats(cell.limits, "gradient overflow", "Gradients overflow on their way back", unit, over=True)
@@ -215,103 +213,6 @@ def _formats(limits: Iterable[Limit], what: str, text: str, unit: str, *, over: 
     return [f"{text}: {', '.join(parts)}{by}."]
 
 
-def recommendations(cell: CellResult) -> list[str]:
-    """Which gain, width, slope or weight of branches the best theory recommends. Cost: up to a few seconds."""
-    case = cell.case
-    if case is None:
-        return []
-    found = []
-    if isinstance(case, PiecewiseCase):
-        found += _gain(case)
-    network = case.network(case.depth)
-    if network is None:
-        return found + _plain_gain(case)
-    if isinstance(network, MeanFieldNetwork):
-        return _plain_gain(case) + _variances(case, network)
-    spread = float(np.std(cell.observed["log_norm"]))
-    found += _asked(network, Budget("sd-log-norm", _LARGE_SPREAD), spread > _LARGE_SPREAD)
-    gap = cell.observed.get("log_gap")
-    small = gap is not None and math.exp(float(np.median(gap))) < _SMALL_GAP < 1 - network.rho0
-    return found + _asked(network, Budget("gap", _SMALL_GAP), small)
-
-
-def _gain(case: PiecewiseCase) -> list[str]:
-    growth = case.offset("log_norm", case.depth)
-    gains = case.gains
-    same = max(gains) - min(gains) < 0.01 * max(gains)
-    network = case.network(case.depth)
-    centred = within_budget(network, Budget("log-norm", 0.0), "gain", confirm=False).value
-    he = math.sqrt(1 / case.half)
-    if abs(growth) > math.log(_KEPT) and same:
-        change = 1 / gains[-1]
-        return [
-            f"Multiply the weights by {change:.4g} to keep the mean squared norm (standard deviation "
-            f"{he:.4g} fan_in^-1/2), by {centred / gains[-1]:.4g} to keep the norm of a typical network."
-        ]
-    return [
-        f"The mean squared norm is kept; to keep the norm of a typical network multiply the weights by "
-        f"{centred / gains[-1]:.4g}."
-    ]
-
-
-def _plain_gain(case: Case) -> list[str]:
-    """What would keep the mean square of an MLP that loses or gains it."""
-    if case.reading.family != "mlp":
-        return []
-    change = case.path.log_square(case.depth) - case.path.log_square(0)
-    if abs(change) < math.log(_KEPT):
-        return []
-    slopes, depth = case.reading.activations[-1].slopes, case.depth
-    text = f"By infinite width the mean square changes{_by(change)} over {depth} layer{'' if depth == 1 else 's'}"
-    if slopes is None:
-        return [f"{text}."]
-    he = 2 / (slopes[0] ** 2 + slopes[1] ** 2)
-    present = case.variances[case.reading.layers[depth - 1].node].w
-    return [
-        f"{text}: He's initialisation (weights of variance {he:.4g}/fan_in, {math.sqrt(he / present):.4g} times their "
-        "present standard deviation, and biases 0) keeps it."
-    ]
-
-
-def _variances(case: Case, network: MeanFieldNetwork) -> list[str]:
-    """The variances of W at which the mean gradient ratio is within a factor of ten, where it is not."""
-    from limitbench.advice.blocks import LARGEST, SMALLEST, follows_recurrence, sigma_window
-
-    ratio = case.log_gradient(case.depth)
-    if ratio is None or abs(ratio) < math.log(_RATIO) or not follows_recurrence(network):
-        return []
-    try:
-        low, high = sigma_window(network, _RATIO)
-    except InputError:
-        return []
-    if math.isnan(high):
-        return []
-    phi = case.reading.blocks[0].activation if case.reading.blocks else case.reading.activations[0]
-    scale = phi.inner**2 if case.reading.blocks else (phi.inner * phi.outer) ** 2
-    ends = [f"at least {low / scale:.4g}/fan_in"] if low > SMALLEST else []
-    ends += [f"at most {high / scale:.4g}/fan_in"] if high < LARGEST else []
-    return [
-        f"Weights W of variance {' and '.join(ends)} keep the mean squared gradient ratio between 1/{_RATIO:g} and "
-        f"{_RATIO:g}; it is {factor(ratio)} as it is (mean field)."
-    ]
-
-
-def _asked(network: Architecture, budget: Budget, wanted: bool) -> list[str]:
-    """The answers of every knob that can meet the budget."""
-    if not wanted:
-        return []
-    found = []
-    try:
-        for knob in reachable(network, budget):
-            if knob == "width" and budget.quantity == "gap":
-                continue  # a width that keeps inputs apart is out of reach where it matters
-            answer = within_budget(network, budget, knob, confirm=False)
-            found += [_sentence(text) for text in answer_sentences(answer)]
-    except InputError:
-        pass
-    return found
-
-
 def headline(check: Check) -> str:
     """The whole in one or two sentences."""
     cells = check.cells
@@ -324,20 +225,25 @@ def headline(check: Check) -> str:
     parts = []
     for cell in cells:
         lines = [line for line in cell.lines if line.observable == "log_norm"]
-        holding = [line.title for line in lines if line.score.verdict == "holds"]
-        failing = [line.title for line in lines if line.score.verdict == "fails"]
+        said = [
+            f"{_VERBS[verdict]} {'; '.join(titles)}"
+            for verdict in ("holds", "fails")
+            if (titles := [line.title for line in lines if line.score.verdict == verdict])
+        ]
         where = f"{cell.title}: " if len(cells) > 1 else ""
-        words = [f"{', '.join(holding)} {'hold' if len(holding) > 1 else 'holds'}"] if holding else []
-        words += [f"{', '.join(failing)} {'fail' if len(failing) > 1 else 'fails'}"] if failing else []
-        parts.append(where + ("; ".join(words) or "nothing is decided by so few networks"))
-    return f"{check.name} is {article(shown.case.words)}. For its log squared norm: {'. '.join(map(_sentence, parts))}."
+        parts.append(where + (" — ".join(said) or "so few networks decide nothing"))
+    return f"{check.name} is {article(shown.case.words)}. Log squared norm: {'. '.join(parts)}."
+
+
+_VERBS = {"holds": "holds:", "fails": "fails:"}
 
 
 def _unit(cell: CellResult) -> str:
     return course(cell.measured).unit
 
 
-def _by(log: float) -> str:
+def changed_by(log: float) -> str:
+    """exp(log) as a factor, in words."""
     return f" by a factor of {factor(log)}" if abs(log) > _STEADY else f" (a factor of {factor(log)})"
 
 
@@ -350,5 +256,6 @@ def article(words: str) -> str:
     return f"{'an' if words.startswith(('MLP', 'erf')) else 'a'} {words}"
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """With a capital first letter."""
     return text[:1].upper() + text[1:]

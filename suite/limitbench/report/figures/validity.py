@@ -137,9 +137,10 @@ def _draw_cells(
 def brief(value: float) -> str:
     """A count in four characters or so: 740, 12k, 3M."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= 0.9995 * size:
-            return f"{number(value / size, 2).removesuffix('.0') if value < 9.95 * size else round(value / size)}{unit}"
-    return str(round(value))
+        scaled = value / size
+        if scaled >= 0.9995:
+            return (f"{scaled:.1f}".removesuffix(".0") if scaled < 9.95 else f"{scaled:.0f}") + unit
+    return f"{value:.0f}"
 
 
 def _between(low: float, high: float, share: float, log: bool) -> float:

@@ -69,7 +69,7 @@ function copyable(code) {
 addEventListener("toggle", e => all(":scope > code, :scope > pre", e.target).forEach(copyable), true);
 all("dd > code").forEach(copyable);
 
-const LOOKS = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "opacity", "font-family", "font-size", "font-weight", "text-anchor"];
+const LOOKS = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "opacity", "font", "text-anchor"];
 function save(b) {
   const svg = b.closest(".picture, figure").querySelector("svg[role=img]"), copy = svg.cloneNode(true);
   all(".at", copy).forEach(e => e.remove());

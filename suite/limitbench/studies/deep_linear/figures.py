@@ -13,6 +13,7 @@ from limitbench.studies.deep_linear.cells import inverse_widths, layer_widths, m
 from limitbench.studies.deep_linear.measures import NNGP_ERROR, output_excess, outputs_of, predicted_excess
 from limitbench.studies.evidence import CellEvidence, Evidence
 from limitbench.studies.figures import Series, StudyFigure
+from limitbench.studies.phrases import last_point
 from limitbench.theories.deep_linear import FiniteWidth, ProportionalLimit, finite_second_moments
 
 Points = Float[np.ndarray, " points"]
@@ -177,6 +178,7 @@ def _rate_to_nngp(cells: list[CellEvidence]) -> StudyFigure:
         )
         series.append(Series(f"exact law, L = {depth}", n, y, "theory"))
         last = y[-1]
+    words = ""
     series.append(Series("constant 0.1376", n, np.full_like(n, NNGP_ERROR), "reference"))
     for depth in _NNGP_DEPTHS:
         found = []
@@ -188,10 +190,11 @@ def _rate_to_nngp(cells: list[CellEvidence]) -> StudyFigure:
         if found:
             points = np.array(sorted(found))
             series.append(Series(f"networks, L = {depth}", points[:, 0], points[:, 1], se=points[:, 2]))
+            words += f" Networks of L = {depth}, N = {points[-1, 0]:g}: {last_point(series[-1])}."
     caption = (
         "At fixed depth the law of an output approaches N(0, 1) as 1/N: N/L times the error of its cdf at 0.742, where "
         f"it is largest, tends to {NNGP_ERROR:.4f} (at L = {_NNGP_DEPTHS[-1]}, N = {_WIDTHS[-1]}: {last:.4f}). "
-        "The scale ln Q₁₁ of a single network still fluctuates by √(2L/N)."
+        f"The scale ln Q₁₁ of a single network still fluctuates by √(2L/N).{words}"
     )
     return StudyFigure(
         "rate-to-nngp",

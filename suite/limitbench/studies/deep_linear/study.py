@@ -111,8 +111,8 @@ STUDY = Study(
                 "width": (16, 32, 64, 128),
                 "aspect": (0.25, 0.5, 1.0, 2.0, 4.0),
             },
-            samples=32768,
-            samples_at={64: 16384, 128: 16384},
+            samples=16384,
+            samples_at={64: 8192, 128: 8192},
         ),
         "full": Preset(
             {

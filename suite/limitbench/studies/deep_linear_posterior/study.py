@@ -114,8 +114,8 @@ STUDY = Study(
                 "width": (8, 32, 128),
                 "aspect": (0.125, 0.25, 0.5, 1.0, 2.0),
             },
-            samples=262144,
-            samples_at={128: 65536},
+            samples=131072,
+            samples_at={128: 32768},
         ),
         "full": Preset(
             {

@@ -214,8 +214,9 @@ def _one_figure(evidence: Evidence) -> StudyFigure | None:
         "sum of inverse widths Σ 1/n_l",
         "Var ln V_d/V₀",
         tuple(series),
-        f"Fitted slopes up to Σ 1/n_l = 1/4: {', '.join(parts) or 'too few widths'}. Infinite width predicts 0 for "
-        "all, off this logarithmic axis.",
+        f"Fitted slopes up to Σ 1/n_l = 1/4: {', '.join(parts) or 'too few widths'}. At the largest Σ 1/n_l of each: "
+        + ", ".join(f"{s.label} {last_point(s, 2)}" for s in series if s.kind == "network")
+        + ". Infinite width predicts 0 for all, off this logarithmic axis.",
         x_log=True,
         y_log=True,
     )

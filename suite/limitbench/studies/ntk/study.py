@@ -91,8 +91,8 @@ STUDY = Study(
         ),
         "standard": Preset(
             {"rho0": (0.3,), "rate": (0.0, 0.5), "width": (16, 32, 64, 128, 256), "depth": (2, 4, 8, 16, 32, 64)},
-            samples=32768,
-            samples_at={128: 16384, 256: 16384},
+            samples=16384,
+            samples_at={128: 8192, 256: 8192},
         ),
         "full": Preset(
             {

@@ -251,7 +251,7 @@ STUDY = Study(
         "standard": Preset(
             _SHEET | {"time": (0.25, 0.5, 1.0), "width": (64, 256, 1024), "depth": (8, 16, 32)},
             samples=8192,
-            samples_at={1024: 4096},
+            samples_at={256: 4096, 1024: 2048},
         ),
         "full": Preset(
             _SHEET

@@ -10,7 +10,7 @@ from string import Template
 from limitbench.errors import InputError
 
 TEMPLATE = Path(__file__).with_name("study.py.txt")
-ACCEPTED = "lower-case words and numbers with hyphens between, for example wide-resnet, at most 60 letters"
+ACCEPTED = "lower-case words and numbers with hyphens between, for example wide-resnet, at most 40 letters"
 
 
 def write_study(name: str, directory: str | Path = ".") -> Path:
@@ -23,7 +23,7 @@ def write_study(name: str, directory: str | Path = ".") -> Path:
     from limitbench import networks, studies
 
     module = name.replace("-", "_")
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or len(name) > 60 or keyword.iskeyword(module):
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or len(name) > 40 or keyword.iskeyword(module):
         raise InputError("NAME", name, ACCEPTED)
     if name in studies.known() or name in networks.families():
         raise InputError("NAME", name, "a name that no study or network family has, see `limitbench list`")
@@ -37,12 +37,13 @@ def write_study(name: str, directory: str | Path = ".") -> Path:
     )
     path = Path(directory) / f"{module}.py"
     try:
+        if path.exists():
+            raise InputError("--out", str(path), "a place without such a file: it is never overwritten")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
-    except FileExistsError:
-        taken = path if path.exists() else Path(directory)
-        raise InputError("--out", str(taken), "a place without such a file: it is never overwritten") from None
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError("--out", str(directory), f"a directory that can be written ({reason})") from None

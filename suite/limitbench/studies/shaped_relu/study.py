@@ -214,7 +214,7 @@ STUDY = Study(
                 "width": (16, 32, 64, 128, 256),
                 "aspect": (0.25, 0.5, 1.0),
             },
-            samples=65536,
+            samples=32768,
             samples_at={128: 16384, 256: 8192},
         ),
         "full": Preset(

@@ -151,7 +151,7 @@ def _figures(tree: xr.DataTree) -> list[StudyFigure]:
 
 STUDY = Study(
     name="weight-universality",
-    version=1,
+    version=2,
     title="Weights that are not Gaussian",
     question="Which claims about networks with Gaussian weights survive uniform, Rademacher, orthogonal or PyTorch's?",
     reference="Hanin & Nica 2018, arXiv 1812.05994; Li, Nica & Roy 2022, arXiv 2206.02768",
