@@ -1,10 +1,20 @@
 """limitbench: which scaling-limit theory describes a network of this depth, width and shaping, and how well?
 
-The public names load on first use, so that `import limitbench` is instant:
+The public names load on first use, so that `import limitbench` is instant. Networks alone, a theory alone, and a sweep
+of both, which gives an `xarray.DataTree`:
 
-    limitbench.run("shaped-relu", grid={"width": [64]}, samples=4096)   # a sweep: an xarray.DataTree of results
-    limitbench.ShapedMLP(depth=64, width=64).sample(10_000, seed=0)     # networks alone
-    limitbench.theories.shaped_relu.CovarianceSDE(...).law("correlation").cdf(x)   # theories alone
+    >>> import limitbench
+    >>> drawn = limitbench.ShapedMLP(depth=16, width=16, rho0=0.3).sample(4096, seed=0)
+    >>> from limitbench.theories.shaped_relu import CovarianceSDE
+    >>> law = CovarianceSDE(time=1.0, c_plus=0.0, c_minus=-1.0, rho0=0.3).law("log_norm")
+    >>> law
+    Normal(location=-1.0, scale=1.4142135623730951)
+    >>> round(float((drawn["log_norm"] <= -1.0).mean()), 1), float(law.cdf(-1.0))
+    (0.5, 0.5)
+    >>> grid = {"rate": [0.5], "width": [16], "aspect": [1.0]}
+    >>> tree = limitbench.run("shaped-relu", grid, samples=4096)
+    >>> tree["scores"]["verdict"].sel(observable="correlation", theory="infinite-width").item()
+    'fails'
 """
 
 from __future__ import annotations

@@ -172,12 +172,12 @@ def test_gaussian_weights_in_place_of_others_are_noticed(monkeypatch, family, na
         return gaussian(self, x.shape[0], n_out, x.shape[1]) @ x
 
     network = family(4, 4, rho0=0.4, weights=name)
-    right = {key: value.values[:, None] for key, value in network.sample(8_192, seed=1).items()}
+    right = {key: value.values[:, None] for key, value in network.sample(12_288, seed=1).items()}
     monkeypatch.setattr(weights_module.WeightStream, "matrices", gaussian)
     monkeypatch.setattr(weights_module.WeightStream, "product", product)
     if name == "pytorch":
         monkeypatch.setattr(weights_module.WeightStream, "biases", lambda self, batch, n_out, n_in: None)
-    wrong = {key: value.values[:, None] for key, value in network.sample(8_192, seed=2).items()}
+    wrong = {key: value.values[:, None] for key, value in network.sample(12_288, seed=2).items()}
     assert largest_deviation(right, wrong) > POWERFUL
 
 

@@ -55,7 +55,7 @@ def scores(**fields: float) -> Change:
 
 def claims(field: str, values: list[object]) -> Change:
     def change(tree: xr.DataTree) -> None:
-        tree["claims"][field] = ("claim", values)
+        tree["claims"][field] = xr.DataArray(values, dims="claim")
 
     return change
 
@@ -83,7 +83,7 @@ CASES: dict[str, tuple[Change, str]] = {
     "trends: scores": (HOLDS, "trends"),
     "lead: verdicts": (claims("verdict", ["fails", "fails", "undecided"]), "lead"),
     "claimed: verdicts": (claims("verdict", ["fails", "fails", "undecided"]), "claimed"),
-    "lead: measured": (claims("measured", [0.512, np.nan, np.nan]), "ledger"),
+    "ledger: measured": (claims("measured", [0.512, 0.7, np.nan]), "ledger"),
     "ledger: predicted": (claims("predicted", [0.6, 1.0, 3.0]), "ledger"),
     "ledger: errors": (claims("se", [0.3, 0.01, np.nan]), "ledger"),
     "size: networks": (fewer, "size"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from limitbench.report.comparison.compare import Comparison, compare
 from limitbench.report.comparison.page import comparison_page
 from limitbench.report.comparison.words import lead, study_sentences
 from limitbench.statistics.laws import Empirical, Law, Normal
-from limitbench.studies.base import Cell, Study, StudyTheory
+from limitbench.studies.base import Cell, Claim, Study, StudyTheory
 from limitbench.testing.toy import STUDY as TOY
 from limitbench.testing.toy import NormalLaw, ToyTheory
 from limitbench.theories.base import Theory
@@ -173,6 +174,20 @@ def test_scores_of_the_same_networks_and_laws_must_agree(plain: Path, tmp_path: 
     changes = compared(plain, tmp_path / "copy").studies[0].changes(0.05)
     assert [f.kind for f in changes]
     assert {f.kind for f in changes} == {"distance"}
+
+
+def test_a_claim_whose_error_is_unknown_is_not_tested_and_one_with_an_error_is(tmp_path: Path) -> None:
+    def claiming(measured: float, se: float) -> Study:
+        return dataclasses.replace(TOY, claims=lambda tree: [Claim("ratio", "text", 1.0, measured, se, "holds")])
+
+    places = [
+        run(claiming(measured, se), tmp_path / str(k), seed=k, samples=64, grid=SMALL)
+        for k, (measured, se) in enumerate([(60.0, math.nan), (20.0, 2.0), (60.0, 2.0)])
+    ]
+    unknown, known = compared(places[0], places[1]).studies[0], compared(places[1], places[2]).studies[0]
+    assert not unknown.changes(0.05)
+    assert unknown.untested == {"claim": 1}
+    assert [f.subject for f in known.changes(0.05)] == ["ratio"]
 
 
 def test_cells_are_joined_by_the_values_of_their_axes(plain: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from limitbench.report.results import Results
 from limitbench.report.shell import csv_uri, environment
 from limitbench.studies.base import Study, StudyTheory
 from limitbench.studies.references import REFERENCES, cited
+from limitbench.testing.toy import ToyTheory
 
 Maker = Callable[..., xr.DataTree]
 EVIL = "</code></script><script>alert('x')</script>\"'&"
@@ -75,7 +76,7 @@ def test_references_are_bibtex_with_keys_by_author_and_year() -> None:
 
 def test_a_claim_cites_its_own_paper_and_else_the_study_s(synthetic: Maker, study: Study) -> None:
     tree = synthetic(finished=0.1)
-    tree["claims"]["reference"] = ("claim", ["yang2017mean", "", ""])
+    tree["claims"]["reference"] = xr.DataArray(["yang2017mean", "", ""], dims="claim")
     known = dataclasses.replace(study, reference="Li, Nica & Roy 2022, arXiv 2206.02768")
     text = render_page([Results(tree, known)], limit=1)
     ledger = text.split('class="ledger"')[1].split("</table>")[0]
@@ -109,9 +110,9 @@ def test_a_data_address_gives_its_text_back() -> None:
 def test_html_in_every_part_is_shown_as_text(synthetic: Maker, study: Study) -> None:
     tree = synthetic(finished=0.1, study=EVIL)
     for field in ("text", "command", "reference"):
-        tree["claims"][field] = ("claim", [EVIL] * 3)
+        tree["claims"][field] = xr.DataArray([EVIL] * 3, dims="claim")
     tree.attrs[EVIL] = EVIL
-    theory = StudyTheory("driftless", EVIL, build=lambda cell: ToyTheory(), formula=EVIL)
+    theory = StudyTheory("driftless", EVIL, build=lambda cell: ToyTheory(1.0), formula=EVIL)
     known = dataclasses.replace(study, title=EVIL, question=EVIL, reference=EVIL, formula=EVIL, theories=(theory,))
     text = render_page([Results(tree, known)], limit=200_000)
     assert text.count("<script") == text.count("</script") == 1

@@ -137,7 +137,7 @@ def test_the_drawing_says_what_it_shows_and_follows_the_data() -> None:
     commits = tuple(Commit(hashed(k), "2026-01-01") for k in range(3))
     rising = Track("samplers.Exact.time_draw", "s", (Line("", (1.0, 1.0, 4.0), ("1",) * 3),), commits)
     flat = Track("samplers.Exact.time_draw", "s", (Line("", (1.0, 1.0, 1.0), ("1",) * 3),), commits)
-    assert describe(rising) == "draw, one case over 3 commits: 1 steps up, 0 down; most changed: 1.00 to 4.00."
+    assert describe(rising) == "draw, one case over 3 commits: steps up 1, down 0; most changed: 1.00 to 4.00."
     assert sparkline(rising, "a").count('class="worse"') == 1
     assert 'class="worse"' not in sparkline(flat, "a")
 

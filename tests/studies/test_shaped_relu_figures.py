@@ -42,15 +42,16 @@ def test_captions_say_what_the_scores_and_the_networks_are(tree):
     other["samples"]["correlation"] = other["samples"]["correlation"] * 0.5
     before, after = captions(tree), captions(other)
     assert "p = 0.5: covariance SDE (" in before["critical-exponent"]
-    assert "p = 0.5: infinite width + CLT (" in after["critical-exponent"]
+    assert "p = 0.5: covariance SDE, ν = 0 (" in after["critical-exponent"]
     assert before["mean-correlation"] != after["mean-correlation"]
 
 
-def test_widths_lie_on_one_curve_in_depth_over_width():
+def test_widths_lie_on_one_curve_in_depth_over_width(made_up_run):
     """Means of networks and the SDE at two depths and widths; the caption has the largest distances from the limit."""
-    grid = {"width": [16, 32], "aspect": [0.5, 1.0], "rate": [0.5]}
-    run = limitbench.run("shaped-relu", grid, samples=4096)
-    figure = {f.name: f for f in studies.get("shaped-relu").figures(run)}["collapse-in-depth-over-width"]
+    study = studies.get("shaped-relu")
+    axes = {"c_plus": [0.0], "c_minus": [-1.0], "rho0": [0.3], "rate": [0.5], "width": [16, 32], "aspect": [0.5, 1.0]}
+    run = made_up_run(study, axes, networks=2000)
+    figure = {f.name: f for f in study.figures(run)}["collapse-in-depth-over-width"]
     limit, *rows = figure.series
     np.testing.assert_allclose(limit.x[[0, -1]], [0.0, 1.0])
     off = [np.abs(row.y - np.interp(row.x, limit.x, limit.y)).max() for row in rows]

@@ -44,6 +44,9 @@ def get(family: str) -> type[Network]:
     """The class of a network family, built in or of an installed package.
 
     Raises `InputError` for a name that nothing has (with those that there are), or a package that cannot be used.
+
+    >>> get("deep-linear").__name__
+    'DeepLinear'
     """
     from limitbench.networks.base import Network
 

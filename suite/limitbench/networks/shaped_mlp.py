@@ -59,6 +59,10 @@ class ShapedMLP(Network):
 
     Raises:
         InputError: where a value cannot be accepted, naming the field.
+
+    >>> drawn = ShapedMLP(depth=8, width=16, rho0=0.3).sample(1000, seed=0, depths=[1, 8])
+    >>> dict(drawn["correlation"].sizes)
+    {'sample': 1000, 'depth': 2}
     """
 
     depth: int

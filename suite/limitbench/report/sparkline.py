@@ -51,7 +51,7 @@ def describe(track: Track) -> str:
     better = len(track.steps) - worse
     line = furthest(track)
     change = f"; most changed: {number(line.first, 3)} to {number(line.latest, 3)}" if line is not None else ""
-    return f"{track.title}, {cases} over {len(track.commits)} commits: {worse} steps up, {better} down{change}."
+    return f"{track.title}, {cases} over {len(track.commits)} commits: steps up {worse}, down {better}{change}."
 
 
 def furthest(track: Track) -> Line | None:

@@ -77,7 +77,13 @@ def score(
     seed: int = 0,
     replicates: int = REPLICATES,
 ) -> Score:
-    """Score one law against one set of samples; see `score_cells`."""
+    """Score one law against one set of samples; see `score_cells`.
+
+    >>> from limitbench.statistics.laws import Normal
+    >>> samples = Normal(0.0, 1.0).sample(10_000, seed=0)
+    >>> score(samples, Normal(0.0, 1.0)).verdict, score(samples, Normal(0.2, 1.0)).verdict
+    ('holds', 'fails')
+    """
     cells = score_cells(samples[:, None], {"law": [law]}, margin=margin, level=level, seed=seed, replicates=replicates)
     result = cells["law"][0]
     assert result is not None

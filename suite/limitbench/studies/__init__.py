@@ -60,6 +60,9 @@ def get(name: str, theories: Iterable[str] = ()) -> Study:
         theories: names of theories that compete in it; those that are not its own come from installed packages.
 
     Raises `InputError` for a name that nothing has (with those that there are), or a package that cannot be used.
+
+    >>> [theory.name for theory in get("ntk").theories]
+    ['infinite-width', 'log-normal']
     """
     from limitbench.studies.base import Study, StudyTheory
 

@@ -104,16 +104,18 @@ def candidates(module: nn.Module, inputs: int, rho0: float, seed: int) -> Iterat
 
 def find(module: nn.Module, inputs: int, rho0: float, seed: int) -> Tensor:
     """Gaussian inputs of the first shape that the module accepts; raises `InputError` with what it said otherwise."""
-    said = "no layer tells the shape of its inputs"
+    said = ""
     for x in candidates(module, inputs, rho0, seed):
         try:
             with torch.no_grad():
                 module(x if x.dtype == torch.int64 else x.float())
         except Exception as error:  # the module is the user's: anything may come
-            said = f"inputs of shape {tuple(x.shape[1:])} raised {type(error).__name__}: {one_line(str(error), 120)}"
+            raised = f"{type(error).__name__}: {one_line(str(error), 120)}"
+            said = said or f"inputs of shape {tuple(x.shape[1:])} raised {raised}"
             continue
         return x
-    raise InputError("--input-shape", NOTHING, f"the shape of one input, or --input FILE.npy ({said})")
+    why = said or "no layer tells the shape of its inputs"
+    raise InputError("--input-shape", NOTHING, f"the shape of one input, or --input FILE.npy ({why})")
 
 
 def checked_rho0(value: object) -> float:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from limitbench.advice.check import inputs as batches
-from limitbench.advice.check.factory import Factory, check_device, load
+from limitbench.advice.check.factory import Factory, check_device, check_module, load
 from limitbench.advice.check.measure import FEWEST, Cell, Measured, Sampler, survey
 from limitbench.advice.check.result import Check, examine
 from limitbench.errors import InputError
@@ -102,7 +102,9 @@ def _batch(factory: Factory, options: Options) -> tuple[Tensor, str]:
     if options.input_shape is not None:
         x = batches.gaussian(options.input_shape, options.inputs, options.rho0, options.seed)
     else:
-        module = factory.draw(options.depths[0], options.widths[0], options.seed, 0)
+        sizes = (options.depths[0], options.widths[0])
+        module = factory.draw(*sizes, options.seed, 0)
+        check_module(module, factory.words(*sizes))
         x = batches.find(module, options.inputs, options.rho0, options.seed)
     kind = "random tokens" if x.dtype == torch.int64 else "Gaussian inputs of mean square 1"
     pair = "" if x.dtype == torch.int64 else f", the first two of correlation {options.rho0:g}"

@@ -81,7 +81,7 @@ def recognise(evaluate: Callable[[Array], Array], words: str) -> Function:
         plus, minus = (round(s, 6) if abs(s - round(s, 6)) < 1e-7 else s for s in (plus, minus))
         return Function(_piecewise_name(plus, minus), evaluate, (plus, minus))
     for name, function in _NAMED.items():
-        inner, outer = _scales(y, function) if name in _SCALED else (1.0, 1.0)
+        inner, outer = _scales(evaluate, function) if name in _SCALED else (1.0, 1.0)
         if np.allclose(y, outer * _values(function, inner * _GRID), rtol=_SAME, atol=1e-7):
             return Function(name, evaluate, None, inner, outer)
     return Function(words, evaluate)
@@ -95,17 +95,20 @@ def _piecewise_name(plus: float, minus: float) -> str:
     return "leaky relu" if plus == 1 and 0 < minus < 1 else "piecewise linear"
 
 
-def _scales(y: Array, function: Callable[[torch.Tensor], torch.Tensor]) -> tuple[float, float]:
+def _scales(
+    evaluate: Callable[[Array], Array], function: Callable[[torch.Tensor], torch.Tensor]
+) -> tuple[float, float]:
     """(inner, outer) from the slope at 0 and the value far out."""
-    outer = float(y[-1])
+    near, far = 1e-6, float(_GRID[-1])
+    low, high = (float(v) for v in evaluate(np.array([near, far])))
+    outer, slope = high, float(_values(function, np.array([near]))[0])
     if outer == 0 or not math.isfinite(outer):
         return 1.0, 1.0
-    near = len(_GRID) // 2
-    slope_of_f = float(_values(function, np.array([1e-6]))[0]) / 1e-6
+    inner = 1.0
     for _ in range(20):  # the value far out is not quite outer where inner is small
-        inner = float(y[near] / _GRID[near]) / (outer * slope_of_f)
-        outer = float(y[-1]) / float(_values(function, np.array([inner * _GRID[-1]]))[0])
-    rounded = tuple(round(v, 6) if abs(v - round(v, 6)) < 1e-6 else v for v in (inner, outer))
+        inner = low / (outer * slope)
+        outer = high / (float(_values(function, np.array([inner * far]))[0]) or 1.0)
+    rounded = tuple(round(v, 6) if abs(v - round(v, 6)) < 1e-9 else v for v in (inner, outer))
     return rounded[0], rounded[1]
 
 

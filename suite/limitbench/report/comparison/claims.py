@@ -25,9 +25,9 @@ def compare_claims(pair: Pair, *, same_networks: bool) -> Iterator[tuple[Finding
         same_networks: whether both runs hold the same networks; then no sampling lies between them, and values may
             differ by a change of code only.
 
-    A claim may be a fit over the whole grid, so runs of different cells are not compared (`comparable_claims`). Values
-    without a standard error are compared where the networks are the same, and so are predicted values, as some of them
-    are measured too.
+    A claim may be a fit over the whole grid, so runs of different cells are not compared (`comparable_claims`). Where
+    the networks differ, values are tested if both have a standard error, and predicted values are left aside, as some
+    of them are measured too.
     """
     a, b = (run.group("claims") for run in (pair.a, pair.b))
     if not comparable_claims(pair):
@@ -70,5 +70,5 @@ def _finding(study: str, name: str, a: _Claim, b: _Claim, *, same_networks: bool
         allowed = RELATIVE * max(1.0, abs(a.measured))
         flipped = a.verdict != b.verdict and "undecided" not in (a.verdict, b.verdict)
         return dataclasses.replace(found, allowed=allowed, certain=predicted or flipped or difference > allowed)
-    se = math.hypot(*(c.se if math.isfinite(c.se) else 0.0 for c in (a, b)))
+    se = math.hypot(a.se, b.se)  # NaN where one is unknown
     return dataclasses.replace(found, pvalue=2 * float(ndtr(-difference / se))) if se > 0 else found

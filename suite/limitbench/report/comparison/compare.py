@@ -56,6 +56,15 @@ class StudyComparison:
         found = [f for f in self.findings if f.changed(level)]
         return sorted(found, key=lambda f: (KINDS.index(f.kind), f.subject, -f.difference, f.where))
 
+    @property
+    def untested(self) -> dict[Kind, int]:
+        """Numbers that differ and have no error to be judged by, by kind."""
+        found: dict[Kind, int] = {}
+        for f in self.findings:
+            if f.kind != "verdict" and not f.certain and math.isnan(f.allowed) and math.isnan(f.pvalue):
+                found[f.kind] = found.get(f.kind, 0) + 1
+        return found
+
     def turned(self, level: float) -> dict[tuple[str, str], int]:
         """Number of verdicts by (before, after) where they differ but not beyond errors."""
         found: dict[tuple[str, str], int] = {}

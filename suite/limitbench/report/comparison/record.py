@@ -37,6 +37,7 @@ def _study(study: StudyComparison, level: float) -> dict[str, object]:
         "only_b": study.only_b,
         "compared": {kind: t.compared for kind, t in study.tallies.items()},
         "identical": {kind: t.identical for kind, t in study.tallies.items()},
+        "untested": dict(study.untested),
         "verdicts_within_errors": [{"before": a, "after": b, "count": n} for (a, b), n in turned],
         "changes": [_change(f) for f in study.changes(level)],
         "notes": study.notes,

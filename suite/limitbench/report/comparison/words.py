@@ -114,6 +114,9 @@ def study_sentences(study: StudyComparison, level: float) -> list[str]:
         if found:
             parts = [f"{before} in A and {after} in B: {n}" for (before, after), n in sorted(found.items())]
             said.append(f"{_of(sum(found.values()), 'verdict')} {words}, which is no change ({'; '.join(parts)}).")
+    if study.untested:
+        parts = [_of(n, *NOUNS[kind]) for kind, n in study.untested.items()]
+        said.append(f"Without an error to judge by, so not tested: {listing(parts)}.")
     for run, cells, names in zip("AB", study.lacking, (study.only_a, study.only_b), strict=True):
         if cells or names:
             said.append(f"Only {run} has {listing([*([_of(cells, 'more cell')] if cells else []), *names])}.")

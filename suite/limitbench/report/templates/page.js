@@ -93,21 +93,21 @@ const tip = make("div", { className: "tip", hidden: true, role: "status" });
 document.body.append(tip);
 const short = v => (Math.abs(v) >= 1e4 || (v && Math.abs(v) < 1e-3) ? v.toExponential(2) : String(+v.toPrecision(3))).replace(/-/g, "−");
 const value = (t, low, high, log) => log ? low * (high / low) ** t : low + t * (high - low);
-// The points of a line as the page writes it: steps from one to the next. Closed shapes have none.
-function vertices(d) {
+// The points of lines as the page writes them: steps from one to the next. Closed shapes and bars have none.
+const vertices = d => d.split("M").slice(1).flatMap(part => {
   const points = [];
   let x = 0, y = 0, command = "", first;
-  for (const [token] of d.matchAll(/[A-Za-z]|-?\d*\.?\d+/g)) {
+  for (const [token] of part.matchAll(/[a-z]|-?\d*\.?\d+/g)) {
     if (token === "z") return [];
-    if (/[A-Za-z]/.test(token)) { command = token; first = undefined; continue; }
+    if (/[a-z]/.test(token)) { command = token; first = undefined; continue; }
     if (command === "v") y += +token;
     else if (command === "h") x += +token;
     else if (first === undefined) { first = +token; continue; }
-    else { [x, y] = command === "M" ? [first, +token] : [x + first, y + +token]; first = undefined; }
+    else { x += first; y += +token; first = undefined; }
     points.push([x, y]);
   }
-  return points;
-}
+  return points.some(p => p[0] !== points[0][0]) ? points : [];
+});
 // Lines by the colour that the legend gives them; on the map of theories its marks are the points.
 const read = new WeakMap(), isMap = svg => svg.closest("[id$=-validity]");
 function linesOf(svg) {
