@@ -75,7 +75,7 @@ class Plots:
         return list(plot.__all__)
 
 
-@xr.register_datatree_accessor("limitbench")
+@xr.register_datatree_accessor("limitbench")  # type: ignore[no-untyped-call]
 class ResultsAccessor:
     """Questions to the results of one study, as `limitbench.run` and `open_results` return them.
 
@@ -111,11 +111,11 @@ class ResultsAccessor:
 
     def verdicts(self, theory: str | None = None, observable: str | None = None) -> xr.DataArray:
         """`holds`, `fails`, `undecided`, or nothing where there is no score; of one theory or observable, or of all."""
-        return self._pick(self._tree["scores"]["verdict"], theory, observable)
+        return self._pick(self._tree["scores"].to_dataset()["verdict"], theory, observable)
 
     def distances(self, theory: str | None = None, observable: str | None = None) -> xr.DataArray:
         """D of every cell, of one theory or observable, or of all; NaN where there is no score."""
-        return self._pick(self._tree["scores"]["distance"], theory, observable)
+        return self._pick(self._tree["scores"].to_dataset()["distance"], theory, observable)
 
     def best(self, observable: str | None = None) -> xr.DataArray:
         """The competitor of the least D in every cell, empty where none has one.
@@ -198,7 +198,7 @@ class ResultsAccessor:
         return display.table(heading, columns, self._rows()) + self.claims()._repr_html_()
 
 
-@xr.register_dataset_accessor("limitbench")
+@xr.register_dataset_accessor("limitbench")  # type: ignore[no-untyped-call]
 class SamplesAccessor:
     """Networks against a theory without a sweep.
 

@@ -244,10 +244,7 @@ def _results(tree: xr.DataTree) -> Results:
     """The tree with its study's words, where this installation knows the study."""
     from limitbench import studies
 
-    try:
-        return Results(tree, studies.get(str(tree.attrs.get("study", ""))))
-    except InputError:
-        return Results(tree)
+    return Results(tree, studies.of(tree))
 
 
 def _observable(results: Results, name: str) -> str:

@@ -1,11 +1,12 @@
 """The contracts of limitbench, inherited: `pytest` in this directory checks network, theory, law and study."""
 
 import pytest
-from gated_linear import STUDY, GatedLimit, GatedLinear
 from limitbench.testing.laws import LawContract
 from limitbench.testing.networks import NetworkContract
 from limitbench.testing.studies import StudyContract
 from limitbench.testing.theories import TheoryContract
+
+from gated_linear import STUDY, GatedLimit, GatedLinear
 
 
 class TestNetwork(NetworkContract):

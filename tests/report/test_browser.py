@@ -124,7 +124,7 @@ def test_the_script_sorts_filters_reads_values_and_follows_a_cell(page: str, tmp
     assert re.fullmatch(r"[✓✗?] [\d.]+", seen["focused"])
     assert seen["cell"].startswith("n = 16, d/n = 1: ")
     assert seen["cell"].count(";") == 4, "one entry a theory"
-    assert seen["law"] == "n = 16"
+    assert seen["law"] == "n\u00a0=\u00a016"
     assert seen["picked"]
     assert seen["saves"]
     assert seen["ready"]

@@ -107,6 +107,7 @@ def test_a_benchmark_that_fails_from_a_commit_on_is_worse(tmp_path: Path) -> Non
     (track,) = history(tmp_path, [1e-6, 1e-6, None]).of("accuracy")
     ((_, step),) = track.worsened
     assert step.position == 2
+    assert not step.once
     assert math.isnan(step.after)
 
 

@@ -6,6 +6,7 @@ these pages.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -103,6 +104,7 @@ def render_site(
     """
     from limitbench.report.html import SIZE_LIMIT, load, render_page, stores
 
+    _check_folder(folder)
     places = [directories] if isinstance(directories, str | Path) else directories
     found = [load(paths, studies) for place in places for paths in stores(place)]
     histories = read_history(BENCHMARKS if benchmarks is None else benchmarks)
@@ -125,13 +127,20 @@ def render_site(
         accepted = f"pages below {SIZE_LIMIT:,} bytes, {SITE_LIMIT:,} in all; the largest is {largest}: fewer studies"
         raise InputError("--site", f"{sum(sizes.values()):,} bytes", accepted)
     if not is_url(folder):
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError("--site", str(folder), f"a directory that can be made ({error.strerror})") from None
+        Path(folder).mkdir(parents=True, exist_ok=True)
     for name, page in pages.items():
         write_page(f"{str(folder).rstrip('/')}/{name}", page, "--site")
     return list(pages)
+
+
+def _check_folder(folder: str | Path) -> None:
+    """Raises `InputError` where pages could not be written later on, before much time is spent on them."""
+    if is_url(folder):
+        return
+    path = Path(folder).absolute()
+    present = next(place for place in (path, *path.parents) if place.exists())
+    if not present.is_dir() or not os.access(present, os.W_OK):
+        raise InputError("--site", str(folder), f"a directory that can be made and written ({present} cannot)")
 
 
 def index_page(rows: Sequence[Row], histories: Sequence[History] = ()) -> str:

@@ -93,7 +93,7 @@ class Line:
             for i in range(1, len(places)):
                 before, after = values[max(start, i - window) : i], values[i : i + window]
                 if (worse := min(after) > factor * max(before)) or factor * max(after) < min(before):
-                    once = len(after) < window
+                    once = len(after) < window and math.isfinite(max(after))
                     found.append(Step(commits[places[i]], places[i], _median(before), _settled(after), worse, once))
                     start = i
             before, after = values[start : start + window], values[-window:]

@@ -98,12 +98,12 @@ def _looks(spec: Spec, samples: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def find_stores(storage: Storage) -> list[Paths]:
-    """Result stores directly under the root: named like a built-in study, or with markers beside them."""
+    """Result stores directly under the root: named like a study, or with markers beside them."""
     from limitbench import studies
 
     with storage.guarded():
         folders = storage.folders()
-    known = {*studies.names(), *(name.removesuffix(".run") for name in folders if name.endswith(".run"))}
+    known = {*studies.known(), *(name.removesuffix(".run") for name in folders if name.endswith(".run"))}
     names = [name.removesuffix(".zarr") for name in folders if name.endswith(".zarr")]
     return [Paths(storage, name) for name in names if name in known]
 

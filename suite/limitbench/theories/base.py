@@ -47,7 +47,7 @@ class Theory(abc.ABC):
         """What it predicts, where it holds and its parameters, for notebooks."""
         words = ("reference", "time_variable", "validity")
         rows = [(word.replace("_", " "), getattr(self, word, "")) for word in words]
-        fields = dataclasses.fields(self) if dataclasses.is_dataclass(self) else ()
-        parameters = [(field.name, getattr(self, field.name)) for field in fields]
+        names: list[str] = [field.name for field in dataclasses.fields(self)] if dataclasses.is_dataclass(self) else []
+        parameters = [(name, getattr(self, name)) for name in names]
         heading = getattr(self, "title", type(self).__name__)
         return facts(heading, [*rows, ("observables", self.observables), *parameters])

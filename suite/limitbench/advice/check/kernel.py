@@ -41,6 +41,8 @@ def after(function: Function, q: Moments) -> Moments:
     weight /= weight.sum()
     rho = float(correlation(q)[0, 1])
     first = function.evaluate(scale[0] * g)
+    if rho == 1 and scale[0] == scale[1]:  # one input, given twice
+        return np.full((2, 2), float(weight @ first**2))
     second = function.evaluate(scale[1] * g)
     inner = function.evaluate(scale[1] * (rho * g[:, None] + math.sqrt(max(1 - rho * rho, 0.0)) * g)) @ weight
     product = float((weight * first) @ inner)

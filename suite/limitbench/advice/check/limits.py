@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
+from limitbench.advice.blocks import follows_recurrence
 from limitbench.advice.check import kernel
 from limitbench.advice.check.case import Case
 from limitbench.advice.check.measure import Cell, Measured
 from limitbench.advice.check.perceptrons import SlopedCase
-from limitbench.advice.check.residuals import BlocksCase, VanillaCase
+from limitbench.advice.check.residuals import VanillaCase
+from limitbench.advice.mean_field import MeanFieldNetwork
 from limitbench.advice.merging import PRECISIONS, merging
 from limitbench.errors import InputError
 
@@ -28,13 +31,18 @@ What = Literal["overflow", "underflow", "gradient overflow", "gradient underflow
 DEEPEST = 1_000_000
 #: How a slope without a theory is named, the change of a log below which there is none, and how far it is trusted.
 SLOPE, _CHANGE, _FAR = "the measured slope", 0.3, 100
-#: Layers that a kernel recursion without a closed form is carried on for.
-_CARRIED = 20_000
+#: Layers that the recurrence of gradients is carried on for.
+_RECURRENCE = 20_000
+#: Most layers that a kernel recursion is carried on for.
+_CARRIED = 1024
 
 
 @dataclass(frozen=True)
 class Limit:
-    """One limit: the layer where it is met, infinite where it is not before a million layers.
+    """One limit: the layer where it is met, infinite where it is not as far as was looked.
+
+    That is a million layers where growth is the same in every layer, 20,000 of the recurrence of gradients, 1,024 more than were measured where a recursion
+    is carried on, and a hundred times as many along a measured slope.
 
     Attributes:
         what: overflow (the largest entry), underflow (the root mean square below the smallest normal number), the same
@@ -111,12 +119,12 @@ def limits(measured: Measured, case: Case | None) -> tuple[Limit, ...]:
     """All limits in all formats. Cost: milliseconds, up to a second for inputs that merge far away."""
     seen = course(measured)
     found = []
+    ahead = _Ahead(seen, case)
     for name in FORMATS:
         info = torch.finfo(getattr(torch, name))
         high, low = math.log(info.max), math.log(info.smallest_normal)
         over = _crossing(seen.largest, high, above=True)
         under = _crossing(seen.square / 2, low, above=False)
-        ahead = _Ahead(seen, case)
         found.append(_limit("overflow", name, over, ahead.forward(high, above=True), ahead.how_forward))
         found.append(_limit("underflow", name, under, ahead.forward(low, above=False), ahead.how_forward))
         for what, bound, above in (("gradient overflow", high, True), ("gradient underflow", low, False)):
@@ -151,9 +159,17 @@ class _Ahead:
 
     @property
     def how_backward(self) -> str:
+        if self.network is not None:
+            return "the mean-field recurrence"
         if self.case is None or gradient_growth(self.case) is None:
             return SLOPE
         return f"the growth of {_finest(self.case, 'log_gradient')}"
+
+    @cached_property
+    def network(self) -> MeanFieldNetwork | None:
+        """The case as a mean-field network whose gradients follow the recurrence."""
+        found = None if self.case is None else self.case.network(self.case.depth)
+        return found if isinstance(found, MeanFieldNetwork) and follows_recurrence(found) else None
 
     def forward(self, bound: float, *, above: bool) -> float:
         """The layer at which the largest entry (above) or the root mean square (below) is beyond the bound."""
@@ -163,14 +179,36 @@ class _Ahead:
             return _line(self.seen.layers, values, bound, above=above)
         if isinstance(self.case, SlopedCase | VanillaCase):
             return _straight(float(values[-1]), depth, growth(self.case) / 2, bound, above=above)
-        return _carried(self.case, float(values[-1]), bound, above=above)
+        moved = float(values[-1]) + (self.carried - self.carried[0]) / 2
+        return depth - 1 + _crossing(moved, bound, above=above)
+
+    @cached_property
+    def carried(self) -> Float[np.ndarray, " layers"]:
+        """`_carried` of the case."""
+        assert self.case is not None
+        return _carried(self.case)
 
     def backward(self, bound: float, *, above: bool) -> float:
         """The number of layers over which gradients go beyond the bound."""
         values = self.seen.gradient[::-1] / 2
+        depth = len(values)
+        if self.case is not None and self.network is not None:
+            logs = np.cumsum(self.gains)[depth - 1 :]
+            beyond = _crossing(values[-1] + (logs - logs[0]) / 2, bound, above=above)
+            return depth - 1 + beyond
         if self.case is not None and (rate := gradient_growth(self.case)) is not None:
-            return _straight(float(values[-1]), len(values), rate / 2, bound, above=above)
+            return _straight(float(values[-1]), depth, rate / 2, bound, above=above)
         return _line(self.seen.layers, values, bound, above=above)
+
+    @cached_property
+    def gains(self) -> Float[np.ndarray, " layers"]:
+        """Growth of the log squared gradient in each layer by the recurrence, the skip's part included."""
+        assert self.network is not None
+        assert self.case is not None
+        with np.errstate(all="ignore"):
+            q = self.network.recurrence.run_lengths(self.seen.layers.size + _RECURRENCE, self.network.norm0)
+            found = self.network.recurrence.log_gain(q[1:])
+        return np.asarray(found[np.isfinite(found)]) + self.case.offset("log_gradient", 1)
 
 
 def growth(case: Case) -> float:
@@ -185,13 +223,18 @@ def _finest(case: Case, observable: str) -> str:
 
 
 def gradient_growth(case: Case) -> float | None:
-    """Typical growth of the log squared gradient a layer, on its way back; None where no theory says."""
+    """Growth of the log squared gradient a layer, on its way back; None where no theory says.
+
+    With two slopes that of a typical network; otherwise infinite width's in the last layer, as the first ones differ.
+    """
     depth = case.depth
-    law = next((o.laws["log_gradient"] for o in reversed(case.opinions(depth)) if "log_gradient" in o.laws), None)
-    if law is None:
+    if depth < 2:
         return None
-    layers = depth - 1 if case.reading.family == "mlp" else depth
-    return (case.offset("log_gradient", depth) + float(law.quantile(0.5))) / layers if layers else None
+    if isinstance(case, SlopedCase):
+        law = next(o.laws["log_gradient"] for o in reversed(case.opinions(depth)) if "log_gradient" in o.laws)
+        return (case.offset("log_gradient", depth) + float(law.quantile(0.5))) / (depth - 1)
+    last, before = case.log_gradient(depth), case.log_gradient(depth - 1)
+    return None if last is None or before is None else last - before
 
 
 def _straight(value: float, depth: int, rate: float, bound: float, *, above: bool) -> float:
@@ -223,33 +266,33 @@ def _line(
     return math.inf if reached > _FAR * len(layers) else float(math.ceil(reached))
 
 
-def _carried(case: Case, value: float, bound: float, *, above: bool) -> float:
-    """The recursion of infinite width goes on with the last layer's variances, from where the networks are."""
-    log_square, at = case.path.log_square(case.depth), case.path.features[-1]
-    goal = log_square + 2 * (bound - value)
-    deepest = _CARRIED
-    for layer in range(case.depth + 1, deepest + 1):
-        before = at[0, 0]
-        at = _next(case, at)
-        square = float(at[0, 0])
-        if not 1e-280 < square < 1e280:
-            ahead = (goal - math.log(max(before, 1e-300))) / (math.log(max(square, 1e-300)) - math.log(before) or 1)
-            return float(math.ceil(layer + max(ahead, 0))) if (square > 1) == above else math.inf
-        if (math.log(square) > goal) if above else (math.log(square) < goal):
-            return float(layer)
-        if abs(square / before - 1) < 1e-9:
-            return math.inf
-    return math.inf
+def _carried(case: Case) -> Float[np.ndarray, " layers"]:
+    """Log mean square of one input at infinite width, from the last layer on, whose variances go on as they are.
+
+    Ends where it has settled, left the range of floats, or after `_CARRIED` layers.
+    """
+    start = np.full((2, 2), case.path.features[0][0, 0])
+    found = np.array([case.path.log_square(case.depth)])
+    more = 64
+    while more <= _CARRIED:
+        with np.errstate(all="ignore"):
+            squares = _longer(case, start, more).features[case.depth :, 0, 0]
+            found = np.log(squares[np.isfinite(squares) & (squares > 0)])
+        if len(found) <= more or abs(found[-1] - found[-2]) < 1e-9:
+            break
+        more *= 4
+    return np.asarray(found)
 
 
-def _next(case: Case, at: kernel.Moments) -> kernel.Moments:
+def _longer(case: Case, start: kernel.Moments, more: int) -> kernel.Path:
+    """The recursion with the last layer or block repeated `more` times."""
     reading = case.reading
-    if isinstance(case, BlocksCase):
-        block = reading.blocks[-1]
-        sizes = [case.variances[m.node] for m in block.layers]
-        return np.asarray(kernel.residual(at, [block], [sizes]).features[-1])
-    last = case.variances[reading.layers[case.depth - 1].node]
-    return np.asarray(kernel.perceptron(at, [last], [reading.activations[-1]]).features[-1])
+    if reading.blocks:
+        blocks = [*reading.blocks, *[reading.blocks[-1]] * more]
+        return kernel.residual(start, blocks, [[case.variances[m.node] for m in b.layers] for b in blocks])
+    layers = [case.variances[m.node] for m in reading.layers[: case.depth]]
+    activations = [*reading.activations, *[reading.activations[-1]] * more]
+    return kernel.perceptron(start, [*layers, *[layers[-1]] * more], activations)
 
 
 def _merging(seen: Course, case: Case | None, name: str) -> Limit:

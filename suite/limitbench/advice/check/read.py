@@ -140,11 +140,11 @@ def _foreign(nodes: list[Node], used: Sequence[int]) -> tuple[str, ...]:
         )
     others = Counter(nodes[i].function for i in used if nodes[i].kind == "other")
     if others:
-        words = ", ".join(f"{name} ({n} times)" for name, n in sorted(others.items()))
+        words = ", ".join(f"{name} ({n})" for name, n in sorted(others.items()))
         found.append(f"it calls functions that no theory here describes: {words}")
     tokens = [nodes[i] for i in used if nodes[i].kind == "linear" and len(nodes[i].shape) > 2]
     if tokens:
-        found.append(f"{len(tokens)} matrices act on several positions of one input, which share them")
+        found.append(f"several positions of one input share a matrix ({len(tokens)} of its matrices)")
     mixing = [nodes[i] for i in used if nodes[i].kind == "view" and nodes[i].function not in WHOLE_VIEWS]
     if mixing and not tokens:
         words = ", ".join(sorted({node.function for node in mixing}))

@@ -98,16 +98,12 @@ def _piecewise_name(plus: float, minus: float) -> str:
 def _scales(
     evaluate: Callable[[Array], Array], function: Callable[[torch.Tensor], torch.Tensor]
 ) -> tuple[float, float]:
-    """(inner, outer) from the slope at 0 and the value far out."""
-    near, far = 1e-6, float(_GRID[-1])
-    low, high = (float(v) for v in evaluate(np.array([near, far])))
-    outer, slope = high, float(_values(function, np.array([near]))[0])
+    """(inner, outer) of a function that saturates, from its slope at 0 and its value far out."""
+    near = 1e-6
+    low, outer = (float(v) for v in evaluate(np.array([near, 1e6])))
     if outer == 0 or not math.isfinite(outer):
         return 1.0, 1.0
-    inner = 1.0
-    for _ in range(20):  # the value far out is not quite outer where inner is small
-        inner = low / (outer * slope)
-        outer = high / (float(_values(function, np.array([inner * far]))[0]) or 1.0)
+    inner = low / (outer * float(_values(function, np.array([near]))[0]))
     rounded = tuple(round(v, 6) if abs(v - round(v, 6)) < 1e-9 else v for v in (inner, outer))
     return rounded[0], rounded[1]
 

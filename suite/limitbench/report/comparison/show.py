@@ -16,6 +16,7 @@ from limitbench.errors import InputError, one_line
 from limitbench.report.comparison.compare import Comparison, StudyComparison, compare
 from limitbench.report.comparison.record import record
 from limitbench.report.comparison.words import groups, lead, sentences, study_sentences
+from limitbench.sweep.storage import is_url
 
 
 def show(a: str, b: str, *, html: Path | str | None, as_json: bool, level: str) -> bool:
@@ -26,6 +27,8 @@ def show(a: str, b: str, *, html: Path | str | None, as_json: bool, level: str) 
         asked = float("nan")
     if not 0 < asked < 1:
         raise InputError("--level", level, "a number between 0 and 1, ends excluded")
+    if html is not None and not is_url(html) and (Path(html).is_dir() or not Path(html).parent.is_dir()):
+        raise InputError("--html", str(html), "a file in an existing directory")
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("reading", total=1.0)
         found = compare(

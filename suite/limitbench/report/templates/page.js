@@ -82,9 +82,7 @@ function save(b) {
   set(copy, "xmlns", "http://www.w3.org/2000/svg");
   copy.style.background = looks(document.body).backgroundColor;
   const file = new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
-  const a = make("a", { href: URL.createObjectURL(file), download: `${b.dataset.save}.svg` });
-  a.click();
-  setTimeout(() => URL.revokeObjectURL(a.href), 1000);
+  make("a", { href: URL.createObjectURL(file), download: `${b.dataset.save}.svg` }).click();
 }
 all("[data-save]").forEach(b => { b.hidden = false; b.onclick = () => save(b); });
 
@@ -180,7 +178,7 @@ for (const svg of all("svg[data-axes]")) {
   svg.onkeydown = e => {
     const step = STEP[e.key], lines = linesOf(svg);
     if (e.key === "Escape") hide(svg);
-    if (e.key === "Enter") choose();
+    else if (e.key === "Enter") choose();
     if (!step || !lines.length) return;
     e.preventDefault();
     let [line, k] = states.get(svg) ?? [0, 0];

@@ -164,8 +164,8 @@ STUDY = Study(
                 "width": (16, 32, 64, 128, 256),
                 "depth": (1, 2, 4, 8, 16, 32, 64, 128, 256),
             },
-            samples=16384,
-            samples_at={256: 12288},
+            samples=32768,
+            samples_at={256: 24576},
         ),
         "full": Preset(
             {

@@ -137,7 +137,7 @@ STUDY = Study(
                 "depth": (16, 64),
                 "layer": (1, 16, 32, 48, 64),
             },
-            samples=8192,
+            samples=12288,
             samples_at={128: 4096, 256: 4096},
         ),
         "full": Preset(
