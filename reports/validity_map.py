@@ -12,12 +12,12 @@ from pathlib import Path
 import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.lines import Line2D
 
 from limitbench import open_results, studies
 from limitbench.errors import InputError
 from limitbench.report.figures.ink import light
-from limitbench.report.figures.validity import draw_validity
+from limitbench.report.figures.validity import draw_validity, legend_handles
 from limitbench.report.results import Results
 from limitbench.report.validity import Validity
 
@@ -48,23 +48,15 @@ def main(directory: Path, output: Path) -> None:
     ink = light()
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 3.7), layout="constrained", facecolor="white")
-        used: dict[str, None] = {}
+        handles: dict[str, Artist] = {}
         for axes, (rate, found) in zip(figure.subplots(1, len(maps), sharey=True), maps.items(), strict=True):
             draw_validity(axes, found, ink=ink)
             axes.set_title(RATES[rate], loc="left")
-            used |= {found.theories[k]: None for k in sorted(set(found.chosen.ravel().tolist())) if k >= 0}
+            handles |= {str(handle.get_label()): handle for handle in legend_handles(axes, found, ink)}
             if rate != next(iter(maps)):
                 axes.set_ylabel("")
-        looks = {t: ink.theory(results.theories.index(t)) for t in results.theories if t in used}
-        lines = {
-            label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        handles: list[Artist] = [
-            Patch(color=look.colour, alpha=0.45, label=f"{look.mark} {results.theory_title(t)}")
-            for t, look in looks.items()
-        ]
-        handles += lines.values()
-        figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // 2), frameon=False)
+        shown = sorted(handles.values(), key=lambda handle: isinstance(handle, Line2D))
+        figure.legend(handles=shown, loc="outside lower center", ncols=-(-len(shown) // 2), frameon=False)
         output.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(output, metadata={"Date": None, "Creator": None})
 

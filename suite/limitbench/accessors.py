@@ -50,7 +50,7 @@ class Ledger(Sequence[Claim]):
         columns = ("claim", "predicted", "measured", "s.e.", "D", "verdict")
         words = {"at least": "≥ ", "at most": "≤ "}
         rows = [
-            (c.text, f"{words.get(c.relation, '')}{c.predicted:.4g}", c.measured, c.se, c.distance, c.verdict)
+            (c.text, f"{words.get(c.relation, '')}{c.predicted:.4g}", c.measured, c.se, max(c.distance, 0.0), c.verdict)
             for c in self
         ]
         return display.table("claims", columns, rows)
@@ -188,7 +188,7 @@ class ResultsAccessor:
             words = verdicts.sel(theory=name).to_numpy()
             counts = [int((words == verdict).sum()) for verdict in ("holds", "fails", "undecided")]
             if sum(counts):
-                yield titles.get(name, name), *counts, float(distances.sel(theory=name).median())
+                yield titles.get(name, name), *counts, max(float(distances.sel(theory=name).median()), 0.0)
 
     def _repr_html_(self) -> str:
         """How often each theory holds, then the ledger."""

@@ -210,7 +210,9 @@ def _chosen(options: RunOptions) -> list[Study]:
 def _with_theories(study: Study, options: RunOptions) -> Study:
     """`study` with the theories of other packages that were asked for; if none were, with those that its store has."""
     offered, wanted = studies.competitors(study.name), options.theories
-    if offered and not wanted:
+    if not offered:
+        return study
+    if not wanted:
         from limitbench.sweep.layout import read_existing
 
         stored = read_existing(Paths(open_storage(options.out), study.name))

@@ -96,7 +96,9 @@ def validity(
         raise InputError("tree", results.name, "results with a depth axis, several widths and scores")
     axes = _axes(ax)
     _validity.draw_validity(axes, found, own=own, contours=contours, ink=light())
-    return _finish(axes, results, observable, at.label, legend=bool(axes.get_legend_handles_labels()[1]))
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "ncols": 2, "frameon": False}
+    axes.legend(handles=_validity.legend_handles(axes, found, light()), fontsize="small", **below)
+    return _finish(axes, results, observable, at.label, legend=False)
 
 
 def distance(

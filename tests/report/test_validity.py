@@ -88,7 +88,7 @@ def test_a_region_that_is_no_rectangle_is_given_by_its_reach(synthetic: Maker) -
 
     caption = found(synthetic(offset=corner), "simplest").caption()
     assert "covariance-sde in 5 of 6 cells (scattered)" in caption
-    assert "No theory holds in 1 cells (n = 16, d/n = 1)." in caption
+    assert "No theory holds in 1 cell (n = 16, d/n = 1)." in caption
 
 
 def test_cells_that_fail_are_marked_and_hatched(synthetic: Maker) -> None:

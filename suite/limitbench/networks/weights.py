@@ -82,7 +82,7 @@ class WeightStream:
             # columns less the first, so that equal ones have the difference 0
             differences = torch.cat([x[:, :, :1], x[:, :, 1:] - x[:, :, :1]], dim=2)
             upper = torch.linalg.qr(differences, mode="r").R
-            images = self.frame(batch, max(n_out, n_in), upper.shape[1])[:, :n_out] @ upper
+            images: Tensor = self.frame(batch, max(n_out, n_in), upper.shape[1])[:, :n_out] @ upper
             images[:, :, 1:] += images[:, :, :1]
             return images
         matrix = self.matrices(batch, n_out, n_in)

@@ -146,8 +146,8 @@ class Panels:
             return None
         same = bool((nearest[1].chosen == simplest[1].chosen).all())
         drawn = [nearest] if same else [simplest, nearest]
-        caption = " ".join(validity.caption() for _, validity in drawn)
-        return Panel(self._heading(observable, at), [picture for picture, _ in drawn], caption)
+        captions = [validity.caption(whole=k == len(drawn) - 1) for k, (_, validity) in enumerate(drawn)]
+        return Panel(self._heading(observable, at), [picture for picture, _ in drawn], " ".join(captions))
 
     def _grid_panel(self, observable: str, at: Slice) -> Panel | None:
         results = self.results

@@ -121,14 +121,14 @@ class Validity:
         }
 
     # -- words -----------------------------------------------------------------------------------------------------
-    def caption(self) -> str:
-        """Which theory covers which region, with numbers."""
+    def caption(self, *, whole: bool = True) -> str:
+        """Which theory covers which region, with numbers; `whole`: and where none holds, which no rule changes."""
         scored = int((self.chosen >= 0).sum())
         if not scored:
             return "Nothing is scored here."
         parts = [self._theory_words(int(k), scored) for k in np.unique(self.chosen[self.chosen >= 0])]
         first = "Nearest" if self.rule == "nearest" else "Simplest that holds"
-        return f"{first}: {'; '.join(parts)}.{self._where_none_holds(scored)}"
+        return f"{first}: {'; '.join(parts)}." + (self._where_none_holds(scored) if whole else "")
 
     def _theory_words(self, k: int, scored: int) -> str:
         """`covariance SDE in 6 of 15 cells (n ≥ 64), holds in 5, D at most 0.04, N* from 900`."""
@@ -153,7 +153,8 @@ class Validity:
             return f" In each of the {scored} cells some theory holds."
         if none.sum() == scored:
             return " No theory holds in any cell."
-        return f" No theory holds in {int(none.sum())} cells ({region(self, none)})."
+        cells = int(none.sum())
+        return f" No theory holds in {cells} cell{'s' if cells > 1 else ''} ({region(self, none)})."
 
 
 def region(validity: Validity, mine: Bool[np.ndarray, "depths widths"]) -> str:

@@ -130,7 +130,12 @@ def check_worker(job: Job) -> None:
 
 def _check_study(job: Job) -> None:
     """Raises `InputError` where this process has no such study, or draws and scores it in another way."""
-    study, meaning = job.resolve_study(), job.spec.meaning
+    meaning = job.spec.meaning
+    try:
+        study = job.resolve_study()
+    except InputError as error:
+        accepted = f"{error.accepted}; the package that has it belongs on every node"
+        raise InputError(f"{error.field} of worker {socket.gethostname()}", error.value, accepted) from None
     networks = [study.network(column.cells[-1]) for _, column in job.spec.axis_grid().columns()]
     here = {"study_version": study.version, **{network.family: network.version for network in networks}}
     there = {"study_version": meaning.study_version, **meaning.families}

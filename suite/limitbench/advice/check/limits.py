@@ -41,8 +41,8 @@ _CARRIED = 1024
 class Limit:
     """One limit: the layer where it is met, infinite where it is not as far as was looked.
 
-    That is a million layers where growth is the same in every layer, 20,000 of the recurrence of gradients, 1,024 more than were measured where a recursion
-    is carried on, and a hundred times as many along a measured slope.
+    That is a million layers where growth is the same in every layer, 20,000 of the recurrence of gradients, 1,024 more
+    than were measured where a recursion is carried on, and a hundred times as many along a measured slope.
 
     Attributes:
         what: overflow (the largest entry), underflow (the root mean square below the smallest normal number), the same

@@ -11,20 +11,21 @@ from collections.abc import Sequence
 import contourpy
 import numpy as np
 from jaxtyping import Float
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 
 from limitbench.report.figures.ink import PAGE, Ink, place_label
 from limitbench.report.figures.shades import edges
 from limitbench.report.results import Results
-from limitbench.report.style import number, plain, verdict_mark
+from limitbench.report.style import plain, verdict_mark
 from limitbench.report.validity import Validity
 
 #: Opacity of a cell where its theory holds, and where it does not.
 _FULL, _PALE = 0.45, 0.14
-#: More cells than this along a side leave no room for numbers.
-_MOST_NUMBERED = 8
+#: With more rows a cell has one line of text; with more rows or columns there is no room for numbers.
+_MOST_STACKED, _MOST_ROWS, _MOST_PLACES = 6, 12, 8
 _WIDTH, _HEIGHT = 350, 290
 _LEFT, _BOTTOM, _INNER, _HIGH = 56, 44, 286, 238
 #: More ticks than this run into each other.
@@ -72,6 +73,17 @@ def draw_validity(
     axes.set_ylim(min([ys[0], *(y for _, y, _ in dots)]), max([ys[-1], *(y for _, y, _ in dots)]))
 
 
+def legend_handles(axes: Axes, validity: Validity, ink: Ink) -> list[Artist]:
+    """What explains a map outside a page: the colour and mark of every theory that has a cell, and the lines drawn."""
+    used = [validity.theories[k] for k in np.unique(validity.chosen[validity.chosen >= 0])]
+    looks = {t: ink.theory(validity.results.theories.index(t)) for t in used}
+    patches: list[Artist] = [
+        Patch(color=look.colour, alpha=_FULL, lw=0, label=f"{look.mark} {validity.results.theory_title(t)}")
+        for t, look in looks.items()
+    ]
+    return patches + axes.get_legend_handles_labels()[0]
+
+
 def set_plane(axes: Axes, results: Results, ink: Ink) -> tuple[np.ndarray, np.ndarray, tuple[bool, bool]]:
     """Make `axes` the plane of a grid; the ends of its columns and rows, and which axes are logarithmic."""
     depth = str(results.depth_axis)
@@ -108,7 +120,9 @@ def _geometric(values: Float[np.ndarray, " values"]) -> bool:
 def _draw_cells(
     axes: Axes, validity: Validity, xs: np.ndarray, ys: np.ndarray, logs: tuple[bool, bool], ink: Ink
 ) -> None:
-    numbered = max(validity.chosen.shape) <= _MOST_NUMBERED
+    rows, places = validity.chosen.shape
+    lined = rows > _MOST_STACKED  # mark and number side by side
+    numbered = rows <= _MOST_ROWS and places <= (_MOST_STACKED if lined else _MOST_PLACES)
     hatch: list[tuple[float, float]] = []
     for i, j in zip(*np.nonzero(validity.chosen >= 0), strict=True):
         theory = validity.theories[validity.chosen[i, j]]
@@ -122,14 +136,13 @@ def _draw_cells(
         if not holds:
             hatch += _hatched(corner, far, logs)
         mark = look.mark if holds else f"{look.mark} {verdict_mark(verdict)}"
-        needed = validity.n_star[i, j]
-        known = numbered and np.isfinite(needed)
+        needed = float(validity.n_star[i, j])
+        text = brief(needed) if numbered and np.isfinite(needed) else ""
+        lines = [f"{mark} {text}".strip()] if lined else list(filter(None, (mark, text)))
         x = _between(corner[0], far[0], 0.5, logs[0])
-        y = _between(corner[1], far[1], 0.64 if known else 0.5, logs[1])
-        axes.text(x, y, mark, ha="center", va="center", fontsize=10 if numbered else 7, color=ink.ink, zorder=3)
-        if known:
-            below = _between(corner[1], far[1], 0.3, logs[1])
-            axes.text(x, below, brief(needed), ha="center", va="center", fontsize=9.5, color=ink.ink, zorder=3)
+        for line, share in zip(lines, (0.64, 0.3) if len(lines) > 1 else (0.5,), strict=True):
+            y = _between(corner[1], far[1], share, logs[1])
+            axes.text(x, y, line, ha="center", va="center", fontsize=9.5 if numbered else 7, color=ink.ink, zorder=3)
     if hatch:
         axes.plot(*np.array(hatch).T, color=ink.muted, lw=0.6, alpha=0.5, zorder=0.8)
 
