@@ -25,6 +25,7 @@ MODULES = (
 )
 
 
+@pytest.mark.cluster  # a quarter of a minute: in the step of the long tests
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_docstrings_run(name: str) -> None:
     found = doctest.testmod(importlib.import_module(name), optionflags=doctest.FAIL_FAST)

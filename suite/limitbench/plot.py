@@ -96,8 +96,8 @@ def validity(
         raise InputError("tree", results.name, "results with a depth axis, several widths and scores")
     axes = _axes(ax)
     _validity.draw_validity(axes, found, own=own, contours=contours, ink=light())
-    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "ncols": 2, "frameon": False}
-    axes.legend(handles=_validity.legend_handles(axes, found, light()), fontsize="small", **below)
+    handles, place = _validity.legend_handles(axes, found, light()), (0.5, -0.13)
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=place, ncols=2, frameon=False, fontsize="small")
     return _finish(axes, results, observable, at.label, legend=False)
 
 

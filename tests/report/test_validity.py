@@ -72,6 +72,11 @@ def test_the_caption_says_which_theory_covers_which_region(synthetic: Maker) -> 
         (lambda theory, aspect, **cell: 0.01 if aspect < 1 else 0.4, "No theory holds in 3 cells (d/n = 1)."),
         (lambda theory, width, **cell: 0.4 if width == 64 else 0.01, "No theory holds in 2 cells (n = 64)."),
         (lambda theory, **cell: 0.01, "In each of the 6 cells some theory holds."),
+        (lambda theory, **cell: 0.05, "Whether one holds is undecided in all cells."),
+        (
+            lambda theory, width, **cell: {16: 0.4, 64: 0.05, 256: 0.01}[width],
+            "No theory holds in 2 cells (n = 16). Whether one holds is undecided in 2 cells (n = 64).",
+        ),
     ],
 )
 def test_the_sentence_about_the_margin_follows_the_data(

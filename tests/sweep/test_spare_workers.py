@@ -38,8 +38,3 @@ def test_a_worker_goes_on_with_the_next_run_and_one_that_died_is_replaced(tmp_pa
         run(STUDY, grid, out=tmp_path / "serial" / name)
         assert_same_numbers(tmp_path / "kept" / name, tmp_path / "serial" / name)
     assert_same_numbers(tmp_path / "died" / "second", tmp_path / "serial" / "second")
-
-
-def test_workers_end_with_their_run_unless_the_session_keeps_them(tmp_path):
-    with ray_session.ray_session(workers=1):
-        assert not _run(tmp_path, "first") & _run(tmp_path, "second")

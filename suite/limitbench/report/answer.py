@@ -32,6 +32,12 @@ class Answer:
         """The claims of one verdict, in the order of the studies."""
         return [Named(view.results.name, row) for view in self.views for row in view.claims if row.verdict == verdict]
 
+    @property
+    def undecided(self) -> list[tuple[StudyView, int]]:
+        """Studies with undecided claims, and how many."""
+        counted = [(view, sum(row.verdict == "undecided" for row in view.claims)) for view in self.views]
+        return [(view, count) for view, count in counted if count]
+
     @cached_property
     def lead(self) -> str:
         """How many claims hold and fail."""

@@ -20,8 +20,9 @@ from limitbench.report.panels import DETAILS, MOST_TABLED_SCORES, Detail, Panels
 from limitbench.report.provenance import spec_text
 from limitbench.report.results import Results
 from limitbench.report.selectors import slug
+from limitbench.report.style import N_THEORY_COLOURS
 from limitbench.report.svg import Drawings
-from limitbench.report.view import StudyView
+from limitbench.report.view import StudyView, theory_keys
 from limitbench.studies.base import Study
 from limitbench.sweep.intact import check_chunks
 from limitbench.sweep.markers import DONE, Marker, read_markers
@@ -30,6 +31,8 @@ from limitbench.sweep.storage import open_storage
 
 #: A page shows as much of its studies as fits into this many bytes.
 SIZE_LIMIT = 1_000_000
+#: What legends refer to: the looks of theories by their place in a study.
+LOOKS = theory_keys([""] * N_THEORY_COLOURS)
 
 
 def render(
@@ -210,5 +213,5 @@ def _page(
     css = Markup("\n".join([shell.style_sheet(), drawings.css(), *(section.css for section in sections)]))
     views = [block.view for block in blocks]
     return environment.get_template("page.html").render(
-        views=views, answer=Answer(views), blocks=[Markup(section.text) for section in sections], css=css
+        views=views, answer=Answer(views), keys=LOOKS, blocks=[Markup(section.text) for section in sections], css=css
     )

@@ -20,7 +20,7 @@ from limitbench.report.formulas import mathml, powers
 _SAFE = "!$()*+,-./:;=?@_~[]{}|^`\\'−–·±×≤≥→∞²³√αβγδεζηθκλμνξπρσςτφχψωΓΔΘΛΞΠΣΦΨΩℓ₊₋"
 
 #: Operators that stand in no string of the script.
-_SPACED = re.compile(r" (=>|===|&&|\|\||\?\?|\?|[<>*/]) ")
+_SPACED = re.compile(r" (=>|===|&&|\|\||\?\?|\?|[-+<>*/]) ")
 
 
 def environment() -> jinja2.Environment:

@@ -142,19 +142,29 @@ class Validity:
         text = f"{self.results.theory_title(self.theories[k])} in {int(mine.sum())} of {scored} cells"
         text += f" ({region(self, mine)})" if mine.sum() < (self.chosen >= 0).sum() else ""
         if self.rule == "nearest":
+            undecided = int((self.verdict[mine] == "undecided").sum())
             text += f", where it holds in {'all' if holds == mine.sum() else holds or 'none'}"
+            text += f" and is undecided in {undecided}" if undecided else ""
         text += f", D up to {number(max(float(np.nanmax(self.distance[mine])), 0.0), 2)}"
         needed = self.n_star[mine & np.isfinite(self.n_star)]
         return text + (f", N* from {count(needed.min())}" if needed.size else "")
 
     def _where_none_holds(self, scored: int) -> str:
-        none = (self.chosen >= 0) & ~(self._stack[1] == "holds").any(axis=0)
+        """How many cells no theory holds in, and in how many that is undecided, with their regions."""
+        verdicts = self._stack[1]
+        none = (self.chosen >= 0) & ~(verdicts == "holds").any(axis=0)
+        open_ = none & (verdicts == "undecided").any(axis=0)
         if not none.any():
             return f" In each of the {scored} cells some theory holds."
-        if none.sum() == scored:
-            return " No theory holds in any cell."
-        cells = int(none.sum())
-        return f" No theory holds in {cells} cell{'s' if cells > 1 else ''} ({region(self, none)})."
+
+        def cells(which: np.ndarray) -> str:
+            if which.sum() == scored:
+                return "all cells" if which is open_ else "any cell"
+            return f"{int(which.sum())} cell{'s' if which.sum() > 1 else ''} ({region(self, which)})"
+
+        failing = none & ~open_
+        text = f" No theory holds in {cells(failing)}." if failing.any() else ""
+        return text + (f" Whether one holds is undecided in {cells(open_)}." if open_.any() else "")
 
 
 def region(validity: Validity, mine: Bool[np.ndarray, "depths widths"]) -> str:

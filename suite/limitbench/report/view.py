@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -71,7 +72,13 @@ class StudyView:
     @cached_property
     def keys(self) -> dict[str, Key]:
         """Legend by theory."""
-        return {t: _key(self.results, k, t) for k, t in enumerate(self.results.theories)}
+        results = self.results
+        known = {t.name: t.formula for t in results.study.theories} if results.study else {}
+        titles, formulas = (
+            [results.theory_title(t) for t in results.theories],
+            [known.get(t, "") for t in results.theories],
+        )
+        return {key.theory: key for key in theory_keys(results.theories, titles, formulas)}
 
     @cached_property
     def margin(self) -> str:
@@ -119,9 +126,8 @@ class StudyView:
         ]
 
     def cites(self, row: tables.ClaimRow) -> list[Reference]:
-        """The papers behind one claim: its own, else the study's."""
-        found = [entry for entry in self.references if entry.key == row.reference]
-        return found or cited(str(self.facts["reference"]))
+        """The paper behind one claim where it is not the study's."""
+        return [entry for entry in self.references if entry.key == row.reference]
 
     @cached_property
     def tally(self) -> list[tuple[str, str, str, int]]:
@@ -152,8 +158,11 @@ class StudyView:
         return repeat_command(self.results)
 
 
-def _key(results: Results, index: int, theory: str) -> Key:
-    look = theory_style(index)
-    dashes = "" if isinstance(look.dashes, str) else " ".join(f"{1.6 * d:g}" for d in look.dashes[1])
-    known = {t.name: t.formula for t in results.study.theories} if results.study else {}
-    return Key(theory, results.theory_title(theory), look.css, dashes, look.mark, known.get(theory, ""))
+def theory_keys(names: Sequence[str], titles: Sequence[str] = (), formulas: Sequence[str] = ()) -> list[Key]:
+    """Legend entries of theories in report order; without titles, the looks alone."""
+    found = []
+    for k, (name, title, formula) in enumerate(itertools.zip_longest(names, titles, formulas, fillvalue="")):
+        look = theory_style(k)
+        dashes = "" if isinstance(look.dashes, str) else " ".join(f"{1.6 * d:g}" for d in look.dashes[1])
+        found.append(Key(name, title, look.css, dashes, look.mark, formula))
+    return found

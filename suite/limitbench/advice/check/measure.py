@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from limitbench.advice.check.factory import Factory, check_module, lazy, same_weights
 from limitbench.advice.check.read import Reading, read
-from limitbench.advice.check.tape import Node, Tape
+from limitbench.advice.check.tape import Node, Tape, matrices
 from limitbench.advice.check.weights import LayerWeights, layer_weights
 from limitbench.errors import InputError, one_line
 from limitbench.numerics.random import stream_seed
@@ -145,8 +145,7 @@ class Sampler:
         self.factory, self.cell, self.seed, self.device = factory, cell, seed, device
         self._rows: list[dict[str, np.ndarray]] = []
         self._spectra: list[np.ndarray] = []
-        matrices = [n for n in cell.nodes if n.weight is not None and n.kind in ("linear", "convolution")]
-        self._weights = {n.index: layer_weights(n.name, n.weight) for n in matrices if n.weight is not None}
+        self._weights = {n.index: layer_weights(n.name, n.weight) for n in matrices(cell.nodes) if n.weight is not None}
         self._parameters: dict[int, list[float]] = {index: [] for index in self._weights}
 
     def draw(self, index: int) -> None:
@@ -156,35 +155,33 @@ class Sampler:
         place = {node: k for k, node in enumerate(cell.points)}
         row = {name: np.full(len(place), np.nan) for name in STATISTICS}
         grams = np.full((len(place), len(cell.inputs), len(cell.inputs)), np.nan)
-        matrices: dict[int, Tensor] = {}
-        count = 0
+        drawn: dict[int, tuple[Tensor, Tensor | None]] = {}
 
-        def seen(node: Node, value: Tensor) -> None:
-            nonlocal count
-            count += 1
+        def seen(node: Node, value: Tensor, weight: Tensor | None, bias: Tensor | None) -> None:
             if node.index in place:
                 _look(value, place[node.index], row, grams)
-            if node.index in self._weights and node.weight is not None:
-                matrices[node.index] = node.weight
-                self._weights[node.index].add(node.weight, node.bias)
+            if weight is not None and node.index in self._weights:
+                drawn[node.index] = (weight, bias)
 
-        tape = Tape(keep_calls=False, seen=seen)
+        tape = Tape(like=cell.nodes, seen=seen)
         whole = len(self._spectra) < SPECTRA or not cell.separable
         x = cell.inputs if whole else cell.inputs[:2]
         output = _run(tape, module, _ready(x, cell.dtype, self.device), cell.words)
-        if count != len(cell.nodes):
+        if not tape.same or len(tape.nodes) != len(cell.nodes):
             raise InputError(
                 "factory", cell.words, "a module that does the same in every network of one depth and width"
             )
+        for node, (weight, bias) in drawn.items():
+            self._weights[node].add(weight, bias)
         if output.requires_grad:
             direction = torch.Generator().manual_seed(stream_seed("check-direction", self.seed, index))
             v = torch.randn(output[0].shape, generator=direction, dtype=torch.float64).to(output)
-            for weight in matrices.values():
+            for weight, _ in drawn.values():
                 if not weight.is_leaf and weight.requires_grad:
                     weight.retain_grad()
             (output[0] * v).sum().backward()  # type: ignore[no-untyped-call]
         self._rows.append(row)
-        for node, weight in matrices.items():
+        for node, (weight, _) in drawn.items():
             gradient = weight.grad if weight.is_leaf or weight.retains_grad else None
             square = math.nan if gradient is None else float(gradient.double().square().mean())
             self._parameters[node].append(_log(square))
@@ -215,7 +212,7 @@ def _separable(module: nn.Module, inputs: Tensor, output: Tensor, dtype: torch.d
     """Whether the first two inputs alone give the outputs that they give in the batch."""
     try:
         with torch.no_grad():
-            alone = Tape(keep_calls=False).run(module, _ready(inputs[:2], dtype, device))
+            alone = Tape().run(module, _ready(inputs[:2], dtype, device))
     except Exception:  # the module is the user's: a batch of another size may be anything to it
         return False
     together = output.detach()[:2]

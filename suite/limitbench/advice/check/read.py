@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from limitbench.advice.check.tape import WHOLE_VIEWS, Node, replay
+from limitbench.advice.check.tape import WHOLE_VIEWS, Node, matrices, replay
 from limitbench.advice.check.values import Array, Function, recognise
 
 BlockKind = Literal["vanilla", "full", "reduced", "pre-activation"]
@@ -97,7 +97,8 @@ def read(nodes: list[Node], output: int) -> Reading:
     try:
         if reasons:
             raise _Outside
-        layers = tuple(_layer(nodes, i) for i in used if nodes[i].kind == "linear")
+        within = set(used)
+        layers = tuple(_layer(nodes, n.index) for n in matrices(nodes) if n.index in within)
         if not layers:
             raise _Outside("it has no weight matrix")
         _check_shared(nodes, layers)

@@ -97,23 +97,31 @@ class Tape(TorchFunctionMode):
     """Records the nodes of one forward pass; `dropouts` counts the dropout layers, which are switched off.
 
     Arguments:
-        keep_calls: whether nodes can be replayed and are named by their modules; costs memory and time.
-        seen: is called with every node and its value, as soon as it is there.
+        like: the nodes of an earlier pass of the same module: then nodes are those, in order, and are neither looked
+            into nor named again; `same` says whether the functions were the same.
+        seen: is called with every node, its value, weight and bias, as soon as they are there.
     """
 
-    def __init__(self, *, keep_calls: bool = True, seen: Callable[[Node, Tensor], None] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        like: list[Node] | None = None,
+        seen: Callable[[Node, Tensor, Tensor | None, Tensor | None], None] | None = None,
+    ) -> None:
         super().__init__()
         self.nodes: list[Node] = []
-        self.dropouts = 0
-        self._keep, self._seen = keep_calls, seen
-        self._known: dict[int, int] = {}
         self.values: list[Tensor] = []
+        self.dropouts = 0
+        self.same = True
+        self._like, self._seen = like, seen
+        self._known: dict[int, int] = {}
+        self._matrices: dict[int, Tensor] = {}
         self._modules: list[str] = []
 
     def run(self, module: nn.Module, x: Tensor) -> Tensor:
         """The module's output; its input is node 0."""
-        self._add(x, Node(0, "input", "input", (), 0, "", tuple(x.shape)))
-        with self._named(module) if self._keep else nullcontext(), self:
+        self._add(x, Node(0, "input", "input", (), 0, "", tuple(x.shape)), None, None)
+        with self._named(module) if self._like is None else nullcontext(), self:
             out = module(x)
         return _first_tensor(out)
 
@@ -132,24 +140,52 @@ class Tape(TorchFunctionMode):
     ) -> Any:
         """Call `func`, and record what it returns if that depends on the input."""
         named = dict(kwargs or {})
-        function = _function_name(func)
-        parents = tuple(dict.fromkeys(self._known[id(t)] for t in tensors((args, named)) if id(t) in self._known))
-        if not parents:
+        known, found = self._known, {}
+        for value in (*args, *named.values()):
+            if isinstance(value, Tensor):
+                if id(value) in known:
+                    found[known[id(value)]] = None
+            elif isinstance(value, list | tuple):
+                found |= dict.fromkeys(known[id(t)] for t in tensors(value) if id(t) in known)
+        if not found:
             return func(*args, **named)
+        function = _function_name(func)
         if function in DROPOUTS:
             self.dropouts += 1
             return args[0]
         if "dropout_p" in named:
             self.dropouts += bool(named["dropout_p"])
             named["dropout_p"] = 0.0
-        call = self._call(func, args, named) if self._keep else None
+        call = self._call(func, args, named) if self._like is None else None
         out = func(*args, **named)
-        for value in tensors(out):
-            node = self._node(function, parents, args, named, value)
+        for value in (out,) if isinstance(out, Tensor) else tensors(out):
+            if self._like is not None:
+                self._again(function, args, named, value)
+                continue
+            node = self._node(function, tuple(found), args, named, value)
             if node is not None:
                 node.call = call if node.kind in ("elementwise", "sum", "view") else None
-                self._add(value, node)
+                self._add(value, node, node.weight, node.bias)
         return out
+
+    def _again(self, function: str, args: tuple[Any, ...], named: Mapping[str, Any], value: Tensor) -> None:
+        """The next node of the earlier pass, with this pass's value and weight."""
+        assert self._like is not None
+        index = len(self.nodes)
+        if index >= len(self._like) or self._like[index].function != function:
+            self.same = False
+            return
+        node, weight, bias = self._like[index], None, None
+        if node.kind == "linear":
+            weight, bias = _linear(function, args, named, self._known) or (None, None)
+        elif node.kind == "convolution":
+            weight, bias = args[1] if len(args) > 1 else named["weight"], _third(args, named)
+        if weight is None and node.kind == "linear":  # a bias that is added to a matrix's output
+            weight = self._matrices[node.parents[0]]
+            bias = next(t for t in tensors((args, named)) if id(t) not in self._known)
+        if weight is not None:
+            self._matrices[index] = weight
+        self._add(value, node, weight, bias)
 
     def _node(
         self, function: str, parents: tuple[int, ...], args: tuple[Any, ...], named: Mapping[str, Any], value: Tensor
@@ -207,12 +243,12 @@ class Tape(TorchFunctionMode):
 
         return func, tuple(frozen(a) for a in args), {key: frozen(value) for key, value in named.items()}
 
-    def _add(self, value: Tensor, node: Node) -> None:
+    def _add(self, value: Tensor, node: Node, weight: Tensor | None, bias: Tensor | None) -> None:
         self._known[id(value)] = node.index
         self.values.append(value)  # an id may be used again once its tensor is gone
         self.nodes.append(node)
         if self._seen is not None:
-            self._seen(node, value)
+            self._seen(node, value, weight, bias)
 
     @contextmanager
     def _named(self, module: nn.Module) -> Iterator[None]:
@@ -228,6 +264,13 @@ class Tape(TorchFunctionMode):
 
     def _left(self, *_: Any) -> None:
         self._modules.pop()
+
+
+def matrices(nodes: list[Node]) -> list[Node]:
+    """The linear maps and convolutions; a map to whose output a bias is added is the node after the addition."""
+    found = [n for n in nodes if n.weight is not None]
+    completed = {n.parents[0] for n in found if nodes[n.parents[0]].weight is n.weight}
+    return [n for n in found if n.index not in completed]
 
 
 def replay(nodes: list[Node], index: int, at: Mapping[int, Tensor]) -> Tensor:

@@ -5,7 +5,7 @@
 const all = (what, where = document) => [...where.querySelectorAll(what)];
 const make = (tag, fields = {}, ...inside) => { const e = Object.assign(document.createElement(tag), fields); e.append(...inside); return e; };
 const button = (text, name, act) => make("button", { type: "button", className: name, onclick: act }, text);
-const say = e => e.textContent.replace(/[\u00a0\u202f\s]+/g, " ").trim();
+const say = e => e.textContent.replace(/\s+/g, " ").trim();
 const byId = id => document.getElementById(id), looks = e => getComputedStyle(e);
 const set = (e, name, value) => e.setAttribute(name, value);
 const STEP = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
@@ -82,9 +82,13 @@ function save(b) {
   set(copy, "xmlns", "http://www.w3.org/2000/svg");
   copy.style.background = looks(document.body).backgroundColor;
   const file = new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
-  make("a", { href: URL.createObjectURL(file), download: `${b.dataset.save}.svg` }).click();
+  make("a", { href: URL.createObjectURL(file), download: `${b.parentElement.dataset.name}.svg` }).click();
 }
-all("[data-save]").forEach(b => { b.hidden = false; b.onclick = () => save(b); });
+all(".tools").forEach(tools => {
+  const b = button("SVG", "", () => save(b));
+  b.ariaLabel = `SVG: ${tools.dataset.name}`;
+  tools.prepend(b);
+});
 
 // -- values of figures -------------------------------------------------------------------------------------------
 const tip = make("div", { className: "tip", hidden: true, role: "status" });
@@ -113,8 +117,8 @@ function linesOf(svg) {
   const axes = JSON.parse(svg.dataset.axes), names = new Map(), lines = new Map(), map = isMap(svg);
   const own = all(".legend li", svg.closest("figure")), keys = own.length ? own : all(".legend li", svg.closest("section"));
   for (const li of keys) {
-    const key = li.firstElementChild, style = looks(key), mark = key.textContent;
-    names.set(map ? mark : key.tagName === "SPAN" ? style.backgroundColor : style.color, say(li).replace(mark, "").trim());
+    const key = li.firstElementChild, style = looks(key), mark = "●■▲◆▼✚✖★"[/t(\d)|$/.exec(key.getAttribute("class"))[1]];
+    names.set(map ? mark : key.tagName === "SPAN" ? style.backgroundColor : style.color, say(li).replace(/^[^\p{L}\d] /u, ""));
   }
   const add = (name, id, x, y) => {
     const k = axes.findIndex(([x0, y0, x1, y1]) => x > x0 - 1 && x < x1 + 1 && y > y0 - 1 && y < y1 + 1);
