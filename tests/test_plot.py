@@ -97,6 +97,22 @@ def test_results_without_a_plane_have_no_map(tree: xr.DataTree) -> None:
         plot.paths(tree.isel(depth=[0, 1]))
 
 
+def test_the_map_of_distances_shows_every_score_and_verdict(tree: xr.DataTree) -> None:
+    axes = plot.distance(tree, "walk", "normal")
+    scores = tree["scores"]["distance"].sel(observable="walk", theory="normal")
+    texts = [text.get_text() for text in axes.texts]
+    assert len(texts) == int(scores.notnull().sum()) == 6
+    marks = {"holds": "✓", "fails": "✗", "undecided": "?"}
+    verdicts = tree["scores"]["verdict"].sel(observable="walk", theory="normal").squeeze().transpose("depth", "width")
+    assert [text[0] for text in texts] == [marks[str(v)] for v in verdicts.to_numpy().ravel()]
+
+
+def test_a_map_explains_the_colours_that_it_uses(tree: xr.DataTree) -> None:
+    legend = plot.validity(tree, "walk").get_legend()
+    assert legend is not None
+    assert legend.get_texts()[0].get_text() == "● normal"
+
+
 def test_an_unknown_figure_of_a_study_is_refused(tree: xr.DataTree) -> None:
     with pytest.raises(InputError, match="this study has no figures here"):
         plot.study_figure(tree, "means")

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from limitbench import networks, plot, studies, theories
     from limitbench.advice.budget import within_budget
+    from limitbench.advice.check.run import check
     from limitbench.advice.predict import predict
     from limitbench.errors import InputError, Stopped
     from limitbench.networks.covariances import CovarianceMLP
@@ -62,6 +63,7 @@ _HOME = {
     "run": "limitbench.sweep.run",
     "status": "limitbench.sweep.run",
     "within_budget": "limitbench.advice.budget",
+    "check": "limitbench.advice.check.run",
 }
 #: Public module -> where it is.
 _MODULES = {
@@ -86,6 +88,7 @@ __all__ = [
     "Stopped",
     "TrainedNet",
     "UnshapedMLP",
+    "check",
     "laws",
     "networks",
     "observables",

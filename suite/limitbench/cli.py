@@ -109,6 +109,7 @@ def _limitbench(
       limitbench run shaped-relu
       limitbench status results
       limitbench report results
+      limitbench compare results-old results
 
     Exit codes: 0 complete; 1 blocks failed and were set aside; 2 the input cannot be accepted;
     3 stopped from outside (disk full, store or cluster out of reach), the same command resumes; 130 stopped by Ctrl-C.

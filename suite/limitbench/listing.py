@@ -25,11 +25,14 @@ COLUMNS = {
 }
 
 
+TITLES = {extensions.STUDIES: "studies", extensions.THEORIES: "theories", extensions.NETWORKS: "networks"}
+
+
 def offered() -> tuple[list[Table], list[str]]:
     """A table for each kind of part that installed packages add, and a line for each part that cannot be used."""
     tables, problems = [], []
     for group, columns in COLUMNS.items():
-        table = Table(title="from other packages", title_justify="left", box=box.SIMPLE_HEAD)
+        table = Table(title=f"{TITLES[group]} from other packages", title_justify="left", box=box.SIMPLE_HEAD)
         for column in columns:
             table.add_column(column, overflow="fold")
         for name in extensions.names(group):

@@ -31,7 +31,7 @@ def test_report_numbers_and_summary_are_written(tmp_path: Path, capsys: pytest.C
     assert np.isfinite(cell["log_square"].to_numpy()).all()
     summary = json.loads((out / "check.json").read_text())
     assert [c["layers"] for c in summary["cells"]] == [3, 4]
-    assert summary["cells"][0]["initialisation"]["name"] == "He"
+    assert summary["cells"][0]["gain"] == pytest.approx(1.0, abs=0.2)
     page = (out / "report.html").read_text()
     assert page.count("<svg role=") >= 10
     assert not re.findall(r'(?:src|href)="(?!#|data:)', page)
@@ -114,7 +114,7 @@ def test_factories_that_cannot_be_checked_are_refused_in_one_line(
         ("--depth", "x"),
         ("--width", "0"),
         ("--input", "nowhere.npy"),
-        ("--input-shape", "8,8,8"),
+        ("--input-shape", "5,5"),
         ("--input-shape", "8;8"),
         ("--inputs", "7"),
         ("--rho0", "2"),
@@ -132,7 +132,7 @@ def test_options_are_refused_by_name(
     assert run(tmp_path, "he", *options) == BAD_INPUT
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert error.startswith(f"error: {options[0]}") or options == ("--input-shape", "8,8,8")
+    assert error.startswith(f"error: {options[0]}") or options == ("--input-shape", "5,5")
     assert not (tmp_path / "out").exists()
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from limitbench.report.figures.overlays import overlay_figure
-from limitbench.report.figures.throughput import throughput_figure
+from limitbench.report.figures import overlays, throughput
+from limitbench.report.figures.overlays import overlay_of
+from limitbench.report.figures.throughput import speeds_of
 from limitbench.report.fits import errors_of, fit_errors, predicted_errors
 from limitbench.report.heatmap import heat_map
 from limitbench.report.panels import Detail, overlay_widths
@@ -80,15 +81,17 @@ def test_error_predicted_from_two_normal_laws_is_the_shift_over_the_sd(synthetic
 def test_overlay_names_the_nearest_law(synthetic_tree: xr.DataTree) -> None:
     results = Results(synthetic_tree)
     index = results.cell_index(results.slices[_at(results, rate=0.5)], 0, 1)
-    drawn = overlay_figure(results, "correlation", index)
-    assert drawn is not None
-    assert "nearest is covariance-sde-corrected" in drawn[2]
-    assert "infinite-width: a single point at" in drawn[1]
+    overlay = overlay_of(results, "correlation", index)
+    assert overlay is not None
+    description, sentence = overlays.describe(results, overlay)
+    assert "nearest is covariance-sde-corrected" in sentence
+    assert "infinite-width: a single point at" in description
+    assert len(overlays.overlay_figure(results, "correlation", overlay).axes) == 2
 
 
 def test_a_cell_without_samples_has_no_overlay(synthetic: Maker) -> None:
     results = Results(synthetic(finished=0.0))
-    assert overlay_figure(results, "correlation", results.cell_index(results.slices[0], 0, 0)) is None
+    assert overlay_of(results, "correlation", results.cell_index(results.slices[0], 0, 0)) is None
 
 
 @pytest.mark.parametrize("stray", [0.0, 0.5])
@@ -99,18 +102,18 @@ def test_one_value_but_for_rounding_has_no_overlay(synthetic_tree: xr.DataTree, 
     values = np.where(np.arange(512) % 2, 1.0, 1.0 - 2e-16)
     values[0] -= stray
     results.tree["samples"]["correlation"][index] = values
-    assert overlay_figure(results, "correlation", index) is None
+    assert overlay_of(results, "correlation", index) is None
     results.tree["samples"]["correlation"][index] = np.linspace(0.9, 1.0, 512)
-    assert overlay_figure(results, "correlation", index) is not None
+    assert overlay_of(results, "correlation", index) is not None
 
 
 def test_speed_at_one_width_is_one_number(synthetic_tree: xr.DataTree) -> None:
-    alone = throughput_figure(Results(synthetic_tree.isel(width=[0])))
+    alone = speeds_of(Results(synthetic_tree.isel(width=[0])))
     assert alone is not None
-    assert alone[1].startswith("312 networks per second at n = 16, drawn")
-    both = throughput_figure(Results(synthetic_tree))
+    assert throughput.describe(alone).startswith("312 networks per second at n = 16, drawn")
+    both = speeds_of(Results(synthetic_tree))
     assert both is not None
-    assert both[1].startswith("From 312 networks per second at n = 16 to 19.5 at n = 256, drawn")
+    assert throughput.describe(both).startswith("From 312 networks per second at n = 16 to 19.5 at n = 256, drawn")
 
 
 def test_overlays_are_at_the_smallest_and_the_largest_width_where_there_is_room(synthetic_tree: xr.DataTree) -> None:

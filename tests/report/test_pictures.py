@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import re
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from limitbench.report.picture import Picture
 from limitbench.report.results import Results
 from limitbench.report.svg import Drawings
 from limitbench.studies.base import Study
+from limitbench.studies.figures import FigureTable
 from limitbench.testing.toy import STUDY
 
 Maker = Callable[..., xr.DataTree]
@@ -77,8 +79,24 @@ def test_own_figures_are_pictures_too(synthetic_tree: xr.DataTree, study: Study)
     )
     assert own.picture.data is not None
     head, *rows = own.picture.data.csv().splitlines()
-    assert head == "series,kind,x,y,se,low,high"
-    assert rows == ["networks,network,16,0.5,0.1,,", "networks,network,64,0.25,0.05,,"]
+    assert head == "series,kind,x,y,se"
+    assert rows == ["networks,network,16,0.5,0.1", "networks,network,64,0.25,0.05"]
+
+
+def test_a_table_of_a_figure_is_kept_with_its_words_and_numbers(synthetic_tree: xr.DataTree, study: Study) -> None:
+    table = FigureTable("Exponents", ("activation", "what", "measured"), (("tanh", "R", 0.51234), ("erf", "δ", 1.0)))
+    (figure,) = study.figures(synthetic_tree)
+    (own,) = Panels(
+        Results(
+            synthetic_tree,
+            dataclasses.replace(study, figures=lambda tree: [dataclasses.replace(figure, table=table)]),
+        ),
+        "x",
+        Drawings(),
+    ).figures
+    assert own.table is not None
+    assert (own.table.caption, own.table.labels) == ("Exponents", 2)
+    assert own.table.rows == [("tanh", "R", "0.512"), ("erf", "δ", "1.00")]
 
 
 def test_quantiles_are_counted_against_their_band(synthetic: Maker) -> None:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 _SCRIPT = {letter: chr(0x1D49C + k) for k, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ")}
 _SCRIPT |= {"B": "ℬ", "E": "ℰ", "F": "ℱ", "H": "ℋ", "I": "ℐ", "L": "ℒ", "M": "ℳ", "R": "ℛ"}
-_POWER = re.compile(r"\^(?:\(([\w\s.+−/-]{1,20})\)|([−-]?\w[\w.]*(?:/\w+)?(?<!\.)))")
+_POWER = re.compile(r"\^(?:\(([\w\s.+−/-]{1,20})\)|([−-]?[^\W_][^\W_.]*(?:\.\d+)?(?:/[^\W_]+)?))")
 _UPRIGHT = re.compile(r'(?:<mi mathvariant="normal">[A-Za-z]</mi>){2,}')
 _LETTER = re.compile(r'<mi mathvariant="normal">([A-Za-z])</mi>')
 

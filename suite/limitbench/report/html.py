@@ -76,7 +76,8 @@ def stores(directory: str | Path) -> list[Paths]:
         return [paths_of(directory)]
     storage = open_storage(directory)
     with storage.guarded():
-        found = [Paths(storage, name.removesuffix(".zarr")) for name in storage.folders() if name.endswith(".zarr")]
+        names = sorted(name.removesuffix(".zarr") for name in storage.folders() if name.endswith(".zarr"))
+    found = [Paths(storage, name) for name in names]
     if not found:
         raise InputError("DIR", str(directory), "a directory that holds a <study>.zarr result store")
     return found

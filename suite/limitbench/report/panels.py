@@ -41,6 +41,7 @@ DETAILS = (
     Detail(1, 1, 1, each_ranking=False, data=False),
     Detail(2, 1, 1, each_ranking=False),
     Detail(4, 2, 2, validity=2, paths=1),
+    Detail(6, 3, 2, validity=3, paths=1, quantiles=True),
     Detail(8, 4, 4, validity=4, paths=2, quantiles=True),
     Detail(16, 8, 8, validity=9, paths=4, quantiles=True),
     Detail(32, 16, 12, validity=18, paths=6, quantiles=True),

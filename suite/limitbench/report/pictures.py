@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,20 +62,22 @@ class Pictures:
     results: Results
     drawings: Drawings
 
-    def validity(self, observable: str, at: Slice, rule: Rule) -> tuple[Picture, Validity] | None:
-        """The depth x width map of one slice; None where there is no plane."""
+    def validity(
+        self, observable: str, at: Slice, rule: Rule, own: Sequence[validity.Own] = ()
+    ) -> tuple[Picture, Validity] | None:
+        """The depth x width map of one slice with networks of the reader's own; None where there is no plane."""
         found = Validity(self.results, at, observable, rule)
         if not found.exists:
             return None
         title = f"Which theory describes {self.results.observable_title(observable)}, {_RULES[rule]}: {at.label}"
         picture = self._picture(
-            validity.validity_figure(found),
+            validity.validity_figure(found, own=own),
             title.removesuffix(": "),
             validity.describe(found),
             heading=_RULES[rule],
             name=self._name(f"validity-{rule}", observable, at.values),
             data=Data(found.columns()),
-            code=self.code("validity", (observable,), at.values, rule=rule),
+            code=self.code("validity", (observable,), at.values, rule=rule, **({"own": list(own)} if own else {})),
         )
         return picture, found
 
@@ -86,7 +88,7 @@ class Pictures:
             return None
         desc, said = overlays.describe(self.results, found)
         title = f"Network against theories, {self._of(observable, index)}"
-        figure = overlays.draw_overlay(self.results, observable, found)
+        figure = overlays.overlay_figure(self.results, observable, found)
         data = Data(found.columns())
         return self._at(figure, title, desc, "overlay", observable, index, data, self._width(index)), said
 
@@ -140,14 +142,14 @@ class Pictures:
     def throughput(self) -> Picture | None:
         """Networks per second against width."""
         speeds = throughput.speeds_of(self.results)
-        drawn = throughput.throughput_figure(self.results)
-        if speeds is None or drawn is None:
+        if speeds is None:
             return None
+        said = throughput.describe(speeds)
         return self._picture(
-            drawn[0],
+            throughput.throughput_figure(self.results, speeds),
             f"Networks per second against width, {self.results.name}",
-            drawn[1],
-            heading=drawn[1],
+            said,
+            heading=said,
             name="throughput",
             data=Data(speeds.columns()),
             code=self.code("throughput", (), {}),
@@ -172,7 +174,7 @@ class Pictures:
         return OwnFigure(picture, figure.caption, drawn[2], _table(figure))
 
     # -- parts -----------------------------------------------------------------------------------------------------
-    def code(self, function: str, arguments: tuple[str, ...], where: Mapping[str, object], **options: str) -> str:
+    def code(self, function: str, arguments: tuple[str, ...], where: Mapping[str, object], **options: object) -> str:
         """The line of Python that draws with `limitbench.plot`; only axes with several values are named."""
         results = self.results
         named = {a: v for a, v in where.items() if len(results.values(a)) > 1} | options

@@ -192,7 +192,7 @@ def said(case: str, step: Step, track: Track | None = None) -> str:
     before = "failing" if step.before == float("inf") else number(step.before, 3)
     after = "failing" if step.after != step.after else number(step.after, 3)
     name = "" if track is None else f"{track.place}: {track.title}"
-    place = " ".join(filter(None, (name, f"({case})" if case else "")))
+    place = " ".join(filter(None, (name, case if case.startswith("(") or not case else f"({case})")))
     seen = ", measured once since" if step.once else ""
     where = "little by little since" if step.gradual else "at"
     return f"{place + ': ' if place else ''}{before} to {after} {where} {step.commit.words}{seen}"

@@ -256,7 +256,7 @@ def _machine(content: Mapping[str, Any]) -> str:
     """The kind of machine in words, without its name."""
     params = content.get("params") or {}
     cores = f"{params['num_cpu']} processors" if params.get("num_cpu") else ""
-    return ", ".join(filter(None, (str(params.get("cpu") or params.get("arch") or ""), cores))) or "a machine"
+    return ", ".join(filter(None, (str(params.get("cpu") or params.get("arch") or ""), cores))) or "one kind of machine"
 
 
 def _day(milliseconds: int) -> str:

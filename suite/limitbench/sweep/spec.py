@@ -214,6 +214,10 @@ def check_same_meaning(stored: Meaning, asked: Meaning, where: str) -> None:
             value, now[field] = ({name: part[name] for name in sorted(shared)} for part in (value, now[field]))
         if value != now[field]:
             accepted = f"{_shown(value)}, as in the store {where}; use another directory for a run of other meaning"
+            if field == "theories":
+                lacking, more = ([t for t in a if t not in b] for a, b in ((value, now[field]), (now[field], value)))
+                accepted += f" (missing here: {', '.join(lacking)})" if lacking else ""
+                accepted += f" (not in the store: {', '.join(more)})" if more else ""
             raise InputError(field, now[field], accepted)
 
 

@@ -179,7 +179,22 @@ def _initialisation(reading: Reading, middle: Sequence[LayerWeights], measured: 
     elif alike and abs(pooled - 1) < _SNAP * se and se < _NEAR:
         name = "LeCun"
     words = _words(name, ensemble, pooled, bias, alike, gain, gain_se, middle)
+    if reading.blocks and not alike:
+        words = _by_place(reading, measured.weights)
     return Initialisation(name, words, ensemble, pooled if alike else math.nan, bias, gain, gain_se)
+
+
+def _by_place(reading: Reading, weights: Mapping[int, LayerWeights]) -> str:
+    """What the matrices at each place of the blocks are drawn from."""
+    parts = []
+    for name, group in zip("WV", _groups(reading), strict=False):
+        members = [weights[m.node] for m in group]
+        ensembles = {w.ensemble for w in members}
+        ensemble = ensembles.pop() if len(ensembles) == 1 else "mixed"
+        bias = float(np.mean([w.sigma_b2 for w in members]))
+        biases = f", biases of variance {bias:.3g}" if bias else ", biases 0"
+        parts.append(f"{name} has {ensemble} weights of variance {pool(members)[0]:.4g}/fan_in{biases}")
+    return "; ".join(parts)
 
 
 def _he(sigma_w2: float, se: float, gain: float, gain_se: float) -> bool:
@@ -208,7 +223,7 @@ def _words(
     biases = f", biases of variance {bias:.3g}" if bias else ", biases 0" if fan_in else ""
     size = f"{ensemble} weights of variance {pooled:.4g}/fan_in{biases}"
     if name:
-        return f"{name}'s initialisation: {size}"
+        return f"{name}'s {'weights' if bias else 'initialisation'}: {size}"
     if not math.isnan(gain):
         return f"{size}: {gain:.4g} ± {gain_se:.1g} times He's standard deviation, not He's"
     return size

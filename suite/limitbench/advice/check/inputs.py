@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from limitbench.advice.check.factory import lazy
 from limitbench.errors import NOTHING, InputError, one_line
 from limitbench.networks.checks import number
 
@@ -97,6 +98,8 @@ def candidates(module: nn.Module, inputs: int, rho0: float, seed: int) -> Iterat
             for side in _SIDES[: 1 if isinstance(part, nn.Conv3d) else None]:
                 yield gaussian((part.in_channels, *(side,) * len(part.kernel_size)), inputs, rho0, seed)
             return
+    if lazy(module):
+        return
     sizes = dict.fromkeys(n for p in module.parameters() if p.dim() == 2 for n in (p.shape[1], p.shape[0]))
     for size in list(sizes)[:4]:
         yield gaussian((size,), inputs, rho0, seed)

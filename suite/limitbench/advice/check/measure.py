@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -296,11 +297,12 @@ def _look(value: Tensor, k: int, row: dict[str, np.ndarray], grams: np.ndarray) 
     row["log_largest"][k] = _log(max(float(first.max()), -float(first.min())))
     row["positive"][k] = np.count_nonzero(first > 0) / size
     if value.requires_grad:
+        value.register_hook(partial(_arrived, row, k))  # type: ignore[no-untyped-call]
 
-        def arrived(gradient: Tensor) -> None:
-            row["log_gradient"][k] = _log(float(torch.linalg.vector_norm(gradient.detach(), dtype=torch.float64)) ** 2)
 
-        value.register_hook(arrived)  # type: ignore[no-untyped-call]
+def _arrived(row: dict[str, np.ndarray], k: int, gradient: Tensor) -> None:
+    """The backward pass has come to the value of point k."""
+    row["log_gradient"][k] = _log(float(torch.linalg.vector_norm(gradient.detach(), dtype=torch.float64)) ** 2)
 
 
 def _spectrum(grams: np.ndarray) -> np.ndarray:

@@ -140,7 +140,8 @@ class Tape(TorchFunctionMode):
     ) -> Any:
         """Call `func`, and record what it returns if that depends on the input."""
         named = dict(kwargs or {})
-        known, found = self._known, {}
+        known = self._known
+        found: dict[int, None] = {}
         for value in (*args, *named.values()):
             if isinstance(value, Tensor):
                 if id(value) in known:
@@ -232,16 +233,17 @@ class Tape(TorchFunctionMode):
     def _call(
         self, func: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]
     ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
-        def frozen(value: Any) -> Any:
-            if isinstance(value, Tensor):
-                if id(value) in self._known:
-                    return Ref(self._known[id(value)])
-                return value.detach().reshape(-1)[:1].double() if _uniform(value) and value.numel() else value
-            if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
-                return type(value)(frozen(part) for part in value)
-            return value
+        return func, tuple(self._freeze(a) for a in args), {key: self._freeze(v) for key, v in named.items()}
 
-        return func, tuple(frozen(a) for a in args), {key: frozen(value) for key, value in named.items()}
+    def _freeze(self, value: Any) -> Any:
+        """`Ref` in place of values of the tape, one number in place of tensors whose entries are all the same."""
+        if isinstance(value, Tensor):
+            if id(value) in self._known:
+                return Ref(self._known[id(value)])
+            return value.detach().reshape(-1)[:1].double() if _uniform(value) and value.numel() else value
+        if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+            return type(value)(self._freeze(part) for part in value)
+        return value
 
     def _add(self, value: Tensor, node: Node, weight: Tensor | None, bias: Tensor | None) -> None:
         self._known[id(value)] = node.index
@@ -286,16 +288,18 @@ def replay(nodes: list[Node], index: int, at: Mapping[int, Tensor]) -> Tensor:
     if node.call is None:
         raise ValueError(node.name)
     func, args, named = node.call
-
-    def thawed(value: Any) -> Any:
-        if isinstance(value, Ref):
-            return replay(nodes, value.index, at)
-        if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
-            return type(value)(thawed(part) for part in value)
-        return value
-
     with torch.no_grad():
-        return _first_tensor(func(*(thawed(a) for a in args), **{key: thawed(value) for key, value in named.items()}))
+        given = [_thaw(nodes, a, at) for a in args]
+        return _first_tensor(func(*given, **{key: _thaw(nodes, value, at) for key, value in named.items()}))
+
+
+def _thaw(nodes: list[Node], value: Any, at: Mapping[int, Tensor]) -> Any:
+    """A recorded argument with values in place of `Ref`."""
+    if isinstance(value, Ref):
+        return replay(nodes, value.index, at)
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return type(value)(_thaw(nodes, part, at) for part in value)
+    return value
 
 
 def tensors(value: Any) -> Iterator[Tensor]:

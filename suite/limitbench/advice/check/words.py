@@ -30,7 +30,8 @@ def what_it_is(cell: CellResult) -> list[str]:
     elif cell.reasons:
         found.append(f"Outside all theories of this package: {'; '.join(cell.reasons)}. What follows is measured.")
     if cell.initial is not None:
-        found.append(f"{sentence(cell.initial.words)}.")
+        of = "" if cell.case is not None else f"Its {len(cell.measured.weights)} linear maps and convolutions: "
+        found.append(f"{of}{cell.initial.words if of else sentence(cell.initial.words)}.")
     if cell.case is not None and cell.initial is not None and cell.initial.name == "PyTorch's default":
         found += _decay(cell)
     found += _convolutions(cell)
@@ -232,7 +233,9 @@ def headline(check: Check) -> str:
         ]
         where = f"{cell.title}: " if len(cells) > 1 else ""
         parts.append(where + (" — ".join(said) or "so few networks decide nothing"))
-    return f"{check.name} is {article(shown.case.words)}. Log squared norm: {'. '.join(parts)}."
+    # the sizes come last
+    what = shown.case.words if len(cells) == 1 else shown.case.words.rpartition(", ")[0]
+    return f"{check.name} is {article(what)}. Log squared norm: {'. '.join(parts)}."
 
 
 _VERBS = {"holds": "holds:", "fails": "fails:"}

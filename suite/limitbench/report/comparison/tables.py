@@ -12,6 +12,8 @@ from scipy.special import ndtr, ndtri
 
 from limitbench.statistics.distances import kolmogorov_pvalue
 
+#: Relative rounding of a quantile, which may move an atom between two versions.
+ROUNDING = 1e-10
 #: Declared errors count as at least this: what solved laws are accurate to (in the cdf; for a point mass relative).
 LEAST_ERROR = 1e-6
 #: Declared error of a law that this installation cannot build: the largest that any law is allowed.
@@ -32,7 +34,17 @@ def cdf_difference(
 def _excess(
     levels: Float[np.ndarray, " levels"], at: Float[np.ndarray, " levels"], table: Float[np.ndarray, " levels"]
 ) -> float:
-    """Largest distance of a level u from [F(x-), F(x)] of `table`, x the quantile of `at` at u."""
+    """Largest distance of a level u from [F(x-), F(x)] of `table`, x the quantile of `at` at u, up to rounding."""
+    slack = ROUNDING * np.maximum(np.abs(at), np.ptp(table))
+    low, _ = _cdf(levels, at - slack, table)
+    _, high = _cdf(levels, at + slack, table)
+    return float(np.maximum(np.maximum(low - levels, levels - high), 0.0).max())
+
+
+def _cdf(
+    levels: Float[np.ndarray, " levels"], at: Float[np.ndarray, " levels"], table: Float[np.ndarray, " levels"]
+) -> tuple[Float[np.ndarray, " levels"], Float[np.ndarray, " levels"]]:
+    """Bounds of F(x-) and F(x) of `table` at points x."""
     first, last = np.searchsorted(table, at, side="left"), np.searchsorted(table, at, side="right")
     z, top = ndtri(levels), levels.size - 1
     below, above = levels[np.maximum(first - 1, 0)], levels[np.minimum(last, top)]
@@ -41,7 +53,7 @@ def _excess(
     k = first[inside]
     share = (at[inside] - table[k - 1]) / (table[k] - table[k - 1])
     low[inside] = high[inside] = ndtr(z[k - 1] + share * (z[k] - z[k - 1]))
-    return float(np.maximum(np.maximum(low - levels, levels - high), 0.0).max())
+    return low, high
 
 
 def sampling_pvalue(difference: float, draws: int) -> float:

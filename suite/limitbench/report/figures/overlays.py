@@ -98,20 +98,7 @@ def overlay_of(results: Results, observable: str, index: Mapping[str, int]) -> O
     return Overlay(samples, edges, {t: _cdf(levels, q) for t, q in laws.items() if t not in points}, points)
 
 
-def overlay_figure(results: Results, observable: str, index: Mapping[str, int]) -> tuple[Figure, str, str] | None:
-    """The figure, a description and a sentence for the caption; None where there is nothing to draw.
-
-    Arguments:
-        results, observable: what to show.
-        index: position of the cell by axis.
-    """
-    overlay = overlay_of(results, observable, index)
-    if overlay is None:
-        return None
-    return draw_overlay(results, observable, overlay), *describe(results, overlay)
-
-
-def draw_overlay(results: Results, observable: str, overlay: Overlay) -> Figure:
+def overlay_figure(results: Results, observable: str, overlay: Overlay) -> Figure:
     """Both drawings, one above the other, as the page shows them."""
     with PAGE.style():
         figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72))

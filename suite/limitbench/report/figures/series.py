@@ -92,7 +92,7 @@ def draw_series(axes: Axes, figure: StudyFigure, theories: Sequence[str], *, ink
 
 
 def columns(figure: StudyFigure) -> dict[str, list[object]]:
-    """The drawing's numbers: one row a point of a series, then one a cell of the shades."""
+    """The drawing's numbers: one row a point of a series, then one a cell of the shades; no empty errors or ends."""
     names = ("series", "kind", "x", "y", "se", "low", "high")
     rows: list[tuple[object, ...]] = []
     for s in figure.series:
@@ -103,7 +103,8 @@ def columns(figure: StudyFigure) -> dict[str, list[object]]:
         cells = [(i, j) for i in range(len(heat.y)) for j in range(len(heat.x))]
         labels = [f"{heat.label} at {figure.y_label} = {number(y)}" for y in heat.y]
         rows += [(labels[i], "shade", heat.x[j], heat.values[i, j], *none) for i, j in cells]
-    return {name: [row[k] for row in rows] for k, name in enumerate(names)}
+    found = {name: [row[k] for row in rows] for k, name in enumerate(names)}
+    return {name: column for name, column in found.items() if name not in names[4:] or any(v == v for v in column)}
 
 
 def describe(figure: StudyFigure) -> str:

@@ -49,16 +49,13 @@ def speeds_of(results: Results) -> Speeds | None:
     return Speeds(results.widths, lines.reshape(lines.shape[0], -1))
 
 
-def throughput_figure(results: Results) -> tuple[Figure, str] | None:
-    """The figure and a description, None where nothing was timed or the grid has no width axis."""
-    speeds = speeds_of(results)
-    if speeds is None:
-        return None
+def throughput_figure(results: Results, speeds: Speeds) -> Figure:
+    """The drawing as the page shows it."""
     with PAGE.style():
         figure = Figure(figsize=(_WIDTH / 72, 240 / 72))
         axes = figure.add_axes((62 / _WIDTH, 44 / 240, _INNER / _WIDTH, 186 / 240))
         draw_throughput(axes, results, speeds)
-    return figure, describe(speeds)
+    return figure
 
 
 def draw_throughput(axes: Axes, results: Results, speeds: Speeds, *, ink: Ink = PAGE) -> None:
