@@ -15,7 +15,7 @@ from limitbench import commands, config, studies
 from limitbench.cli import COMPLETE, INTERRUPTED, QUARANTINED, main
 from limitbench.errors import InputError
 
-COMMANDS = ("list", "show", "predict", "run", "status", "report")
+COMMANDS = ("list", "show", "predict", "check", "run", "status", "report", "compare", "new")
 
 
 def help_of(capsys: pytest.CaptureFixture[str], *command: str) -> str:

@@ -1,4 +1,4 @@
-"""The command line: list, show, predict, run, status, report.
+"""The command line: list, show, predict, check, run, status, report, compare, new.
 
 Everything heavy (torch, ray, xarray, matplotlib) is imported inside the command that needs it, so that `--help`
 answers at once. A value that cannot be accepted ends as one line on stderr and exit code 2.

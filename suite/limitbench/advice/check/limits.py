@@ -155,7 +155,11 @@ class _Ahead:
 
     @property
     def how_forward(self) -> str:
-        return SLOPE if self.case is None else f"the growth of {_finest(self.case, 'log_norm')}"
+        if self.case is None:
+            return SLOPE
+        if not isinstance(self.case, SlopedCase | VanillaCase):
+            return "the recursion of infinite width"
+        return f"the growth of {_finest(self.case, 'log_norm')}"
 
     @property
     def how_backward(self) -> str:
