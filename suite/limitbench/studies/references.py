@@ -133,8 +133,14 @@ _ALL = (
     ),
     Reference(
         "lee2017deep",
-        ("Jaehoon Lee", "Yasaman Bahri", "Roman Novak", "Samuel S. Schoenholz", "Jeffrey Pennington",
-         "Jascha Sohl-Dickstein"),
+        (
+            "Jaehoon Lee",
+            "Yasaman Bahri",
+            "Roman Novak",
+            "Samuel S. Schoenholz",
+            "Jeffrey Pennington",
+            "Jascha Sohl-Dickstein",
+        ),
         "Deep Neural Networks as Gaussian Processes",
         2017,
         "1711.00165",

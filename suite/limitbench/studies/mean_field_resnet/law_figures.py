@@ -58,8 +58,13 @@ def exponents(evidence: Evidence) -> StudyFigure:
             "Exponents of depth, read off long recurrences beside their closed forms",
             ("activation", "what", "measured", "predicted", "measured / predicted − 1"),
             tuple(
-                (row.activation, row.quantity, row.measured, row.predicted, row.measured / row.predicted - 1)
+                (row.activation, row.quantity, row.measured, row.predicted, _relative(row.measured, row.predicted))
                 for row in exponent_table()
             ),
         ),
     )
+
+
+def _relative(measured: float, predicted: float) -> float:
+    """`measured` against `predicted`; undefined where nothing but zero is predicted."""
+    return measured / predicted - 1 if predicted else float("nan")
