@@ -3,12 +3,14 @@
 import json
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from limitbench import commands, config, studies
@@ -142,6 +144,9 @@ def first_values(words: list[str]) -> dict[str, object]:
 
 def small(words: list[str]) -> list[str]:
     """The same command on the smallest settings: one value of each axis, one block, one process."""
+    if words[0] == "check":
+        fewer = re.sub(r"(--(?:depth|width) \d+)\S*", r"\1", re.sub(r" --(seeds|seconds) \S+", "", " ".join(words)))
+        return [*fewer.split(), "--seeds", "8"]
     if words[0] != "run":
         return words
     if "--config" in words:
@@ -163,11 +168,42 @@ def meaning(words: list[str]) -> tuple[str, ...]:
     return tuple(sorted(" ".join(small(words)).replace(" --out results", "").split()))
 
 
+NETS = """
+from torch import nn
+
+
+def mlp(depth, width):
+    return nn.Sequential(*(part for _ in range(depth) for part in (nn.Linear(width, width), nn.ReLU())))
+
+
+resnet = mlp
+
+
+def convnet(depth, width):
+    return nn.Sequential(nn.Conv2d(3, width, 3), *(nn.Conv2d(width, width, 3, padding=1) for _ in range(depth)))
+
+
+def encoder(depth, width):
+    layer = nn.TransformerEncoderLayer(width, 4, batch_first=True)
+    return nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
+"""
+
+
 def run_examples(found: list[list[str]], monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
     """Run the examples `found` in `directory`, those of one meaning once."""
     monkeypatch.chdir(directory)
-    if any(words[0] in ("status", "report") for words in found) and not any(words[0] == "run" for words in found):
-        assert main(small(["run", "deep-linear"])) == COMPLETE
+    monkeypatch.syspath_prepend(str(directory))
+    (directory / "mypackage").mkdir()
+    for name in ("nets.py", "mypackage/models.py"):
+        (directory / name).write_text(NETS)
+    np.save(directory / "batch.npy", np.random.Generator(np.random.SFC64(0)).standard_normal((8, 4, 64)))
+    stored = ("status", "report", "compare")
+    if any(words[0] in stored for words in found) and not (directory / "results").exists():
+        results = [words for words in found if words[0] == "run"] or [["run", "shaped-relu"]]
+        assert main(small(results[0])) == COMPLETE
+    if any(words[0] in ("report", "compare") for words in found):
+        for copy in ("results-old", "results/standard"):
+            shutil.copytree(directory / "results", directory / copy, ignore=lambda *_: {"standard"})
     for words in {meaning(words): words for words in found}.values():
         assert main(small(words)) == COMPLETE, words
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import Any
 
 from limitbench.errors import InputError
@@ -62,14 +62,14 @@ def load(group: str, name: str, kind: type, *, attribute: str = "name", taken: C
     return part
 
 
-def _package(entry: EntryPoint) -> str:
+def _package(entry: Any) -> str:  # an entry point of the standard library, or of its backport where that is installed
     return "an unknown package" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
 
 
 @lru_cache(16)
-def _entries(group: str, path: tuple[str, ...]) -> dict[str, tuple[EntryPoint, ...]]:
+def _entries(group: str, path: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
     """Entry points by name; `path` is where they are looked for, as packages may come while a process runs."""
-    found: dict[str, tuple[EntryPoint, ...]] = {}
+    found: dict[str, tuple[Any, ...]] = {}
     for entry in sorted(entry_points(group=group), key=_package):
         found[entry.name] = (*found.get(entry.name, ()), entry)
     return found

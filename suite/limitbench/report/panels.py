@@ -38,7 +38,7 @@ class Detail:
 
 #: From the least to the most. Ledger, overall ranking and the study's own figures are never left out.
 DETAILS = (
-    Detail(1, 1, 1, each_ranking=False, data=False),
+    Detail(1, 0, 1, each_ranking=False, data=False),
     Detail(2, 1, 1, each_ranking=False),
     Detail(4, 2, 2, validity=2, paths=1),
     Detail(6, 3, 2, validity=3, paths=1, quantiles=True),

@@ -35,7 +35,7 @@ def compare(
     Examples:
       limitbench compare results-old results
       limitbench compare results-old/shaped-relu.zarr results --html comparison.html
-      limitbench compare s3://bucket/nightly results --json --level 0.01
+      limitbench compare results-old results --json --level 0.01
 
     Exit codes: 0 nothing changed beyond its errors; 1 something did; 2 the input cannot be accepted;
     3 the storage is out of reach.
