@@ -143,6 +143,8 @@ VALUES = {
 ACCEPTED = {
     ("studies", "list of texts"),  # refused as the name of a study
     ("studies", "text"),
+    ("theory", "list of texts"),
+    ("theory", "text"),
     ("set", "mapping"),  # refused as the name of an axis
     ("out", "bytes"),
     ("address", "bytes"),

@@ -55,6 +55,7 @@ def test_every_study_and_theory_has_a_formula_that_renders_and_a_reference_that_
 
 def test_powers_are_raised_and_everything_else_escaped() -> None:
     assert powers("n^-1/2, <b>^2, e^(2t).") == "n<sup>−1/2</sup>, &lt;b&gt;<sup>2</sup>, e<sup>2t</sup>."
+    assert powers("d <= n, n >= 64, n -> infinity <i>") == "d ≤ n, n ≥ 64, n → infinity &lt;i&gt;"
 
 
 def test_references_are_bibtex_with_keys_by_author_and_year() -> None:

@@ -44,6 +44,13 @@ def test_a_name_that_is_no_name_is_refused(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("name", ["torch", "json"])
+def test_a_file_that_would_hide_a_module_from_its_own_imports_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a name that no Python module has"):
+        write_study(name, tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", ["shaped-relu", "shaped-mlp"])
 def test_a_name_that_is_taken_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a name that no study or network family has"):

@@ -92,7 +92,7 @@ def started(monkeypatch):
     found = {}
 
     def run(name, grid, *, samples, **rest):
-        found[name] = samples
+        found[getattr(name, "name", name)] = samples
         return xr.DataTree()
 
     monkeypatch.setattr("limitbench.sweep.run.run", run)

@@ -16,6 +16,7 @@ from markupsafe import Markup
 _SCRIPT = {letter: chr(0x1D49C + k) for k, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ")}
 _SCRIPT |= {"B": "ℬ", "E": "ℰ", "F": "ℱ", "H": "ℋ", "I": "ℐ", "L": "ℒ", "M": "ℳ", "R": "ℛ"}
 _POWER = re.compile(r"\^(?:\(([\w\s.+−/-]{1,20})\)|([−-]?[^\W_][^\W_.]*(?:\.\d+)?(?:/[^\W_]+)?))")
+_SIGNS = {"&lt;=": "≤", "&gt;=": "≥", "-&gt;": "→"}
 _UPRIGHT = re.compile(r'(?:<mi mathvariant="normal">[A-Za-z]</mi>){2,}')
 _LETTER = re.compile(r'<mi mathvariant="normal">([A-Za-z])</mi>')
 
@@ -44,5 +45,11 @@ def mathml(latex: str, display: str = "block") -> Markup:
 
 
 def powers(text: str) -> Markup:
-    """Plain text with what follows a caret raised: `n^-1/2`, `l^2`, `e^(2t)`. Everything is escaped first."""
-    return Markup(_POWER.sub(lambda m: f"<sup>{(m[1] or m[2]).replace('-', '−')}</sup>", escape(text)))
+    """Plain text with what follows a caret raised: `n^-1/2`, `l^2`, `e^(2t)`; `<=`, `>=` and `->` become one sign.
+
+    Everything is escaped first.
+    """
+    found = escape(text)
+    for typed, sign in _SIGNS.items():
+        found = found.replace(typed, sign)
+    return Markup(_POWER.sub(lambda m: f"<sup>{(m[1] or m[2]).replace('-', '−')}</sup>", found))

@@ -127,7 +127,11 @@ def render_site(
         accepted = f"pages below {SIZE_LIMIT:,} bytes, {SITE_LIMIT:,} in all; the largest is {largest}: fewer studies"
         raise InputError("--site", f"{sum(sizes.values()):,} bytes", accepted)
     if not is_url(folder):
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            accepted = f"a directory that can be made and written ({error.strerror})"
+            raise InputError("--site", str(folder), accepted) from None
     for name, page in pages.items():
         write_page(f"{str(folder).rstrip('/')}/{name}", page, "--site")
     return list(pages)

@@ -232,7 +232,7 @@ def _counted(
 def _objects(grid: Grid, observables: int, columns: int, blocks: int) -> int:
     """Objects of a finished store: metadata, small arrays, and what each block and column adds, with their markers."""
     coordinates = 4 * len(grid.names) + 6 + 4 * (grid.depth_axis == "aspect")
-    groups, by_column, run, claims = 6, 2 * observables + len(SCORES) + 2, 9, 10
+    groups, by_column, run, claims = 6, 2 * observables + len(SCORES) + 2, 9, 11
     fixed = groups + by_column + 2 * (run + claims + coordinates)
     return fixed + blocks * (observables + 1) + columns * (observables + len(SCORES) + 3)
 

@@ -78,7 +78,8 @@ def _plain_gain(case: Case) -> list[str]:
     text = (
         f"By infinite width the mean square changes{changed_by(change)} over {depth} layer{'' if depth == 1 else 's'}"
     )
-    if slopes is None:
+    alike = all(phi.slopes == slopes for phi in case.reading.activations)
+    if slopes is None or not alike:  # no single variance is right for layers with different activations
         return [f"{text}."]
     he = 2 / (slopes[0] ** 2 + slopes[1] ** 2)
     present = case.variances[case.reading.layers[depth - 1].node].w

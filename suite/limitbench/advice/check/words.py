@@ -149,7 +149,11 @@ def behaviour(cell: CellResult) -> list[str]:
     change = float(seen.square[-1] - seen.square[0])
     if math.isfinite(change) and len(seen.square) > 1:
         way = "grows" if change > _STEADY else "shrinks" if change < -_STEADY else "stays"
-        spread = float(np.nanstd(cell.measured.statistics["log_square"][:, -1]))
+        last = cell.measured.statistics["log_square"][:, -1]
+        alive = np.isfinite(last)
+        spread = float(np.std(last[alive]))
+        if not alive.all():
+            found.append(f"In {np.mean(~alive):.2g} of the networks the first input leaves as exactly 0 (dead).")
         found.append(
             f"The squared norm of a typical network {way}{changed_by(change)} from {unit} 1 to {len(seen.square)}; at "
             f"the output one standard deviation over networks is a factor of {factor(spread)}."

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import keyword
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
 from limitbench.errors import InputError
 
 TEMPLATE = Path(__file__).with_name("study.py.txt")
-ACCEPTED = "lower-case words and numbers with hyphens between, for example wide-resnet, at most 40 letters"
+ACCEPTED = (
+    "lower-case words and numbers with hyphens between, a letter first, no word of Python's own, for example "
+    "wide-resnet, at most 40 letters"
+)
 
 
 def write_study(name: str, directory: str | Path = ".") -> Path:
@@ -39,6 +43,8 @@ def write_study(name: str, directory: str | Path = ".") -> Path:
     try:
         if path.exists():
             raise InputError("--out", str(path), "a place without such a file: it is never overwritten")
+        if find_spec(module) is not None:  # beside the file that is run, its own imports would find it instead
+            raise InputError("NAME", name, f"a name that no Python module has: {path.name} would hide that of {module}")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
