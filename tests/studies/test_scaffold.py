@@ -51,6 +51,14 @@ def test_a_file_that_would_hide_a_module_from_its_own_imports_is_refused(name: s
     assert not any(tmp_path.iterdir())
 
 
+def test_a_study_of_that_name_elsewhere_on_the_path_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    write_study("wide-resnet", tmp_path)
+    assert write_study("wide-resnet", tmp_path / "studies").is_file()
+
+
 @pytest.mark.parametrize("name", ["shaped-relu", "shaped-mlp"])
 def test_a_name_that_is_taken_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a name that no study or network family has"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import keyword
 import re
-from importlib.util import find_spec
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from string import Template
 
@@ -43,7 +44,7 @@ def write_study(name: str, directory: str | Path = ".") -> Path:
     try:
         if path.exists():
             raise InputError("--out", str(path), "a place without such a file: it is never overwritten")
-        if find_spec(module) is not None:  # beside the file that is run, its own imports would find it instead
+        if module in sys.stdlib_module_names or module in packages_distributions():  # would be hidden by the file
             raise InputError("NAME", name, f"a name that no Python module has: {path.name} would hide that of {module}")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
