@@ -18,7 +18,7 @@ from limitbench.errors import InputError
 from limitbench.statistics.base import Law, quantile_levels
 from limitbench.statistics.scores import Score, score
 from limitbench.statistics.tabulated import Tabulated
-from limitbench.studies.base import Claim, Study, Value
+from limitbench.studies.base import RELATION_MARK, Claim, Study, Value
 from limitbench.studies.evidence import cells_with_networks, matches
 from limitbench.theories.base import Theory
 
@@ -48,10 +48,10 @@ class Ledger(Sequence[Claim]):
 
     def _repr_html_(self) -> str:
         columns = ("claim", "predicted", "measured", "s.e.", "D", "verdict")
-        words = {"at least": "≥ ", "at most": "≤ "}
+        marks = (RELATION_MARK.get(c.relation, "") for c in self)
         rows = [
-            (c.text, f"{words.get(c.relation, '')}{c.predicted:.4g}", c.measured, c.se, max(c.distance, 0.0), c.verdict)
-            for c in self
+            (c.text, f"{mark}{c.predicted:.4g}", c.measured, c.se, max(c.distance, 0.0), c.verdict)
+            for c, mark in zip(self, marks, strict=True)
         ]
         return display.table("claims", columns, rows)
 

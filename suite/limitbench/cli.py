@@ -124,9 +124,9 @@ def list_studies() -> None:
     Examples:
       limitbench list
     """
-    from limitbench import commands
+    from limitbench import listing
 
-    commands.list_studies()
+    listing.list_studies()
 
 
 @app.command()
@@ -140,9 +140,9 @@ def show(
       limitbench show shaped-relu
       limitbench show deep-linear
     """
-    from limitbench import commands
+    from limitbench import listing
 
-    commands.show(study)
+    listing.show(study)
 
 
 app.command("predict")(predict)

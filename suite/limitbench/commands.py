@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import math
 import os
-import sys
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from limitbench.config import RunOptions
-    from limitbench.studies.base import Axis, Preset, Study
+    from limitbench.studies.base import Study
 
 #: Options that concern dry runs alone.
 DRY = ("dry_run", "core_hour_price")
@@ -35,49 +34,7 @@ LOOK_SECONDS = 5.0
 #: File of the report in the directory of a run.
 PAGE = "report.html"
 
-RELATION = {"at least": "≥ ", "at most": "≤ "}
 VERDICT_STYLE = {"holds": "green", "fails": "red", "undecided": "yellow"}
-
-
-def list_studies() -> None:
-    """Print name, question and reference of every study, and what other installed packages add."""
-    table = _table("study", "what it asks", "published in")
-    for name in studies.names():
-        study = studies.get(name)
-        table.add_row(name, study.question, study.reference)
-    _print(table)
-    from limitbench.listing import offered
-
-    tables, problems = offered()
-    for part in tables:
-        _print(part)
-    for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
-
-
-def show(name: str) -> None:
-    """Print the axes, presets, observables and theories of one study; `InputError` where there is none."""
-    study = studies.get(name)
-    from limitbench.statistics.observables import OBSERVABLES
-
-    axes = _table("axis", "accepts", "meaning", title="axes")
-    for axis in study.axes:
-        axes.add_row(axis.name, _accepted(axis), axis.description)
-    presets = _table("axis", *study.presets, title="presets")
-    for name in (axis.name for axis in study.axes if any(axis.name in p.grid for p in study.presets.values())):
-        presets.add_row(name, *(_listed(preset.grid.get(name, ())) for preset in study.presets.values()))
-    presets.add_row("samples", *(_samples(preset) for preset in study.presets.values()))
-    observables = _table("observable", "symbol", "meaning", title="observables")
-    for name in study.observables:
-        seen = OBSERVABLES.get(name)
-        observables.add_row(name, seen.symbol if seen else "", seen.description if seen else "")
-    theories = _table("theory", "in words", title="competing theories")
-    for theory in study.theories:
-        theories.add_row(theory.name, theory.title)
-    console = Console()
-    console.print(f"[bold]{study.name}[/bold]: {study.title}\n{study.question}\n{study.reference}\n", highlight=False)
-    for part in (axes, presets, observables, theories):
-        console.print(part, "")
 
 
 def run(options: RunOptions) -> bool:
@@ -352,7 +309,7 @@ def _require_stores(directory: str) -> None:
 
 def _tally(trees: Mapping[str, xr.DataTree]) -> Table:
     """Claims of every study by verdict."""
-    table = _table("study", *VERDICT_STYLE, "not measured", title="claims")
+    table = new_table("study", *VERDICT_STYLE, "not measured", title="claims")
     for name, tree in trees.items():
         claims = tree["claims"].to_dataset()
         measured = np.isfinite(claims["measured"].to_numpy())
@@ -365,6 +322,8 @@ def _tally(trees: Mapping[str, xr.DataTree]) -> Table:
 
 def _claims(name: str, tree: xr.DataTree, failures_only: bool = False) -> list[Table | str]:
     """The claims that this run measured, and how many it could not; or those that fail, and nothing where none does."""
+    from limitbench.studies.base import RELATION_MARK
+
     claims = tree["claims"].to_dataset()
     shown = np.isfinite(claims["measured"].to_numpy())
     if failures_only:
@@ -373,13 +332,13 @@ def _claims(name: str, tree: xr.DataTree, failures_only: bool = False) -> list[T
             return []
     measured = claims.isel(claim=shown)
     title = f"{name}: claims that fail" if failures_only else f"{name}: claims"
-    table = _table("claim", "predicted", "measured", "s.e.", "D", "verdict", title=title)
+    table = new_table("claim", "predicted", "measured", "s.e.", "D", "verdict", title=title)
     for position in range(measured.sizes["claim"]):
         row = {field: measured[field].to_numpy()[position] for field in ("predicted", "measured", "se", "distance")}
         verdict = str(measured["verdict"].to_numpy()[position])
         row["distance"] = np.maximum(row["distance"], 0.0)  # debiased, so that noise alone may be below
         numbers = [_number(float(value)) for value in row.values()]
-        numbers[0] = f"{RELATION.get(str(measured['relation'].to_numpy()[position]), '')}{numbers[0]}"
+        numbers[0] = f"{RELATION_MARK.get(str(measured['relation'].to_numpy()[position]), '')}{numbers[0]}"
         text = escape(one_line(measured["text"].to_numpy()[position]))
         table.add_row(text, *numbers, f"[{VERDICT_STYLE.get(verdict, 'default')}]{escape(one_line(verdict))}")
     lacking = 0 if failures_only else claims.sizes["claim"] - measured.sizes["claim"]
@@ -399,29 +358,11 @@ def _set_aside(out: str, names: Container[str]) -> dict[str, int]:
     }
 
 
-def _accepted(axis: Axis) -> str:
-    if axis.kind == "str":
-        return ", ".join(axis.choices) or "text"
-    word = "integer" if axis.kind == "int" else "number"
-    low, high = (None if bound is None else f"{bound:,.12g}" for bound in (axis.lower, axis.upper))
-    if low and high:
-        return f"{word}, above {low} up to {high}" if axis.open_lower else f"{word}, {low} to {high}"
-    return f"{word} {'>' if axis.open_lower else '>='} {low}" if low else f"{word} <= {high}" if high else word
-
-
-def _samples(preset: Preset) -> str:
-    fewer = (f"{count:,} at width {width}" for width, count in preset.samples_at.items())
-    return ", ".join([f"{preset.samples:,}", *fewer])
-
-
-def _listed(values: Sequence[object]) -> str:
-    return " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
-
-
-def _table(*columns: str, title: str | None = None) -> Table:
+def new_table(*columns: str, title: str | None = None) -> Table:
+    """An empty table that folds what is too long and never cuts a name or a number short."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, overflow="fold")  # never cut a name or a number short
+        table.add_column(column, overflow="fold")
     return table
 
 

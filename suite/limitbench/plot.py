@@ -17,7 +17,7 @@ Errors: `InputError` for a name or value that the results do not have, and where
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from limitbench.errors import InputError
@@ -147,10 +147,7 @@ def overlay(tree: xr.DataTree, observable: str = "", *, ax: Axes | None = None, 
         tree, observable, ax: as for `validity`.
         where: values of the axes of the grid.
     """
-    results, observable, index, found = _one_cell(tree, observable, where)
-    axes = _axes(ax)
-    _overlays.draw_density(axes, results, observable, found, ink=light())
-    return _finish(axes, results, observable, results.cell_label(index))
+    return _one_cell(tree, observable, where, ax, _overlays.draw_density)
 
 
 def cdf_difference(tree: xr.DataTree, observable: str = "", *, ax: Axes | None = None, **where: object) -> Axes:
@@ -158,10 +155,7 @@ def cdf_difference(tree: xr.DataTree, observable: str = "", *, ax: Axes | None =
 
     Arguments are those of `overlay`.
     """
-    results, observable, index, found = _one_cell(tree, observable, where)
-    axes = _axes(ax)
-    _overlays.draw_cdf_difference(axes, results, observable, found, ink=light())
-    return _finish(axes, results, observable, results.cell_label(index))
+    return _one_cell(tree, observable, where, ax, _overlays.draw_cdf_difference)
 
 
 def quantiles(tree: xr.DataTree, observable: str = "", *, ax: Axes | None = None, **where: object) -> Axes:
@@ -301,15 +295,18 @@ def _slice(results: Results, where: Mapping[str, object]) -> Slice:
 
 
 def _one_cell(
-    tree: xr.DataTree, observable: str, where: Mapping[str, object]
-) -> tuple[Results, str, dict[str, int], _overlays.Overlay]:
+    tree: xr.DataTree, observable: str, where: Mapping[str, object], ax: Axes | None, draw: Callable[..., None]
+) -> Axes:
+    """One part of the page's drawing of network and theories at a cell."""
     results = _results(tree)
     observable = _observable(results, observable)
     index = _index(results, where)
     found = _overlays.overlay_of(results, observable, index)
     if found is None:
         raise InputError("tree", results.cell_label(index), "a cell with networks that differ")
-    return results, observable, index, found
+    axes = _axes(ax)
+    draw(axes, results, observable, found, ink=light())
+    return _finish(axes, results, observable, results.cell_label(index))
 
 
 def _axes(ax: Axes | None) -> Axes:

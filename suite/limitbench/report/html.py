@@ -19,7 +19,7 @@ from limitbench.report.files import write_page
 from limitbench.report.panels import DETAILS, MOST_TABLED_SCORES, Detail, Panels
 from limitbench.report.provenance import spec_text
 from limitbench.report.results import Results
-from limitbench.report.selectors import slug
+from limitbench.report.selectors import distinct
 from limitbench.report.style import N_THEORY_COLOURS
 from limitbench.report.svg import Drawings
 from limitbench.report.view import StudyView, theory_keys
@@ -126,7 +126,7 @@ def render_page(results: Sequence[Results], *, timings: bool = True, limit: int 
     """
     environment, drawings = shell.environment(), Drawings()
     environment.globals.update(tables=tables, alone=len(results) == 1, timings=timings)
-    named = zip(results, _idents(results), strict=True)
+    named = zip(results, distinct(one.name for one in results), strict=True)
     blocks = [_Block(one, ident, drawings, environment, timings) for one, ident in named]
     chosen = [block.section(DETAILS[0]) for block in blocks]
     page = _page(environment, drawings, blocks, chosen)
@@ -195,17 +195,6 @@ class _Block:
             spec=spec_text(self.results),
         )
         return _Section(text, "\n".join(section.selector.css() for section in sections.values()))
-
-
-def _idents(results: Sequence[Results]) -> list[str]:
-    """A different identifier for every study."""
-    names: dict[str, int] = {}
-    found = []
-    for one in results:
-        ident = slug(one.name)
-        names[ident] = names.get(ident, 0) + 1
-        found.append(ident if names[ident] == 1 else f"{ident}-{names[ident]}")
-    return found
 
 
 def _page(

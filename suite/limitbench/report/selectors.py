@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,6 +102,16 @@ def leading(results: Results, axis: str) -> int:
 def slug(text: str) -> str:
     """`text` as an identifier for HTML."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
+
+
+def distinct(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+    """A different `slug` for each of `names`, none of them `taken`: with `-2`, `-3`, ... where two are the same."""
+    seen = dict.fromkeys(taken, 1)
+    found = []
+    for ident in map(slug, names):
+        seen[ident] = seen.get(ident, 0) + 1
+        found.append(ident if seen[ident] == 1 else f"{ident}-{seen[ident]}")
+    return found
 
 
 def _selector(ident: str, groups: list[tuple[str, list[Option]]]) -> Selector:

@@ -18,8 +18,7 @@ from limitbench.errors import InputError
 from limitbench.report import shell
 from limitbench.report.answer import Answer
 from limitbench.report.files import write_page
-from limitbench.report.results import Results
-from limitbench.report.selectors import slug
+from limitbench.report.selectors import distinct, slug
 from limitbench.report.sparkline import furthest, sparkline
 from limitbench.report.style import number
 from limitbench.report.thumbnail import thumbnail
@@ -113,7 +112,7 @@ def render_site(
     limit = min(SIZE_LIMIT, (SITE_LIMIT - INDEX_LIMIT) // len(found))
     rows = [
         Row(StudyView(one, slug(one.name), False), f"{name}.html")
-        for one, name in zip(found, _names(found), strict=True)
+        for one, name in zip(found, distinct((one.name for one in found), taken=["index"]), strict=True)
     ]
     pages = {}
     for done, row in enumerate(rows):
@@ -200,14 +199,3 @@ def said(case: str, step: Step, track: Track | None = None) -> str:
     seen = ", measured once since" if step.once else ""
     where = "little by little since" if step.gradual else "at"
     return f"{place + ': ' if place else ''}{before} to {after} {where} {step.commit.words}{seen}"
-
-
-def _names(found: Sequence[Results]) -> list[str]:
-    """A different file name for every store; none is `index`."""
-    seen = {"index": 1}
-    names = []
-    for one in found:
-        name = slug(one.name)
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
-    return names

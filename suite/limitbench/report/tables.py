@@ -9,6 +9,7 @@ import numpy as np
 from limitbench.report.results import Results, Slice
 from limitbench.report.style import NO_VERDICT, VERDICTS, count, number, percent, plain, trimmed, verdict_mark
 from limitbench.report.words import standings
+from limitbench.studies.base import RELATION_MARK
 from limitbench.studies.evidence import STANDARD_ERRORS
 
 MOST_ROWS = 400
@@ -47,7 +48,6 @@ class ClaimRow:
     reference: str
 
 
-_RELATION = {"at least": "≥ ", "at most": "≤ "}
 _ORDER = {"fails": 0, "undecided": 1, "holds": 2, "unmeasured": 3}
 
 
@@ -70,7 +70,7 @@ def ledger(results: Results, ident: str = "") -> list[ClaimRow]:
         )
         if verdict == "undecided" and np.isnan(measured):
             verdict = "unmeasured"
-        relation = _RELATION.get(str(one.get("relation", "")), "")
+        relation = RELATION_MARK.get(str(one.get("relation", "")), "")
         off = (measured - predicted) / se if se > 0 and not relation else np.nan
         if verdict == "holds" and abs(off) > STANDARD_ERRORS:  # judged by a tolerance, which the text names
             off = np.nan

@@ -20,6 +20,8 @@ Value = int | float | str
 Cell = Mapping[str, Value]
 Verdict = Literal["holds", "fails", "undecided"]
 Relation = Literal["equal to", "at least", "at most"]
+#: What stands before the predicted value of a claim.
+RELATION_MARK: dict[str, str] = {"at least": "≥ ", "at most": "≤ "}
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,7 @@ def after(function: Function, q: Moments) -> Moments:
     scale = np.sqrt(np.diag(q))
     if function.slopes is not None:
         return np.asarray(np.outer(scale, scale) * kernel(correlation(q), *function.slopes))
-    g = np.arange(-_REACH, _REACH + _STEP / 2, _STEP)
-    weight = np.exp(-g * g / 2)
-    weight /= weight.sum()
+    g, weight = _gaussian()
     rho = float(correlation(q)[0, 1])
     first = function.evaluate(scale[0] * g)
     if rho == 1 and scale[0] == scale[1]:  # one input, given twice
@@ -54,20 +52,25 @@ def mean_after(function: Function, q: Moments) -> Float[np.ndarray, " 2"]:
     scale = np.sqrt(np.diag(q))
     if function.slopes is not None:
         return np.asarray((function.slopes[0] - function.slopes[1]) * scale / math.sqrt(2 * math.pi))
-    g = np.arange(-_REACH, _REACH + _STEP / 2, _STEP)
-    weight = np.exp(-g * g / 2)
-    return np.asarray(np.array([function.evaluate(s * g) @ weight for s in scale]) / weight.sum())
+    g, weight = _gaussian()
+    return np.array([function.evaluate(s * g) @ weight for s in scale])
 
 
 def slope_square(function: Function, q: float) -> float:
     """E phi'(u)^2 for u ~ N(0, q)."""
     if function.slopes is not None:
         return (function.slopes[0] ** 2 + function.slopes[1] ** 2) / 2
-    g = np.arange(-_REACH, _REACH + _STEP / 2, _STEP) * math.sqrt(q)
-    weight = np.exp(-g * g / (2 * q))
-    h = 1e-5 * math.sqrt(q)
+    nodes, weight = _gaussian()
+    g, h = math.sqrt(q) * nodes, 1e-5 * math.sqrt(q)
     slope = (function.evaluate(g + h) - function.evaluate(g - h)) / (2 * h)
-    return float(weight @ slope**2 / weight.sum())
+    return float(weight @ slope**2)
+
+
+def _gaussian() -> tuple[Float[np.ndarray, " nodes"], Float[np.ndarray, " nodes"]]:
+    """Nodes and weights of E f(g), g ~ N(0, 1)."""
+    g = np.arange(-_REACH, _REACH + _STEP / 2, _STEP)
+    weight = np.exp(-g * g / 2)
+    return g, weight / weight.sum()
 
 
 def correlation(q: Moments) -> Moments:

@@ -127,9 +127,13 @@ def limits(measured: Measured, case: Case | None) -> tuple[Limit, ...]:
         under = _crossing(seen.square / 2, low, above=False)
         found.append(_limit("overflow", name, over, ahead.forward(high, above=True), ahead.how_forward))
         found.append(_limit("underflow", name, under, ahead.forward(low, above=False), ahead.how_forward))
-        for what, bound, above in (("gradient overflow", high, True), ("gradient underflow", low, False)):
+        gradients: tuple[tuple[What, float, bool], ...] = (
+            ("gradient overflow", high, True),
+            ("gradient underflow", low, False),
+        )
+        for what, bound, above in gradients:
             back = _crossing(seen.gradient[::-1] / 2, bound, above=above)
-            found.append(_limit(what, name, back, ahead.backward(bound, above=above), ahead.how_backward))  # type: ignore[arg-type]
+            found.append(_limit(what, name, back, ahead.backward(bound, above=above), ahead.how_backward))
         found.append(_merging(seen, case, name))
     return tuple(found)
 
