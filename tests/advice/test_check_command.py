@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 from limitbench.advice.check.measure import Sampler
+from limitbench.advice.check.run import check
 from limitbench.cli import BAD_INPUT, COMPLETE, INTERRUPTED, main
 
 MODULES = Path(__file__).with_name("checked_modules.py")
@@ -36,6 +37,24 @@ def test_report_numbers_and_summary_are_written(tmp_path: Path, capsys: pytest.C
     assert page.count("<svg role=") >= 10
     assert not re.findall(r'(?:src|href)="(?!#|data:)', page)
     assert all(sentence.split(":")[0] in page for sentence in summary["cells"][0]["advice"])
+
+
+def test_the_same_networks_are_drawn_wherever_the_file_lies(tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere.py"
+    copy.write_text(MODULES.read_text())
+    found = [check(f"{path}:he", depth=3, width=8, seeds=8).cells[0].measured.statistics for path in (MODULES, copy)]
+    assert all(np.array_equal(found[0][name], found[1][name], equal_nan=True) for name in found[0])
+
+
+def test_networks_that_died_keep_nothing_from_being_said_of_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "he", "--depth", "6", "--width", "4", "--seeds", "32") == COMPLETE
+    tree = xr.open_datatree(tmp_path / "out" / "check.zarr", engine="zarr", consolidated=False)
+    last = tree["depth-6-width-4"].to_dataset()["log_square"].to_numpy()[:, -2]  # before the head, which has a bias
+    assert 0.1 < np.isneginf(last).mean() < 1
+    text = " ".join(capsys.readouterr().out.split())
+    assert "factor of infinity" not in text
 
 
 def test_the_page_shows_names_as_text(tmp_path: Path) -> None:

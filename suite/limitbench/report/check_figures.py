@@ -82,7 +82,8 @@ def _gradients(
     at = nodes if case is None else tuple(case.gradient_nodes(layer)[1] for layer in range(1, len(nodes) + 1))
     sizes = np.log([math.prod(cell.measured.cell.nodes[n].shape[1:]) for n in at])
     values = np.stack([cell.measured.at("log_gradient", n) for n in at], axis=1) - sizes
-    values = values - values[:, -1:]
+    with np.errstate(invalid="ignore"):  # dead networks have no ratio: NaN
+        values = values - values[:, -1:]
     if not np.isfinite(np.median(values, axis=0)).all():
         return None
     if case is not None and case.log_gradient(case.depth) is not None:

@@ -110,10 +110,7 @@ def _groups(reading: Reading) -> list[list[Layer]]:
 
 def _variances(reading: Reading, weights: Mapping[int, LayerWeights]) -> dict[int, Variances]:
     """Estimates, pooled where layers are alike, and exact where an initialiser's value is within their error."""
-    half = 1.0
-    if reading.family == "mlp" and (slopes := _slopes(reading.activations)) is not None:
-        half = (slopes[0] ** 2 + slopes[1] ** 2) / 2
-    snaps = dict.fromkeys((1 / half, 2.0, 1.0, 1 / 3, 0.5))
+    snaps = _initialisers(reading)
     found = {node: Variances(_snapped(w.sigma_w2, w.sigma_w2_se, snaps), _bias(w)) for node, w in weights.items()}
     for group in _groups(reading):
         members = [weights[m.node] for m in group]
@@ -132,6 +129,14 @@ def _variances(reading: Reading, weights: Mapping[int, LayerWeights]) -> dict[in
         ):
             found[first.node] = Variances(value, found[first.node].b)
     return found
+
+
+def _initialisers(reading: Reading) -> dict[float, None]:
+    """Values of sigma_w^2 that initialisers have: He's for the slopes that were read, ReLU's, 1, PyTorch's, 1/2."""
+    half = 1.0
+    if reading.family == "mlp" and (slopes := _slopes(reading.activations)) is not None:
+        half = (slopes[0] ** 2 + slopes[1] ** 2) / 2
+    return dict.fromkeys((1 / half, 2.0, 1.0, 1 / 3, 0.5))
 
 
 def pool(members: Sequence[LayerWeights]) -> tuple[float, float]:
@@ -164,6 +169,7 @@ def _initialisation(reading: Reading, middle: Sequence[LayerWeights], measured: 
     ensemble = ensembles.pop() if len(ensembles) == 1 else "mixed"
     pooled, se = pool(middle)
     alike = all(abs(w.sigma_w2 - pooled) <= _SAME * max(w.sigma_w2_se, 1e-12) for w in middle)
+    pooled = _snapped(pooled, se, _initialisers(reading))
     biases = [w.sigma_b2 for w in middle]
     bias = float(np.mean(biases))
     slopes = _slopes(reading.activations) if reading.family == "mlp" else None

@@ -90,7 +90,8 @@ class Case(abc.ABC):
             found["log_gap"] = gap
         first, last = self.gradient_nodes(layer)
         if first != last:
-            ratio = measured.at("log_gradient", first) - measured.at("log_gradient", last)
+            with np.errstate(invalid="ignore"):  # dead networks have neither: NaN
+                ratio = measured.at("log_gradient", first) - measured.at("log_gradient", last)
             sizes = [math.prod(measured.cell.nodes[n].shape[1:]) for n in (first, last)]
             found["log_gradient"] = ratio - (math.log(sizes[0] / sizes[1]) if self.mean_square_gradient else 0.0)
         return {name: values for name, values in found.items() if np.isfinite(values).mean() > 0.9}

@@ -50,14 +50,14 @@ class Factory:
         try:
             module = self.call(**{name: sizes[name] for name in self.takes})
         except Exception as error:
-            raise InputError("factory", words, f"a module; it raised {_said(error)}") from None
+            raise InputError("factory", words, f"a module; it raised {said(error)}") from None
         if not isinstance(module, nn.Module):
             raise InputError("factory", words, f"a torch.nn.Module; it returned {type(module).__name__}")
         return module
 
     def draw(self, depth: int, width: int, seed: int, index: int) -> nn.Module:
         """Module number `index` of the stream of `seed`: torch, numpy and `random` start from a seed of its own."""
-        own = stream_seed("check", self.name, depth, width, seed, index)
+        own = stream_seed("check", self.name.rpartition(":")[2], depth, width, seed, index)  # wherever its file lies
         with seeded(own):
             return self.build(depth, width)
 
@@ -97,7 +97,7 @@ def _from_file(path: Path, name: str) -> Any:
         _importable(path.parent)
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise InputError("factory", name, f"a file that can be imported; it raised {_said(error)}") from None
+        raise InputError("factory", name, f"a file that can be imported; it raised {said(error)}") from None
     return module
 
 
@@ -106,7 +106,7 @@ def _from_module(where: str, name: str) -> Any:
         _importable(Path.cwd())
         return importlib.import_module(where)
     except (Exception, SystemExit) as error:
-        accepted = f"a module that can be imported from {Path.cwd()}; importing {where} raised {_said(error)}"
+        accepted = f"a module that can be imported from {Path.cwd()}; importing {where} raised {said(error)}"
         raise InputError("factory", name, accepted) from None
 
 
@@ -177,6 +177,7 @@ def check_device(device: str) -> None:
         raise InputError("--device", device, "cpu: this machine has no CUDA device that torch can use")
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
+    """What a user's code raised, in one line."""
     text = one_line(str(error), 200)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

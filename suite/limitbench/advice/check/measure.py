@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limitbench.advice.check.factory import Factory, check_module, lazy, same_weights
+from limitbench.advice.check.factory import Factory, check_module, lazy, said, same_weights
 from limitbench.advice.check.read import Reading, read
 from limitbench.advice.check.tape import Node, Tape, matrices
 from limitbench.advice.check.weights import LayerWeights, layer_weights
-from limitbench.errors import InputError, one_line
+from limitbench.errors import InputError
 from limitbench.numerics.random import stream_seed
 
 #: Networks of which Gram matrices are kept.
@@ -245,9 +245,9 @@ def _dtype(module: nn.Module, inputs: Tensor, words: str) -> torch.dtype:
                 copy.deepcopy(module).to(dtype)(_ready(inputs, dtype, "cpu"))
             return dtype
         except Exception as error:  # the module is the user's: anything may come
-            said = f"{type(error).__name__}: {one_line(str(error), 200)}"
+            why = said(error)
     shape = tuple(inputs.shape)
-    raise InputError("--input", f"a batch of shape {shape}", f"one that {words} accepts; it raised {said}") from None
+    raise InputError("--input", f"a batch of shape {shape}", f"one that {words} accepts; it raised {why}") from None
 
 
 def _run_lazy(module: nn.Module, inputs: Tensor, words: str) -> None:
@@ -255,8 +255,7 @@ def _run_lazy(module: nn.Module, inputs: Tensor, words: str) -> None:
         with torch.no_grad():
             module(inputs if inputs.dtype == torch.int64 else inputs.float())
     except Exception as error:
-        said = f"{type(error).__name__}: {one_line(str(error), 200)}"
-        accepted = f"one that {words} accepts; it raised {said}"
+        accepted = f"one that {words} accepts; it raised {said(error)}"
         raise InputError("--input", f"a batch of shape {tuple(inputs.shape)}", accepted) from None
 
 
@@ -266,8 +265,7 @@ def _run(tape: Tape, module: nn.Module, x: Tensor, words: str) -> Tensor:
     except InputError:
         raise
     except Exception as error:
-        said = f"{type(error).__name__}: {one_line(str(error), 200)}"
-        raise InputError("factory", words, f"a module whose forward pass runs; it raised {said}") from None
+        raise InputError("factory", words, f"a module whose forward pass runs; it raised {said(error)}") from None
 
 
 def _points(nodes: list[Node], output: int, inputs: int, floating: list[bool]) -> list[int]:

@@ -41,8 +41,9 @@ def _recommendations(cell: CellResult, case: Case) -> list[str]:
         return found + _plain_gain(case)
     if isinstance(network, MeanFieldNetwork):
         return _plain_gain(case) + _variances(case, network)
-    spread = float(np.std(cell.observed["log_norm"]))
-    found += _asked(network, Budget("sd-log-norm", _LARGE_SPREAD), spread > _LARGE_SPREAD)
+    norms = cell.observed.get("log_norm")  # missing where too many networks died
+    large = norms is not None and float(np.std(norms)) > _LARGE_SPREAD
+    found += _asked(network, Budget("sd-log-norm", _LARGE_SPREAD), large)
     gap = cell.observed.get("log_gap")
     small = gap is not None and math.exp(float(np.median(gap))) < _SMALL_GAP < 1 - network.rho0
     return found + _asked(network, Budget("gap", _SMALL_GAP), small)
